@@ -1,0 +1,155 @@
+"""What an experiment is: channels of binned counts, made of components, with pulls and their priors.
+
+Expected counts of a channel are a sum over components; a component is a positive scale (any smooth function of pulls:
+fluxes, normalisations) times the outer product of factors (energy times arrival time, say). A factor is a function of
+the quadratic forms of the couplings (linear in them) and of those pulls that bend its shape. This is all the structure that
+the template builder needs; an author writes the direct evaluation only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from numpyro import distributions as dist
+
+from nmmfit import precision as precision
+from nmmfit.errors import DataError
+from nmmfit.physics.forms import Forms
+from nmmfit.shapes import Array
+
+Pulls = Mapping[str, Array]
+
+
+@dataclass(frozen=True)
+class TheoryChoices:
+    """Named choices of theory that experiments are built with; the run file's [theory] sets them."""
+
+    tensor_coherence: str = "coherent"
+    weak_charges: str = "radiative"
+    electron_radiative: str = "bks"
+    form_factor: str = "helm"
+
+
+@dataclass(frozen=True)
+class Factor:
+    """One factor of a component: counts (or a distribution) along one or several axes.
+
+    `function(forms, pulls)` returns (n,); it must be pure and traceable, linear in the forms named in `forms`, and depend on no
+    pull but `shape_pulls`, smoothly. `forms` names the flavour matrices it reads beside `sm`; None: it reads no forms at all
+    (a background). Traced under jit and vmap.
+    """
+
+    function: Callable[[Forms, Pulls], Array]
+    shape_pulls: tuple[str, ...] = ()
+    forms: tuple[str, ...] | None = None
+
+
+def unit_scale(pulls: Pulls) -> Array:
+    """Scale of a component without normalisation pulls: 1."""
+    return jnp.asarray(1.0)
+
+
+@dataclass(frozen=True)
+class Component:
+    """A named part of a channel's expected counts: scale(pulls) times the outer product of its factors (C order).
+
+    At most one factor reads forms. `scale` must be positive.
+    """
+
+    name: str
+    factors: tuple[Factor, ...]
+    scale: Callable[[Pulls], Array] = unit_scale
+    scale_pulls: tuple[str, ...] = ()
+
+    def counts(self, forms: Forms, pulls: Pulls) -> Array:
+        """Expected counts per bin, (bin,), by direct evaluation."""
+        product = self.factors[0].function(forms, pulls)
+        for factor in self.factors[1:]:
+            product = jnp.ravel(product[:, None] * factor.function(forms, pulls)[None, :])
+        return self.scale(pulls) * product
+
+
+@dataclass(frozen=True)
+class Channel:
+    """Binned data of one sample: observed counts, components, bin edges and the distribution of the data.
+
+    `edges` maps an axis name that carries its unit (such as "energy_pe") to its edges; bins are raveled in C order of the axes.
+    `distribution(expected)` is the numpyro distribution of the data, Poisson unless stated. `statistic` names it.
+    """
+
+    name: str
+    observed: np.ndarray
+    components: tuple[Component, ...]
+    edges: Mapping[str, np.ndarray]
+    distribution: Callable[[Array], Any] = dist.Poisson
+    statistic: str = "poisson"
+
+    def component_counts(self, forms: Forms, pulls: Pulls) -> dict[str, Array]:
+        """Expected counts of each component, name -> (bin,), by direct evaluation."""
+        return {c.name: c.counts(forms, pulls) for c in self.components}
+
+    def expected(self, forms: Forms, pulls: Pulls) -> Array:
+        """Expected counts per bin, (bin,), by direct evaluation."""
+        return sum(self.component_counts(forms, pulls).values())
+
+
+@dataclass(frozen=True)
+class BinnedExperiment:
+    """An experiment: channels, pulls with their priors, and constraints that are no pull's own.
+
+    `pulls` maps every nuisance's name to its prior (centred at 0, unit width, 0 = published nominal); names shared with other
+    experiments (`solar.be7`, `sns.flux`) have the same prior everywhere. `constraint(pulls)` is a log density added to the
+    likelihood, for example a sum rule. `effective_moments` maps a name such as "solar" to (density (3, 3), antineutrino): the moment
+    that this experiment constrains is sqrt(Tr[rho 4 d d^dagger]) / mu_B.
+    """
+
+    name: str
+    title: str
+    channels: tuple[Channel, ...]
+    pulls: Mapping[str, Any]
+    references: tuple[str, ...] = ()
+    constraint: Callable[[Pulls], Array] | None = None
+    overlaps: tuple[str, ...] = ()
+    status: str = "data release"
+    choices: Mapping[str, str] = field(default_factory=dict)
+    effective_moments: Mapping[str, tuple[np.ndarray, bool]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for channel in self.channels:
+            if channel.statistic == "poisson":
+                check_counts(channel.observed, f"{self.name}.{channel.name}")
+            for component in channel.components:
+                named = set(component.scale_pulls).union(*(f.shape_pulls for f in component.factors))
+                missing = named - set(self.pulls)
+                if missing:
+                    raise DataError(f"{self.name}.{channel.name}.{component.name}: pulls without a prior: {sorted(missing)}")
+
+    def nominal_pulls(self) -> dict[str, Array]:
+        """Every pull at 0, the published nominal."""
+        return {name: jnp.asarray(0.0) for name in self.pulls}
+
+    def expected(self, forms: Forms, pulls: Pulls) -> dict[str, Array]:
+        """Expected counts, channel name -> (bin,), by direct evaluation."""
+        return {c.name: c.expected(forms, pulls) for c in self.channels}
+
+
+def check_counts(counts: np.ndarray, where: str) -> None:
+    """Refuse observed counts that are not finite, negative or fractional.
+
+    Raises: DataError with the place, the first offending bin and its value.
+    """
+    values = np.asarray(counts, dtype=float)
+    for reason, bad in (
+        ("not finite", ~np.isfinite(values)),
+        ("negative", values < 0),
+        ("not a whole number", values != np.round(values)),
+    ):
+        if np.any(bad):
+            first = int(np.flatnonzero(bad)[0])
+            raise DataError(
+                f"{where}: observed counts must be whole numbers >= 0; bin {first} is {reason} ({values.flat[first]})"
+            )

@@ -1,0 +1,146 @@
+"""What enters rates: Hermitian flavour matrices, quadratic in the low-energy couplings.
+
+A neutrino in the flavour state rho scatters with probability sum_k Tr[rho Q_k] K_k(E, T). With an amplitude matrix
+A[p, r] of the operator (nubar_p ... N_r), the incoming neutrino is annihilated by the Hermitian-conjugate operator, so that
+sum_r |sum_p c_p A*[p, r]|^2 = Tr[rho A A^dagger]; for an antineutrino rho is that of the antineutrino and Q becomes its
+transpose. Final states: columns 0-2 are N_1, N_2, N_3 (lepton number conserved), columns 3-5 the charge conjugates of
+nu_e, nu_mu, nu_tau (lepton number broken); they never interfere, so that one product serves both.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+
+from nmmfit import precision as precision
+from nmmfit.shapes import Array
+
+N_FLAVOUR = 3
+N_FINAL = 6
+
+NUCLEAR_FORMS = (
+    "dipole",
+    "tensor_pp", "tensor_pn", "tensor_nn",
+    "dipole_tensor_p", "dipole_tensor_n",
+    "scalar_pp", "scalar_pn", "scalar_nn",
+    "scalar_tensor_pp", "scalar_tensor_pn", "scalar_tensor_np", "scalar_tensor_nn",
+    "dipole_scalar_p", "dipole_scalar_n",
+)  # fmt: skip
+ELECTRON_FORMS = (
+    "dipole",
+    "electron_s1_s1", "electron_s2_s2", "electron_s1_s2",
+    "electron_tensor", "electron_s1_tensor",
+    "electron_dipole_scalar", "electron_dipole_tensor",
+)  # fmt: skip
+ALL_FORMS = NUCLEAR_FORMS + ELECTRON_FORMS[1:]
+
+Forms = dict[str, Array]
+"""`sm`: scalar, 1 for the Standard Model (a signal strength); every other name: Hermitian (3, 3)."""
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class TargetCouplings:
+    """Couplings at 2 GeV on protons, neutrons and electrons; each complex, shape (3, 6) = (flavour p, final state r).
+
+    `dipole` in GeV^-1, the rest in GeV^-2. LNV entries already carry the factor 2 of the two identical fields, so
+    that |mu_pr| = 2 |dipole[p, r]| holds for every column. Tensor and scalar nucleon couplings are
+    t_X = sum_q L^T_q delta_q^X and s_X = C_S^X of the nucleon-level Lagrangian; electron_s1, electron_s2, electron_tensor
+    are L^{S,RR}, L^{S,RL}, L^{T,RR} of the electron.
+    """
+
+    dipole: Array
+    tensor_p: Array
+    tensor_n: Array
+    scalar_p: Array
+    scalar_n: Array
+    electron_s1: Array
+    electron_s2: Array
+    electron_tensor: Array
+
+    @staticmethod
+    def zero() -> TargetCouplings:
+        """The Standard Model: all couplings vanish."""
+        nil = jnp.zeros((N_FLAVOUR, N_FINAL), dtype=jnp.complex128)
+        return TargetCouplings(nil, nil, nil, nil, nil, nil, nil, nil)
+
+
+def hermitian_product(a: Array, b: Array) -> Array:
+    """(A B^dagger + B A^dagger) / 2 over the last two axes: the form whose trace with rho is sum_r Re(a_r b_r*)."""
+    product = a @ jnp.conj(jnp.swapaxes(b, -1, -2))
+    return 0.5 * (product + jnp.conj(jnp.swapaxes(product, -1, -2)))
+
+
+def quadratic_forms(couplings: TargetCouplings, sm: float | Array = 1.0) -> Forms:
+    """All quadratic forms of a set of couplings.
+
+    Args:
+        couplings: target-level couplings; leading axes batch.
+        sm: strength of the Standard Model part, 1 for the Standard Model.
+    Returns: `Forms`; `x_y` names the product of x and y, so that a rate is sum_k Tr[rho Q_k] K_k with
+        Q(x_y) = (X Y^dagger + Y X^dagger) / 2. `electron_dipole_scalar` uses S_1 + S_2. A cross term counts once: the factor 2
+        of |x + y|^2 is in the kernel. `scalar_tensor_pn` is the product of s_p and t_n.
+    """
+    c = couplings
+    pair = hermitian_product
+    return {
+        "sm": jnp.asarray(sm, dtype=jnp.float64),
+        "dipole": pair(c.dipole, c.dipole),
+        "tensor_pp": pair(c.tensor_p, c.tensor_p),
+        "tensor_pn": pair(c.tensor_p, c.tensor_n),
+        "tensor_nn": pair(c.tensor_n, c.tensor_n),
+        "dipole_tensor_p": pair(c.dipole, c.tensor_p),
+        "dipole_tensor_n": pair(c.dipole, c.tensor_n),
+        "scalar_pp": pair(c.scalar_p, c.scalar_p),
+        "scalar_pn": pair(c.scalar_p, c.scalar_n),
+        "scalar_nn": pair(c.scalar_n, c.scalar_n),
+        "scalar_tensor_pp": pair(c.scalar_p, c.tensor_p),
+        "scalar_tensor_pn": pair(c.scalar_p, c.tensor_n),
+        "scalar_tensor_np": pair(c.scalar_n, c.tensor_p),
+        "scalar_tensor_nn": pair(c.scalar_n, c.tensor_n),
+        "dipole_scalar_p": pair(c.dipole, c.scalar_p),
+        "dipole_scalar_n": pair(c.dipole, c.scalar_n),
+        "electron_s1_s1": pair(c.electron_s1, c.electron_s1),
+        "electron_s2_s2": pair(c.electron_s2, c.electron_s2),
+        "electron_s1_s2": pair(c.electron_s1, c.electron_s2),
+        "electron_tensor": pair(c.electron_tensor, c.electron_tensor),
+        "electron_s1_tensor": pair(c.electron_s1, c.electron_tensor),
+        "electron_dipole_scalar": pair(c.dipole, c.electron_s1 + c.electron_s2),
+        "electron_dipole_tensor": pair(c.dipole, c.electron_tensor),
+    }
+
+
+_UPPER = ((0, 1), (0, 2), (1, 2))
+
+
+def forms_to_vector(forms: Forms, names: tuple[str, ...]) -> Array:
+    """Real coordinates of the forms `names`: (sm, then for each name 3 diagonals, 3 real and 3 imaginary parts above)."""
+    pieces = [jnp.reshape(forms["sm"], (1,))]
+    for name in names:
+        q = forms[name]
+        pieces.append(jnp.real(jnp.stack([q[i, i] for i in range(N_FLAVOUR)])))
+        pieces.append(jnp.real(jnp.stack([q[i, j] for i, j in _UPPER])))
+        pieces.append(jnp.imag(jnp.stack([q[i, j] for i, j in _UPPER])))
+    return jnp.concatenate(pieces)
+
+
+def vector_to_forms(vector: Array, names: tuple[str, ...]) -> Forms:
+    """Inverse of `forms_to_vector`; forms not named are zero."""
+    forms: Forms = {name: jnp.zeros((N_FLAVOUR, N_FLAVOUR), dtype=jnp.complex128) for name in ALL_FORMS}
+    forms["sm"] = vector[0]
+    for k, name in enumerate(names):
+        x = vector[1 + 9 * k : 10 + 9 * k]
+        q = jnp.diag(x[:3]).astype(jnp.complex128)
+        for n, (i, j) in enumerate(_UPPER):
+            entry = x[3 + n] + 1j * x[6 + n]
+            q = q.at[i, j].set(entry).at[j, i].set(jnp.conj(entry))
+        forms[name] = q
+    return forms
+
+
+def trace(density: Array, form: Array, antineutrino: bool) -> Array:
+    """Tr[rho Q] for neutrinos, Tr[rho Q^T] for antineutrinos; real; leading axes of `density` broadcast."""
+    subscripts = "...ij,...ij->..." if antineutrino else "...ij,...ji->..."
+    return jnp.real(jnp.einsum(subscripts, density, form))
