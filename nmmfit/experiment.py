@@ -103,8 +103,8 @@ class BinnedExperiment:
 
     `pulls` maps every nuisance's name to its prior (centred at 0, unit width, 0 = published nominal); names shared with other
     experiments (`solar.be7`, `sns.flux`) have the same prior everywhere. `constraint(pulls)` is a log density added to the
-    likelihood, for example a sum rule. `effective_moments` maps a name such as "solar" to (density (3, 3), antineutrino): the moment
-    that this experiment constrains is sqrt(Tr[rho 4 d d^dagger]) / mu_B.
+    likelihood, for example a sum rule. `effective_moments` maps a name such as "solar" to (density (3, 3), antineutrino): the
+    moment that this experiment constrains is sqrt(Tr[rho 4 d d^dagger]) / mu_B.
     """
 
     name: str
