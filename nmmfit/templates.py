@@ -73,9 +73,9 @@ class ChannelTemplate:
 
     def expected(self, monomials: Array, pulls: Pulls) -> Array:
         """Expected counts (bin,) from monomials (monomial,) and pulls."""
-        total: Array | float = 0.0
+        total = jnp.asarray(0.0)
         for group in self.groups:
-            first: Array | float = 0.0
+            first = jnp.asarray(0.0)
             for block in group.blocks:
                 first = first + _features(self.channel, block, monomials, pulls) @ jnp.asarray(block.matrix)
             if group.second is not None:
@@ -279,10 +279,15 @@ def _compress_bins(groups: tuple[_Group, ...], metric: np.ndarray, tol: float) -
     blocks = groups[0].blocks
     stacked = np.concatenate([b.matrix for b in blocks]) * metric
     # A row here is one basis amplitude of a (member, monomial); all amplitudes of one such pair are lifted together.
-    lift = np.concatenate([
-        np.repeat(_lift((b.matrix * metric).reshape(-1, b.compress.shape[1] * stacked.shape[1]), b.with_monomials), b.compress.shape[1])
-        for b in blocks
-    ])
+    lift = np.concatenate(
+        [
+            np.repeat(
+                _lift((b.matrix * metric).reshape(-1, b.compress.shape[1] * stacked.shape[1]), b.with_monomials),
+                b.compress.shape[1],
+            )
+            for b in blocks
+        ]
+    )
     _, singular, right = np.linalg.svd(stacked * lift[:, None], full_matrices=False)
     tails = np.sqrt(np.cumsum(singular[::-1] ** 2)[::-1])
     rank = max(1, int(np.sum(tails > tol)))

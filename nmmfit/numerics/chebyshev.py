@@ -38,8 +38,9 @@ def coefficients_1d(values: np.ndarray) -> np.ndarray:
 class ChebyshevBasis:
     """Products T_k1(x1) T_k2(x2) ... with sum_i k_i / d_i <= 1: the anisotropic total-degree set of degrees d_i.
 
-    Analytic functions of several variables need no more than this for the accuracy that degree d_i gives in each variable alone, up to
-    the size of their mixed derivatives; `templates.py` checks the result at random points and raises the degrees where it fails.
+    Analytic functions of several variables need no more than this for the accuracy that degree d_i gives in each variable
+    alone, up to the size of their mixed derivatives; `templates.py` checks the result at random points and raises the degrees
+    where it fails.
     """
 
     degrees: tuple[int, ...]
@@ -64,9 +65,7 @@ class ChebyshevBasis:
 
     def selectors(self) -> list[np.ndarray]:
         """One 0/1 matrix (degree + 1, basis) per variable: a matrix product is kinder to gradients than a gather."""
-        return [
-            np.eye(d + 1)[:, self.indices[:, i]] if d > 0 else np.ones((1, self.size)) for i, d in enumerate(self.degrees)
-        ]
+        return [np.eye(d + 1)[:, self.indices[:, i]] if d > 0 else np.ones((1, self.size)) for i, d in enumerate(self.degrees)]
 
     def evaluate(self, x: Array) -> Array:
         """Basis functions at x (variable,) in pull units; (basis,).

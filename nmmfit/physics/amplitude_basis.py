@@ -1,8 +1,9 @@
 """The few real amplitudes that a set of coefficients can excite, and the quadratic forms their products make.
 
-Target couplings are a long list of complex matrices; a fit moves them in a small space only. Here that space gets a basis: real amplitudes
-a_i with target couplings sum_i a_i D_i, so that every quadratic form is sum_{i<=j} a_i a_j F_ij. An experiment sees fewer combinations
-still; `merged_monomials` finds them exactly (linear algebra to rounding), so that identical monomials are computed once.
+Target couplings are a long list of complex matrices; a fit moves them in a small space only. Here that space gets a basis:
+real amplitudes a_i with target couplings sum_i a_i D_i, so that every quadratic form is sum_{i<=j} a_i a_j F_ij. An experiment
+sees fewer combinations still; `merged_monomials` finds them exactly (linear algebra to rounding), so that identical monomials
+are computed once.
 """
 
 from __future__ import annotations
@@ -47,9 +48,7 @@ def vector_to_couplings(vector: Array) -> TargetCouplings:
     """Inverse of `couplings_to_vector`."""
     half = N_COORDINATES // 2
     flat = vector[:half] + 1j * vector[half:]
-    leaves = [
-        unit * jnp.reshape(flat[k * _BLOCK : (k + 1) * _BLOCK], (N_FLAVOUR, N_FINAL)) for k, unit in enumerate(_UNITS)
-    ]
+    leaves = [unit * jnp.reshape(flat[k * _BLOCK : (k + 1) * _BLOCK], (N_FLAVOUR, N_FINAL)) for k, unit in enumerate(_UNITS)]
     return TargetCouplings(*leaves)
 
 
