@@ -32,10 +32,10 @@ def _bernoulli(count: int) -> list[Fraction]:
 
 
 _B = _bernoulli(28)
-_DILOG = tuple(float(_B[n] / math.factorial(n + 1)) for n in range(28))
+_DILOG = tuple(float(_B[n] / math.factorial(n + 1)) for n in range(2, 20, 2))
 # 3 j_1(x) / x = sum_k 6 (-1)^k (k + 1) x^(2k) / (2k + 3)!
-_SPHERE = tuple(6.0 * (-1) ** k * (k + 1) / math.factorial(2 * k + 3) for k in range(14))
-_SINC = tuple((-1.0) ** k / math.factorial(2 * k + 1) for k in range(14))
+_SPHERE = tuple(6.0 * (-1) ** k * (k + 1) / math.factorial(2 * k + 3) for k in range(11))
+_SINC = tuple((-1.0) ** k / math.factorial(2 * k + 1) for k in range(11))
 # x / sinh x = sum_k 2 (1 - 2^(2k-1)) B_2k x^(2k) / (2k)!, (x coth x - 1) / x^2 = sum_k 2^(2k) B_2k x^(2k-2) / (2k)!
 _X_OVER_SINH = tuple(float(2 * (1 - Fraction(2) ** (2 * k - 1)) * _B[2 * k] / math.factorial(2 * k)) for k in range(14))
 _COTH_EXCESS = tuple(float(Fraction(2) ** (2 * k) * _B[2 * k] / math.factorial(2 * k)) for k in range(1, 14))
@@ -43,9 +43,9 @@ _ATANH_EXCESS = tuple([0.0] + [1.0 / (2 * k + 1) for k in range(1, 32)])
 
 
 def _dilogarithm_below_half(x: Array) -> Array:
-    """Li_2 for -1 <= x <= 1/2: sum_n B_n u^(n+1) / (n+1)!, u = -ln(1 - x)."""
+    """Li_2 for -1 <= x <= 1/2: sum_n B_n u^(n+1) / (n+1)!, u = -ln(1 - x), where B_n = 0 for odd n > 1."""
     u = -jnp.log1p(-x)
-    return u * _polynomial(_DILOG, u)
+    return u - 0.25 * u**2 + u**3 * _polynomial(_DILOG, u**2)
 
 
 def dilogarithm(x: ArrayLike) -> Array:

@@ -66,7 +66,8 @@ def photon_corrections(e_nu_mev: ArrayLike, t_mev: ArrayLike) -> tuple[Array, Ar
     argument = 1.0 - z - m / (energy + momentum)
     soft = jnp.log(jnp.where(argument > SMALLEST_LOGARITHM_ARGUMENT, argument, SMALLEST_LOGARITHM_ARGUMENT))
     log_z, log_rest = jnp.log(z), jnp.log1p(-z)
-    l_z, l_beta, l_rest = -dilogarithm(z), -dilogarithm(beta), -dilogarithm(1.0 - z)
+    l_z, l_beta = -dilogarithm(z), -dilogarithm(beta)
+    l_rest = log_z * log_rest - math.pi**2 / 6.0 - l_z  # L(1 - z), by reflection
 
     f_minus = (
         a * (2.0 * soft - log_rest - 0.5 * log_z - 5.0 / 12.0)

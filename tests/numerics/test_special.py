@@ -9,7 +9,6 @@ import jax.numpy as jnp
 import mpmath as mp
 import numpy as np
 import pytest
-from jax.test_util import check_grads
 
 from nmmfit.numerics import special
 
@@ -65,11 +64,13 @@ def test_value_and_two_derivatives(name, x):
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_gradients_in_both_modes_under_jit_and_vmap(name):
+def test_forward_and_reverse_mode_under_jit_and_vmap(name):
     function, _, points = CASES[name]
-    x = jnp.asarray([p for p in points if -0.9 < p < 0.99][-3:])
-    check_grads(function, (x,), order=2, modes=("fwd", "rev"), rtol=1e-4, atol=1e-6)
-    assert np.allclose(jax.jit(jax.vmap(function))(x), function(x), rtol=1e-15)
+    x = jnp.asarray([p for p in points if p > -1.0])
+    forward, reverse = jax.jit(jax.vmap(lambda y: (jax.jacfwd(jax.jacrev(function))(y), jax.jacrev(jax.jacfwd(function))(y))))(x)
+    assert np.all(np.isfinite(forward))
+    assert np.allclose(forward, reverse, rtol=1e-11, atol=1e-12)
+    assert np.allclose(jax.jit(jax.vmap(function))(x), function(x), rtol=1e-14)
 
 
 def test_dilogarithm_special_values():
