@@ -7,6 +7,7 @@ import os
 import platform
 import tempfile
 from pathlib import Path
+from typing import Any
 
 
 def default_folder() -> Path:
@@ -25,7 +26,8 @@ def enable(folder: Path | None = None) -> str | None:
     """
     import jax
 
-    if jax.config.read("jax_compilation_cache_dir") or not jax.config.read("jax_enable_compilation_cache"):
+    settings: Any = jax.config
+    if settings.jax_compilation_cache_dir or not settings.jax_enable_compilation_cache:
         return None
     try:
         place = folder or default_folder()

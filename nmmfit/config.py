@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, PlainSerializer, ValidationError, WithJsonSchema, field_validator, model_validator
 
+from nmmfit.constants import STANDARD_MODEL_INPUTS
 from nmmfit.eft import operators
 from nmmfit.errors import UserInputError, unknown
 from nmmfit.presets import C_T, C_T_S, Preset
@@ -36,6 +37,16 @@ def _resolve(presets: Mapping[str, Preset]) -> BeforeValidator:
         return presets[given].prior()
 
     return BeforeValidator(resolve)
+
+
+def _input(name: str) -> Any:
+    """Field of a Standard Model input: left out, it keeps its default value."""
+    constant = STANDARD_MODEL_INPUTS[name]
+    unit = "" if constant.unit == "1" else f" {constant.unit}"
+    return Field(
+        default=None,
+        description=f"default {constant.value:.8g}{unit}, uncertainty {constant.uncertainty:.2g} ({constant.source})",
+    )
 
 
 def _prior(given: dict[str, Any]) -> PriorSpec:
@@ -101,35 +112,52 @@ class TheorySpec(StrictModel):
         _resolve(C_T),
         WithJsonSchema(prior_schema(tuple(C_T))),
         Field(description="low-energy constant c_T that turns tensors with u and d quarks into dipoles at 2 GeV"),
-    ] = _prior(C_T["lattice_susceptibility"].prior())
+    ] = _prior(C_T["susceptibility"].prior())
     c_T_s: Annotated[
         PriorSpec,
         _resolve(C_T_S),
         WithJsonSchema(prior_schema(tuple(C_T_S))),
         Field(description="the same for the strange quark"),
-    ] = _prior(C_T_S["lattice_susceptibility"].prior())
+    ] = _prior(C_T_S["susceptibility"].prior())
     nucleon_charges: Literal["flag2021", "seed"] = "flag2021"
     tensor_coherence: Literal["coherent", "nonrelativistic"] = "coherent"
     weak_charges: Literal["radiative", "tree"] = "radiative"
     electron_radiative: Literal["bks", "rho_kappa", "none"] = "bks"
     form_factor: Literal["helm", "klein_nystrand", "fermi"] = "helm"
     running: Literal["exact", "seed"] = "exact"
-    alpha_s_mz: PriorSpec | None = None
+    alpha_s_loops: Literal[1, 2, 3, 4] = 4
+    gamma_T_loops: Literal[1, 2, 3] = 3
+    e_running: Literal["one_loop", "fixed"] = "one_loop"
+    alpha_s_mz: PriorSpec | None = _input("alpha_s_mz")
+    m_z_gev: PriorSpec | None = _input("m_z_gev")
+    m_w_gev: PriorSpec | None = _input("m_w_gev")
+    m_b_gev: PriorSpec | None = _input("m_b_gev")
+    m_c_gev: PriorSpec | None = _input("m_c_gev")
+    m_u_gev: PriorSpec | None = _input("m_u_gev")
+    m_d_gev: PriorSpec | None = _input("m_d_gev")
+    m_s_gev: PriorSpec | None = _input("m_s_gev")
+    m_e_gev: PriorSpec | None = _input("m_e_gev")
+    m_mu_gev: PriorSpec | None = _input("m_mu_gev")
+    m_tau_gev: PriorSpec | None = _input("m_tau_gev")
+    inv_alpha_mz: PriorSpec | None = _input("inv_alpha_mz")
+    inv_alpha_0: PriorSpec | None = _input("inv_alpha_0")
+    f_pi_gev: PriorSpec | None = _input("f_pi_gev")
 
     def inputs(self) -> dict[str, PriorSpec]:
         """Numerical theory inputs that this run sets or floats, by name; those not named keep their default value."""
         given = {name: getattr(self, name) for name in type(self).model_fields}
         return {name: value for name, value in given.items() if isinstance(value, PriorSpec)}
 
-    def choices(self) -> dict[str, str]:
-        """Named choices of theory, key -> name."""
+    def choices(self) -> dict[str, str | int]:
+        """Named choices of theory and orders of the running, key -> value."""
         given = {name: getattr(self, name) for name in type(self).model_fields}
-        return {name: value for name, value in given.items() if isinstance(value, str)}
+        return {name: value for name, value in given.items() if isinstance(value, str | int)}
 
 
 class SamplerSpec(StrictModel):
     """How the posterior is sampled."""
 
+    coordinates: Annotated[Literal["amplitudes", "natural"], Field(description="what the sampler moves in")] = "amplitudes"
     chains: Annotated[int, Field(ge=1, le=4096)] = 4
     warmup: Annotated[int, Field(ge=1)] = 1000
     draws: Annotated[int, Field(ge=1, description="draws per chain after warm-up")] = 1000

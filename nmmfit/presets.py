@@ -30,7 +30,7 @@ _KAON = "lattice kaon tensor form factor through resonance chiral theory, as quo
 
 C_T: Mapping[str, Preset] = MappingProxyType(
     {
-        "lattice_susceptibility": Preset(-2.9, 0.3, _SUSCEPTIBILITY),
+        "susceptibility": Preset(-2.9, 0.3, _SUSCEPTIBILITY),
         "mateu_portoles": Preset(-3.2, 0.0, _MATEU_PORTOLES),
         "lattice_kaon": Preset(-1.0, 0.2, _KAON),
     }
@@ -39,7 +39,7 @@ C_T: Mapping[str, Preset] = MappingProxyType(
 
 C_T_S: Mapping[str, Preset] = MappingProxyType(
     {
-        "lattice_susceptibility": Preset(-3.6, 1.5, _SUSCEPTIBILITY),
+        "susceptibility": Preset(-3.6, 1.5, _SUSCEPTIBILITY),
         "mateu_portoles": Preset(-3.2, 0.0, _MATEU_PORTOLES),
         "lattice_kaon": Preset(-1.0, 0.2, _KAON),
     }

@@ -59,7 +59,7 @@ def user_error(problem: ValidationError, where: str = "", model: type[BaseModel]
     if kind == "extra_forbidden" and model is not None and len(location) == 1:
         return UserInputError(str(unknown("key", str(location[0]), model.model_fields, where)) + more)
     if kind == "literal_error":
-        allowed = re.findall(r"'([^']*)'", first["ctx"]["expected"])
+        allowed = [word.strip("'") for word in re.split(", | or ", first["ctx"]["expected"])]
         return UserInputError(str(unknown("choice", str(first["input"]), allowed, path)) + more)
     if kind == "missing":
         return UserInputError(f"{path}: this key is required{more}")

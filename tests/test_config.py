@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import math
 import tomllib
-from typing import Any
+from typing import Any, get_args
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from nmmfit.config import HIGH_SCALE_GEV, RunConfig, validate
+from nmmfit.config import HIGH_SCALE_GEV, RunConfig, TheorySpec, validate
 from nmmfit.errors import UserInputError
+from nmmfit.presets import C_T, C_T_S, CHOICES
 from nmmfit.priors import FAMILIES, PriorSpec
 from nmmfit.runfile import read_toml, with_overrides, write_toml
 
@@ -194,10 +195,13 @@ def test_written_toml_reads_back() -> None:
     assert validate(tomllib.loads(write_toml(dumped))) == made
 
 
+SCALARS = st.text(max_size=8) | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.dictionaries(
-        st.text(),
-        st.recursive(st.text() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False), st.lists),
+        st.text(max_size=5), SCALARS | st.lists(SCALARS | st.dictionaries(st.text(max_size=5), SCALARS, max_size=2), max_size=4)
     )
 )
 def test_any_plain_table_survives_writing(table: dict[str, Any]) -> None:
@@ -291,3 +295,38 @@ def test_schema_is_json_and_names_what_models_name() -> None:
     ]
     families = families or [set(branch.get("properties", ())) for branch in schema["$defs"]["PriorSpec"]["oneOf"]]
     assert set.union(*families) == set(FAMILIES)
+
+
+def test_theory_inputs_are_those_of_the_running() -> None:
+    from dataclasses import fields
+
+    from nmmfit.constants import STANDARD_MODEL_INPUTS
+    from nmmfit.inputs import StandardModelInputs
+
+    config_inputs = {name for name, field in TheorySpec.model_fields.items() if field.annotation == PriorSpec | None}
+    assert config_inputs == set(STANDARD_MODEL_INPUTS)
+    for name in fields(StandardModelInputs):
+        assert name.name in TheorySpec.model_fields
+        if name.metadata.get("static"):
+            assert TheorySpec.model_fields[name.name].default == name.default
+
+
+def test_presets_are_those_of_the_matching() -> None:
+    from nmmfit.eft import chiral
+
+    for table, suffix in ((C_T, ""), (C_T_S, "_s")):
+        for name, preset in table.items():
+            found = chiral.PRESETS.get(name + suffix, chiral.PRESETS.get(name))
+            assert found is not None
+            assert (preset.value, preset.uncertainty) == (found.value, found.uncertainty)
+
+
+def test_every_choice_is_explained() -> None:
+    for key, explained in CHOICES.items():
+        assert set(explained) == set(get_args(TheorySpec.model_fields[key].annotation))
+
+
+def test_orders_of_the_running() -> None:
+    made = config("theory.alpha_s_loops=2", "theory.gamma_T_loops=1").theory.choices()
+    assert (made["alpha_s_loops"], made["gamma_T_loops"]) == (2, 1)
+    assert "theory.alpha_s_loops: unknown choice '5' (allowed: 1, 2, 3, 4)" in message("theory.alpha_s_loops=5")

@@ -15,10 +15,10 @@ ROOT = Path(nmmfit.__file__).resolve().parent.parent
 
 # Each line may import itself and the lines above it.
 LAYERS = (
-    ("nmmfit", "nmmfit.errors", "nmmfit.shapes", "nmmfit.validation"),
+    ("nmmfit", "nmmfit.errors", "nmmfit.shapes", "nmmfit.validation", "nmmfit.constants", "nmmfit.units"),
     ("nmmfit.priors", "nmmfit.presets", "nmmfit.runfile", "nmmfit.eft.operators"),
     ("nmmfit.config",),
-    ("nmmfit.constants", "nmmfit.units", "nmmfit.precision", "nmmfit.tables", "nmmfit.compilation_cache", "nmmfit.inputs"),
+    ("nmmfit.precision", "nmmfit.tables", "nmmfit.compilation_cache", "nmmfit.inputs"),
     ("nmmfit.numerics",),
     ("nmmfit.eft", "nmmfit.evolution"),
     ("nmmfit.physics",),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nmmfit.cli.arguments import Json, Out, Overrides, RunFile, VerbGroup, open_run
-from nmmfit.cli.output import emit, note, table
+from nmmfit.cli.output import add_row, emit, note, table
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -51,7 +51,7 @@ def coefficients(text: Match = None, as_json: Json = False, out: Out = None) -> 
             shown = members[0] if len(members) == 1 else f"{members[0]} ... {members[-1]} ({len(members)})"
             if text is not None:
                 shown = " ".join(members)
-            made.add_row(operator, entry["unit"], entry["lepton_number"], entry["structure"], shown)
+            add_row(made, operator, entry["unit"], entry["lepton_number"], entry["structure"], shown)
         console.print(made)
         console.print(
             "Digits are generations, one for each field in the order of the operator's name; N: 1-3, u: 1-2, d and e: 1-3."
@@ -70,7 +70,7 @@ def experiments(as_json: Json = False, out: Out = None) -> None:
     def show(console: Console) -> None:
         made = table("Experiments", "name", "what it is", "from")
         for entry in entries:
-            made.add_row(entry.name, entry.summary, entry.origin)
+            add_row(made, entry.name, entry.summary, entry.origin)
         console.print(made)
 
     found = {entry.name: {"summary": entry.summary, "origin": entry.origin} for entry in entries}
@@ -106,7 +106,7 @@ def parameters(run: RunFile = None, overrides: Overrides = None, as_json: Json =
             f"Parameters of {chosen.source}, coefficients at {config.scale_gev:g} GeV", "name", "kind", "prior", "unit", "meaning"
         )
         for name, row in rows.items():
-            made.add_row(name, row["kind"], row["prior"], row["unit"], row["meaning"])
+            add_row(made, name, row["kind"], row["prior"], row["unit"], row["meaning"])
         console.print(made)
 
     emit("parameters", {"scale_gev": config.scale_gev, "parameters": rows}, as_json, out, show)
@@ -124,12 +124,12 @@ def presets(as_json: Json = False, out: Out = None) -> None:
         for key, known in named.items():
             for name, preset in known.items():
                 value = f"{preset.value:g} +- {preset.uncertainty:g}" if preset.uncertainty else f"{preset.value:g}"
-                made.add_row(key, name, value, preset.source)
+                add_row(made, key, name, value, preset.source)
         console.print(made)
         made = table("Choices", "key", "name", "meaning")
         for key, allowed in CHOICES.items():
             for name, meaning in allowed.items():
-                made.add_row(key, name, meaning)
+                add_row(made, key, name, meaning)
         console.print(made)
 
     values = {

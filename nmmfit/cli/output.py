@@ -60,9 +60,9 @@ def console() -> Console:
     """A rich console on stdout."""
     from rich.console import Console
 
-    screen = Console(file=sys.stdout, highlight=False, markup=False)
+    screen = Console(file=sys.stdout, highlight=False)
     if not screen.is_terminal:
-        screen = Console(file=sys.stdout, highlight=False, markup=False, width=PIPED_WIDTH)
+        screen = Console(file=sys.stdout, highlight=False, width=PIPED_WIDTH)
     return screen
 
 
@@ -75,3 +75,10 @@ def table(title: str, *columns: str, numbers: tuple[int, ...] = ()) -> Table:
     for index, column in enumerate(columns):
         made.add_column(column, justify="right" if index in numbers else "left", overflow="fold")
     return made
+
+
+def add_row(made: Table, *cells: str) -> None:
+    """Add a row whose cells are shown as they are, square brackets included."""
+    from rich.text import Text
+
+    made.add_row(*map(Text, cells))
