@@ -14,7 +14,7 @@ from scipy import stats
 
 from nmmfit.config import HIGH_SCALE_GEV, RunConfig, TheorySpec, validate
 from nmmfit.errors import UserInputError
-from nmmfit.presets import C_T, C_T_S, CHOICES
+from nmmfit.presets import CHOICES
 from nmmfit.priors import FAMILIES, PriorSpec
 from nmmfit.runfile import read_toml, with_overrides, write_toml
 
@@ -295,30 +295,6 @@ def test_schema_is_json_and_names_what_models_name() -> None:
     ]
     families = families or [set(branch.get("properties", ())) for branch in schema["$defs"]["PriorSpec"]["oneOf"]]
     assert set.union(*families) == set(FAMILIES)
-
-
-def test_theory_inputs_are_those_of_the_running() -> None:
-    from dataclasses import fields
-
-    from nmmfit.constants import STANDARD_MODEL_INPUTS
-    from nmmfit.inputs import StandardModelInputs
-
-    config_inputs = {name for name, field in TheorySpec.model_fields.items() if field.annotation == PriorSpec | None}
-    assert config_inputs == set(STANDARD_MODEL_INPUTS)
-    for name in fields(StandardModelInputs):
-        assert name.name in TheorySpec.model_fields
-        if name.metadata.get("static"):
-            assert TheorySpec.model_fields[name.name].default == name.default
-
-
-def test_presets_are_those_of_the_matching() -> None:
-    from nmmfit.eft import chiral
-
-    for table, suffix in ((C_T, ""), (C_T_S, "_s")):
-        for name, preset in table.items():
-            found = chiral.PRESETS.get(name + suffix, chiral.PRESETS.get(name))
-            assert found is not None
-            assert (preset.value, preset.uncertainty) == (found.value, found.uncertainty)
 
 
 def test_every_choice_is_explained() -> None:
