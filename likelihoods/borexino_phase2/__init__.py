@@ -69,7 +69,9 @@ def build(theory: TheoryChoices | None = None, **options: Any) -> BinnedExperime
         )
         for name in SOLAR_COMPONENTS
     )
-    backgrounds = background_components(read_table(folder / "backgrounds.csv"), chosen.bin_structure)
+    backgrounds = background_components(
+        read_table(folder / "backgrounds.csv", text=("component",)), read_table(folder / "bin_structure.csv"), chosen.bin_structure
+    )
     own = (*SHAPE_PULLS, C14_SCALE, PO210_SCALE, *(background_pull(name) for name in BACKGROUNDS))
     constraint = flux_constraint(chosen.ssm, widths) if chosen.solar_flux_constraint == "gallium" else None
     return BinnedExperiment(

@@ -1,9 +1,10 @@
-"""Backgrounds of the Borexino spectrum: smooth curves in N_h that move with energy-scale pulls, and their normalisations."""
+"""Backgrounds of the Borexino spectrum: analytic curves in N_h that move with energy-scale pulls, and their normalisations."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
@@ -20,10 +21,10 @@ from likelihoods.borexino_phase2.inputs import (
     BackgroundInput,
 )
 from likelihoods.borexino_phase2.response import LIGHT_YIELD
+from nmmfit.errors import DataError
 from nmmfit.experiment import Component, Factor, Pulls
-from nmmfit.numerics.interpolation import cubic_spline
 from nmmfit.physics.forms import Forms
-from nmmfit.shapes import Array
+from nmmfit.shapes import Array, Points
 from nmmfit.tables import Table
 
 C14_SCALE, PO210_SCALE = "borexino_phase2.c14_scale", "borexino_phase2.po210_scale"
@@ -54,43 +55,71 @@ def background_scale(given: BackgroundInput) -> Callable[[Pulls], Array]:
     return lambda pulls: jax.nn.softplus(k * (1.0 + given.width * pulls[pull])) / norm
 
 
-def curve_factor(table: Table, name: str, structure: np.ndarray | None) -> Factor:
+@dataclass(frozen=True)
+class Curve:
+    """An analytic curve in N_h: sum over terms of exp(sum_k c_k T_k(x)), x = 2 (N_h - first) / (last - first) - 1."""
+
+    first: float
+    last: float
+    terms: tuple[np.ndarray, ...]
+
+    def __call__(self, n_hits: Points) -> Points:
+        """Counts / (day x 100 t x N_h), >= 0, any shape."""
+        x = 2.0 * (jnp.asarray(n_hits) - self.first) / (self.last - self.first) - 1.0
+        return sum((jnp.exp(_chebyshev_sum(c, x)) for c in self.terms), start=jnp.zeros_like(x))
+
+
+def _chebyshev_sum(coefficients: np.ndarray, x: Points) -> Points:
+    """sum_k c_k T_k(x) by Clenshaw's recurrence."""
+    older, newer = jnp.zeros_like(x), jnp.zeros_like(x)
+    for c in coefficients[:0:-1]:
+        older, newer = newer, c + 2.0 * x * newer - older
+    return coefficients[0] + x * newer - older
+
+
+def read_curve(table: Table, name: str) -> Curve:
+    """Curve of one background from `backgrounds.csv`. Raises: DataError if it has no rows."""
+    rows = table["component"] == name
+    if not rows.any():
+        raise DataError(f"{table.where}: no rows for {name!r}")
+    term, order, value = (table[column][rows] for column in ("term", "order", "coefficient"))
+    terms = []
+    for index in np.unique(term):
+        own = term == index
+        terms.append(value[own][np.argsort(order[own])])
+    return Curve(float(table["first_hits"][rows][0]), float(table["last_hits"][rows][0]), tuple(terms))
+
+
+def curve_factor(curve: Curve, name: str, structure: np.ndarray | None) -> Factor:
     """Counts per bin of a background as drawn, as a factor with its energy-scale pull.
 
-    b(N_h) -> b(N_h / s) / s with s = exp(width * pull); log b is a cubic spline through the table. Structure belongs to the bins and does
-    not move.
+    b(N_h) -> b(N_h / s) / s with s = exp(width * pull), analytic in the pull. Structure belongs to the bins and does not move.
 
     Args:
         structure: (bin,) fraction by which single bins stand out; None for a smooth curve.
-    Raises: DataError if the table does not reach far enough for pulls of +-4.
     """
-    spline = cubic_spline(table["n_hits"], np.log(table[name]), where=f"{table.where}, {name}")
     hits = np.arange(FIRST_HITS, LAST_HITS + 1, dtype=float)
     pull, width = SCALE_PULLS.get(name, COMMON_SCALE)
-    reach = math.exp(4.0 * width)
-    spline.check_range(hits[0] / reach, hits[-1] * reach, f"{table.where}, {name}")
     exposure = EXPOSURE_DAY_100T.value * (1.0 if structure is None else 1.0 + structure)
 
     def counts(forms: Forms, pulls: Pulls) -> Array:
-        log_scale = width * pulls[pull]
-        return exposure * jnp.exp(spline(hits * jnp.exp(-log_scale)) - log_scale)
+        inverse = jnp.exp(-width * pulls[pull])
+        return exposure * curve(hits * inverse) * inverse
 
     return Factor(counts, (pull,))
 
 
-def background_components(table: Table, bin_structure: str) -> tuple[Component, ...]:
+def background_components(curves: Table, structure: Table, bin_structure: str) -> tuple[Component, ...]:
     """One component per background.
 
     Args:
-        table: `backgrounds.csv`.
+        curves, structure: `backgrounds.csv`, `bin_structure.csv`.
         bin_structure: "po210" puts the residual structure of the official fit onto 210Po, where that dominates; "none" leaves
             smooth curves.
     """
-    window = (table["n_hits"] >= FIRST_HITS) & (table["n_hits"] <= LAST_HITS)
     components = []
     for name, given in BACKGROUNDS.items():
-        structure = table["po210_structure"][window] if name == "po210" and bin_structure == "po210" else None
-        components.append(
-            Component(name, (curve_factor(table, name, structure),), background_scale(given), (background_pull(name),))
-        )
+        bins = structure["po210_structure"] if name == "po210" and bin_structure == "po210" else None
+        factor = curve_factor(read_curve(curves, name), name, bins)
+        components.append(Component(name, (factor,), background_scale(given), (background_pull(name),)))
     return tuple(components)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import jax
 import numpy as np
 
 from nmmfit.experiment import Pulls
@@ -31,5 +32,5 @@ def solar_moment_density(model: str) -> np.ndarray:
     """
     source = solar_sources(model)["be7"]
     energy, branching = source.quadrature()
-    density = np.asarray(source.density(energy, OscillationParameters()))
+    density = np.asarray(jax.jit(source.density)(energy, OscillationParameters()))
     return np.einsum("e,eij->ij", branching, density)

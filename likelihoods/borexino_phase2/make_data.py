@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.polynomial import chebyshev
+from scipy.optimize import least_squares
 
 from nmmfit.errors import DataError
 from nmmfit.tables import find_release, sha256, write_table
@@ -22,37 +23,41 @@ SPECTRUM_FILE = "Nature2018_Fig2a_DATA.txt"
 COMPONENT_FILE = "phase2_fig6a_components.csv"
 EXPOSURE_DAY_100T = 582.326
 FIRST_HITS, LAST_HITS = 100, 700
-# Curves reach further than the window, for energy-scale shifts of up to 5 per cent.
-CURVE_FIRST, CURVE_LAST = 85, 745
 PLOT_FLOOR = 2.1e-4
+# What a point stands for that lies at or below the plot floor (2e-4), where such points are used at all.
+BELOW_FLOOR = 1.0e-4
 DIGITS = 8
 
 
 @dataclass(frozen=True)
 class Smoothing:
-    """How one drawn curve becomes a smooth one: log(curve) is a polynomial in N_h, fitted from `first` to `last`.
+    """How one drawn curve becomes an analytic one: a sum of exponentials of polynomials in N_h.
 
-    Beyond that range it goes on with the value and slope at the end, and with the curvature where `concave` (never
-    positive): straight lines for what falls slowly, a Gaussian tail for what falls steeply. `weight_power` p weights the points
-    by curve**p (1/2: Poisson errors of the simulation behind the curve).
+    Fitted to the drawn points from `first` to `last`, weighted by their square root (Poisson errors of the simulation behind the
+    curve). `degrees` are those of the polynomials' terms, with `start` their first guesses (Chebyshev coefficients on the range) where
+    there is more than one. Points below the plot floor are left out, or count as BELOW_FLOOR with `use_floor`: without them the
+    tail of a noisy curve comes out too high.
     """
 
     first: int
     last: int
-    degree: int
-    concave: bool = True
-    weight_power: float = 0.5
+    degrees: tuple[int, ...]
+    start: tuple[tuple[float, ...], ...] = ()
+    use_floor: bool = False
 
 
-# Points at or below the plot floor (2e-4) carry no value and are left out; ranges stop where the curves reach it.
+# Degrees are as low as the points allow, and such that the curves fall beyond their ranges: no published value supports them there.
+# Pile-up: falling 14C + 14C, 14C on 210Po, and the rest.
 SMOOTHING = {
-    "c14": Smoothing(93, 110, 2),
-    "pileup": Smoothing(93, 350, 14, concave=False, weight_power=0.25),
-    "po210": Smoothing(123, 260, 8),
-    "kr85": Smoothing(93, 312, 6),
-    "bi210": Smoothing(93, 475, 7),
-    "c11": Smoothing(354, 714, 8),
-    "ext": Smoothing(330, 718, 4, concave=False),
+    "c14": Smoothing(93, 110, (1,)),
+    "pileup": Smoothing(
+        93, 420, (2, 2, 1), start=((-25.0, -30.0, -5.0), (-12.0, -20.0, -13.0), (-8.0, -1.0)), use_floor=True
+    ),
+    "po210": Smoothing(123, 260, (5,)),
+    "kr85": Smoothing(93, 312, (4,)),
+    "bi210": Smoothing(93, 475, (6,)),
+    "c11": Smoothing(354, 714, (6,)),
+    "ext": Smoothing(250, 718, (6,), use_floor=True),
 }
 RELEASE_NAME = {"c14": "C14", "pileup": "pileup", "po210": "Po210", "kr85": "Kr85", "bi210": "Bi210", "c11": "C11", "ext": "ext"}
 # Known slip of the extraction: this point of the solar curve lies off its neighbours.
@@ -87,25 +92,34 @@ def read_components(path: Path) -> dict[str, np.ndarray]:
     return {name: rows[:, i] for i, name in enumerate(names)}
 
 
-def smooth_curve(n_hits: np.ndarray, drawn: np.ndarray, how: Smoothing, grid: np.ndarray) -> np.ndarray:
-    """Smooth positive curve on `grid` from the drawn points, as `how` says."""
-    used = (n_hits >= how.first) & (n_hits <= how.last) & (drawn > PLOT_FLOOR)
+def fit_curve(n_hits: np.ndarray, drawn: np.ndarray, how: Smoothing) -> tuple[np.ndarray, ...]:
+    """Chebyshev coefficients on [first, last] of each term's exponent, lowest order first.
 
-    def scaled(n: np.ndarray) -> np.ndarray:
-        return 2.0 * (n - how.first) / (how.last - how.first) - 1.0
+    Raises: DataError if the fit of several terms does not converge.
+    """
+    inside = (n_hits >= how.first) & (n_hits <= how.last)
+    high = drawn > PLOT_FLOOR
+    used = inside if how.use_floor else inside & high
+    x = 2.0 * (n_hits[used] - how.first) / (how.last - how.first) - 1.0
+    y = np.where(high, drawn, BELOW_FLOOR)[used]
+    if len(how.degrees) == 1:
+        return (chebyshev.chebfit(x, np.log(y), how.degrees[0], w=np.sqrt(y)),)
+    cuts = np.cumsum([degree + 1 for degree in how.degrees])[:-1]
 
-    polynomial = chebyshev.chebfit(
-        scaled(n_hits[used]), np.log(drawn[used]), how.degree, w=drawn[used] ** how.weight_power
-    )
-    x = scaled(grid)
-    log_curve = chebyshev.chebval(np.clip(x, -1.0, 1.0), polynomial)
-    for side in (-1.0, 1.0):
-        value, slope, curvature = (chebyshev.chebval(side, chebyshev.chebder(polynomial, m)) for m in range(3))
-        curvature = min(curvature, 0.0) if how.concave else 0.0
-        step = x - side
-        outside = step * side > 0.0
-        log_curve[outside] = (value + slope * step + 0.5 * curvature * step**2)[outside]
-    return np.exp(log_curve)
+    def residual(parameters: np.ndarray) -> np.ndarray:
+        model = sum(np.exp(chebyshev.chebval(x, c)) for c in np.split(parameters, cuts))
+        return np.sqrt(model) - np.sqrt(y)
+
+    found = least_squares(residual, np.concatenate(how.start), x_scale="jac", xtol=1e-15, ftol=1e-15, gtol=1e-15)
+    if not found.success:
+        raise DataError(f"a curve of {len(how.degrees)} terms from N_h {how.first} to {how.last} could not be fitted")
+    return tuple(np.split(found.x, cuts))
+
+
+def evaluate_curve(terms: Sequence[np.ndarray], how: Smoothing, n_hits: np.ndarray) -> np.ndarray:
+    """The analytic curve at any number of hits."""
+    x = 2.0 * (n_hits - how.first) / (how.last - how.first) - 1.0
+    return np.asarray(sum(np.exp(chebyshev.chebval(x, c)) for c in terms))
 
 
 def bin_structure(
@@ -114,19 +128,18 @@ def bin_structure(
     """Fractional bin-to-bin structure of the official fit relative to the smooth 210Po curve, where 210Po dominates.
 
     The hit estimator is discrete, so that single bins stand out by up to 13 per cent, in data and official fit alike but not in the
-    drawn curves. Where 210Po makes more than half of the sum, (fit - sum) / 210Po; 0 elsewhere.
+    drawn curves. Where 210Po exceeds all others together, (fit - sum) / 210Po; 0 elsewhere.
     """
     fit = np.interp(grid, spectrum["n_hits"], spectrum["fit"]) / EXPOSURE_DAY_100T
     good = drawn["N_h"] != SOLAR_ARTEFACT
     others = np.interp(grid, drawn["N_h"][good], drawn["solar"][good])
     others = others + sum(curve for name, curve in curves.items() if name != "po210")
     dominant = curves["po210"] > others
-    inside = (grid >= FIRST_HITS) & (grid <= LAST_HITS)
-    return np.where(dominant & inside, (fit - others) / curves["po210"] - 1.0, 0.0)
+    return np.where(dominant, (fit - others) / np.where(dominant, curves["po210"], 1.0) - 1.0, 0.0)
 
 
 def make(release: Path, out: Path) -> None:
-    """Write `spectrum.csv` and `backgrounds.csv` into `out`, which must exist."""
+    """Write `spectrum.csv`, `backgrounds.csv` and `bin_structure.csv` into `out`, which must exist."""
     folder = find_release(release, "borexino_phase2")
     spectrum = read_spectrum(folder / SPECTRUM_FILE)
     drawn = read_components(folder / COMPONENT_FILE)
@@ -153,30 +166,49 @@ def make(release: Path, out: Path) -> None:
         },
         digits=DIGITS,
     )
-    grid = np.arange(CURVE_FIRST, CURVE_LAST + 1)
-    curves = {
-        name: smooth_curve(drawn["N_h"], drawn[RELEASE_NAME[name]], how, grid.astype(float)) for name, how in SMOOTHING.items()
+    terms = {name: fit_curve(drawn["N_h"], drawn[RELEASE_NAME[name]], how) for name, how in SMOOTHING.items()}
+    rows = [
+        (name, i, SMOOTHING[name].first, SMOOTHING[name].last, k, value)
+        for name, parts in terms.items()
+        for i, coefficients in enumerate(parts)
+        for k, value in enumerate(coefficients)
+    ]
+    origin = {
+        "arxiv": "1707.09279",
+        "doi": "10.1103/PhysRevD.100.082004",
+        "licence": "facts read from a published figure; licence of the third-party table unknown",
+        "status": "vector extraction by a third party (Newtrinos-org/Newtrinos.jl)",
+        "release_sha256": sha256(folder / COMPONENT_FILE),
     }
-    columns: dict[str, np.ndarray] = {"n_hits": grid, **curves}
-    columns["po210_structure"] = bin_structure(spectrum, drawn, curves, grid)
     write_table(
         out / "backgrounds.csv",
-        columns,
+        dict(zip(("component", "term", "first_hits", "last_hits", "order", "coefficient"), map(list, zip(*rows, strict=True)), strict=True)),
         {
-            "title": "Background curves of the Borexino Phase-II fit, smoothed",
-            "source": "Fig. 6a of PRD 100 (2019) 082004, read from its vector graphics by a third party (Newtrinos-org/Newtrinos.jl); "
-            "smoothed here: log(curve) is a polynomial, continued beyond the drawn range with its value, slope and negative curvature "
-            "(pile-up and external: value and slope)",
-            "arxiv": "1707.09279",
-            "doi": "10.1103/PhysRevD.100.082004",
-            "licence": "facts read from a published figure; licence of the third-party table unknown",
-            "status": "vector extraction by a third party",
-            "release_sha256": sha256(folder / COMPONENT_FILE),
+            "title": "Background curves of the Borexino Phase-II fit, analytic",
+            "source": "Fig. 6a of PRD 100 (2019) 082004; smoothed here: counts / (day x 100 t x N_h) = sum over terms of "
+            "exp(sum_k coefficient_k T_k(x)), x = 2 (N_h - first) / (last - first) - 1, fitted from first to last",
+            **origin,
+            "unit.term": "index of the term in the sum",
+            "unit.first_hits": "number of hits",
+            "unit.last_hits": "number of hits",
+            "unit.order": "order k of the Chebyshev polynomial",
+            "unit.coefficient": "1",
+        },
+        digits=DIGITS,
+    )
+    hits = np.arange(FIRST_HITS, LAST_HITS + 1)
+    curves = {name: evaluate_curve(parts, SMOOTHING[name], hits) for name, parts in terms.items()}
+    write_table(
+        out / "bin_structure.csv",
+        {"n_hits": hits, "po210_structure": bin_structure(spectrum, drawn, curves, hits)},
+        {
+            "title": "Bin-to-bin structure of the official fit that its smooth components do not have",
+            "source": "official fit (data file of Fig. 2a of Nature 562 (2018) 505) and Fig. 6a of PRD 100 (2019) 082004: "
+            "(fit - sum of curves) / 210Po where 210Po exceeds all others together, else 0",
+            **origin,
             "spectrum_sha256": sha256(folder / SPECTRUM_FILE),
-            "fitted": "; ".join(f"{n} N_h {s.first}-{s.last} degree {s.degree}" for n, s in SMOOTHING.items()),
-            **{f"unit.{name}": "counts / (day x 100 t x N_h)" for name in SMOOTHING},
             "unit.n_hits": "number of hits",
-            "unit.po210_structure": "fraction of po210: (official fit - sum of curves) / po210 where po210 exceeds all others, else 0",
+            "unit.po210_structure": "fraction of the smooth 210Po curve",
         },
         digits=DIGITS,
     )

@@ -24,7 +24,6 @@ from nmmfit.experiment import Factor, Pulls
 from nmmfit.numerics.quadrature import unit_gauss_legendre
 from nmmfit.physics import electron
 from nmmfit.physics.forms import ELECTRON_FORMS, Forms
-from nmmfit.physics.kinematics import max_recoil_energy, min_neutrino_energy
 from nmmfit.physics.oscillation import OSCILLATION_PULLS, oscillation_from_pulls
 from nmmfit.physics.rates import SourceNodes, recoil_spectrum
 from nmmfit.physics.sources import NeutrinoSource
@@ -36,6 +35,16 @@ from nmmfit.units import SECONDS_PER_DAY
 EDGE_NODES, THIN_NODES, NODES_PER_SIGMA = 16, 6, 2.3
 ENERGY_ORDER = 40
 DENSITY_NODES, DENSITY_NODES_HIGH_ENERGY, HIGH_ENERGY_MEV = 10, 30, 5.0
+
+
+def largest_recoil_mev(e_nu_mev: float) -> float:
+    """Largest recoil energy of an electron: kinematics.max_recoil_energy in plain numbers, where jax would only cost compilation."""
+    return 2.0 * e_nu_mev**2 / (M_ELECTRON_MEV.value + 2.0 * e_nu_mev)
+
+
+def smallest_energy_mev(t_mev: np.ndarray) -> np.ndarray:
+    """Smallest neutrino energy for a recoil: kinematics.min_neutrino_energy in plain numbers."""
+    return 0.5 * (t_mev + np.sqrt(t_mev * (t_mev + 2.0 * M_ELECTRON_MEV.value)))
 
 
 @dataclass(frozen=True)
@@ -65,8 +74,7 @@ def recoil_grid(sources: Iterable[NeutrinoSource]) -> RecoilGrid:
     Gauss-Legendre in s after T = lower + (upper - lower) s^3 (10 - 15 s + 6 s^2): the radiative corrections have logarithms at the
     edges, which this turns into something smooth.
     """
-    mass = M_ELECTRON_MEV.value
-    ends = {float(max_recoil_energy(e, mass)) for s in sources for e in (s.lines_mev or (s.e_max_mev,))}
+    ends = {largest_recoil_mev(e) for s in sources for e in (s.lines_mev or (s.e_max_mev,))}
     edges = [LOWEST_RECOIL_MEV, *sorted(e for e in ends if LOWEST_RECOIL_MEV < e < HIGHEST_RECOIL_MEV), HIGHEST_RECOIL_MEV]
     nodes, weights = [], []
     for lower, upper in pairwise(edges):
@@ -96,7 +104,7 @@ def density_nodes(source: NeutrinoSource) -> np.ndarray:
     if source.lines_mev:
         return np.asarray(source.lines_mev)
     count = DENSITY_NODES if source.e_max_mev < HIGH_ENERGY_MEV else DENSITY_NODES_HIGH_ENERGY
-    lowest = float(min_neutrino_energy(LOWEST_RECOIL_MEV, M_ELECTRON_MEV.value))
+    lowest = float(smallest_energy_mev(np.asarray(LOWEST_RECOIL_MEV)))
     middle, half = 0.5 * (source.e_max_mev + lowest), 0.5 * (source.e_max_mev - lowest)
     return middle + half * np.cos(np.pi * (np.arange(count) + 0.5) / count)
 
@@ -119,7 +127,7 @@ def fold_kernels(
         grid: recoil quadrature; the contraction includes its weights.
         radiative: option of `electron.sm_kernel`.
     """
-    thresholds = np.asarray(min_neutrino_energy(grid.t_mev, M_ELECTRON_MEV.value))
+    thresholds = smallest_energy_mev(grid.t_mev)
     rules = {name: source.quadrature(thresholds, ENERGY_ORDER) for name, source in sources.items()}
     energies = {name: np.broadcast_to(energy, weight.shape) for name, (energy, weight) in rules.items()}
     # All sources in one call: one compilation instead of one for every shape.
