@@ -2,8 +2,8 @@
 
     python -m likelihoods.coherent_csi_2021.make_data --release DIR [--out DIR]
 
-The cuts are those of the published cross-section fit: reconstructed energy below 60 PE and recoil time from 0 to 6 us. Events outside
-(up to 250 PE; the release uses them for dark-matter searches) are left out.
+The cuts are those of the published cross-section fit: reconstructed energy below 60 PE and recoil time from 0 to 6 us. Events
+outside (up to 250 PE; the release uses them for dark-matter searches) are left out.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def _write_counts(release: Path, out: Path) -> None:
                 "coincidence": "events", "anticoincidence": "events",
             },
             status="data release",
-            binning="bins of the published fit as quoted by third parties (BarbeauGroup/chi2_pull_test); a bin contains its lower edge",
+            binning="published fit, as quoted in the repository BarbeauGroup/chi2_pull_test; a bin contains its lower edge",
         ),
     )  # fmt: skip
 
@@ -164,7 +164,7 @@ def _write_coefficients(release: Path, out: Path) -> None:
                 "c": "quenching: 1/MeV^2; efficiency: photoelectrons", "d": "quenching: 1/MeV^3; efficiency: 1",
             },
             status="data release",
-            quenching="E_ee = a T + b T^2 + c T^3 + d T^4, T recoil energy, both in MeV; qf0 and qf1 are the two principal components",
+            quenching="E_ee = a T + b T^2 + c T^3 + d T^4, T recoil energy, both in MeV; qf0, qf1: principal components",
             efficiency="a / (1 + exp(-b (x - c))) + d, x reconstructed energy in photoelectrons, 0 where negative",
             label="the file calls both shifted efficiency sets +1 sigma; the one with fewer events is taken as -1 sigma",
         ),

@@ -6,6 +6,7 @@ first and second derivatives.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -54,7 +55,7 @@ def linear_morph(nominal: ArrayLike, directions: Sequence[ArrayLike], pulls: Seq
         pulls: pulls in standard deviations, scalars, as many as directions.
     Returns: (parameter,); linear in the pulls.
     """
-    moved = jnp.asarray(nominal)
+    moved: Array = jnp.asarray(nominal)
     for direction, pull in zip(directions, pulls, strict=True):
         moved = moved + jnp.asarray(pull) * jnp.asarray(direction)
     return moved
@@ -118,6 +119,11 @@ def smooth_positive(value: ArrayLike, width: ArrayLike) -> Array:
     return width * (z * 0.5 * erfc(-z / _SQRT2) + jnp.exp(-0.5 * z**2) / _SQRT_2PI)
 
 
+def exponential_efficiency(time: ArrayLike, onset: float, rate: float) -> Array:
+    """Efficiency that is 1 below `onset` and exp(-rate (time - onset)) above; any shape, continuous, with a kink at the onset."""
+    return jnp.exp(-rate * jnp.maximum(jnp.asarray(time) - onset, 0.0))
+
+
 def exponential_efficiency_integral(low: ArrayLike, high: ArrayLike, onset: float, rate: float) -> np.ndarray:
     """Integral over [low, high] of an efficiency that is 1 below `onset` and exp(-rate (t - onset)) above.
 
@@ -165,10 +171,10 @@ def bin_nodes(edges: ArrayLike, max_width: ArrayLike, order: int) -> BinNodes:
     widths = np.broadcast_to(np.asarray(max_width, dtype=float), (len(edges) - 1,))
     u, w = np.polynomial.legendre.leggauss(order)
     x, weight, index = [], [], []
-    for k, (low, high) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
+    for k, (low, high) in enumerate(itertools.pairwise(edges)):
         panels = max(1, math.ceil((high - low) / widths[k] - 1e-9))
         cuts = np.linspace(low, high, panels + 1)
-        for start, stop in zip(cuts[:-1], cuts[1:], strict=True):
+        for start, stop in itertools.pairwise(cuts):
             x.append(start + 0.5 * (stop - start) * (u + 1.0))
             weight.append(0.5 * (stop - start) * w)
             index.append(np.full(order, k))
