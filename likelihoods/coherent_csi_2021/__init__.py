@@ -6,9 +6,11 @@ from importlib.resources import files
 from typing import Any
 
 import numpy as np
+from pydantic import ValidationError
 
 from nmmfit.experiment import BinnedExperiment, Channel, TheoryChoices
 from nmmfit.tables import read_table
+from nmmfit.validation import user_error
 
 from .backgrounds import neutrons, steady_state
 from .model import EFFECTIVE_MOMENTS, signal
@@ -22,10 +24,13 @@ def build(theory: TheoryChoices = TheoryChoices(), **options: Any) -> BinnedExpe
     Args:
         theory: tensor coherence, weak charges and form factor.
         options: see `Options`.
-    Returns: channels "coincidence" and, unless `steady_state` is "fixed_shape", "anticoincidence"; bins (energy, time) in C order.
+    Returns: channels "coincidence" and, unless `steady_state` is "fixed_shape", "anticoincidence"; bins are energy x time.
     Raises: UserInputError for an unknown option or choice.
     """
-    chosen = Options(**options)
+    try:
+        chosen = Options(**options)
+    except ValidationError as problem:
+        raise user_error(problem, NAME, Options) from None
     data = files(__name__) / "data"
     counts = read_table(data / "counts.csv")
     coefficients = read_table(data / "coefficients.csv", text=("kind", "set"))

@@ -38,13 +38,13 @@ def _constant(values: np.ndarray) -> Factor:
     return Factor(function)
 
 
-def log_normal(pull: str, relative_width: float) -> dict[str, object]:
-    """Scale exp(width * pull) as arguments of a Component: positive, and 1 + width * pull for small pulls."""
+def scaled(name: str, factors: tuple[Factor, ...], pull: str, relative_width: float) -> Component:
+    """Component with the scale exp(width * pull): positive, and 1 + width * pull for small pulls."""
 
     def scale(pulls: Pulls) -> Array:
         return jnp.exp(relative_width * pulls[pull])
 
-    return {"scale": scale, "scale_pulls": (pull,)}
+    return Component(name, factors, scale, (pull,))
 
 
 def time_fractions(time: Table, name: str, edges_us: np.ndarray) -> np.ndarray:
@@ -67,7 +67,7 @@ def neutrons(energy: Table, time: Table, time_edges_us: np.ndarray) -> tuple[lis
     for name, events, width in (("brn", BRN_EVENTS, BRN_UNCERTAINTY), ("nin", NIN_EVENTS, NIN_UNCERTAINTY)):
         pull = f"{NAME}.{name}"
         factors = (_constant(events * energy[name]), _constant(time_fractions(time, name, time_edges_us)))
-        components.append(Component(name, factors, **log_normal(pull, width)))  # type: ignore[arg-type]
+        components.append(scaled(name, factors, pull, width))
         pulls[pull] = dist.Normal(0.0, 1.0)
     return components, pulls
 
@@ -94,8 +94,7 @@ def steady_state(
     if treatment == "fixed_shape":
         pull = f"{NAME}.ssb"
         shape = _constant(SSB_EVENTS * per_energy / per_energy.sum())
-        scale = log_normal(pull, SSB_UNCERTAINTY)
-        return [Component("ssb", (shape, times), **scale)], {pull: dist.Normal(0.0, 1.0)}  # type: ignore[arg-type]
+        return [scaled("ssb", (shape, times), pull, SSB_UNCERTAINTY)], {pull: dist.Normal(0.0, 1.0)}
     components: list[Component] = []
     pulls: dict[str, dist.Distribution] = {}
     for k, content in enumerate(per_energy):
@@ -104,7 +103,6 @@ def steady_state(
         start = max(content, 0.5)
         only = np.zeros_like(per_energy)
         only[k] = start
-        scale = log_normal(pull, float(1.0 / np.sqrt(start)))
-        components.append(Component(f"ssb_{k}", (_constant(only), times), **scale))  # type: ignore[arg-type]
+        components.append(scaled(f"ssb_{k}", (_constant(only), times), pull, float(1.0 / np.sqrt(start))))
         pulls[pull] = dist.Normal(0.0, SSB_PRIOR_WIDTH)
     return components, pulls

@@ -8,13 +8,14 @@ outside (up to 250 PE; the release uses them for dark-matter searches) are left 
 
 from __future__ import annotations
 
-import argparse
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from nmmfit.errors import DataError
-from nmmfit.tables import find_release, sha256, write_table
+from nmmfit.tables import find_release, run_maker, sha256, write_table
 
 ENERGY_EDGES_PE = np.array([0.0, 8.0, 12.0, 16.0, 20.0, 24.0, 32.0, 40.0, 50.0, 60.0])
 TIME_EDGES_US = np.concatenate([np.arange(9) * 0.125, [2.0, 4.0, 6.0]])
@@ -188,14 +189,10 @@ def make(release: Path, out: Path) -> None:
     _write_coefficients(folder, out)
 
 
-def main() -> None:
-    """Command line of this script."""
-    parser = argparse.ArgumentParser(description="Make the tables of coherent_csi_2021 from the public release.")
-    parser.add_argument("--release", type=Path, required=True, metavar="DIR", help="folder with the ancillary files")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "data", metavar="DIR", help="folder to write to")
-    arguments = parser.parse_args()
-    make(arguments.release, arguments.out)
+def main(argv: Sequence[str] | None = None) -> int:
+    """Command line; returns the exit code."""
+    return run_maker(make, Path(__file__).parent / "data", argv)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -21,7 +21,7 @@ from .options import Options
 from .response import EFFICIENCY, QF0, QF1, Response, recoil_nodes
 from .timing import TIMING, signal_times
 
-# arXiv:2110.07730 as quoted with its ancillary files: mass, protons on target (13.99 GWh), neutrinos per flavour and proton, distance.
+# arXiv:2110.07730, as quoted with its ancillary files. 3.198e23 protons are 13.99 GWh.
 MASS_KG = 14.6
 PROTONS_ON_TARGET = 3.198e23
 NEUTRINOS_PER_PROTON = 0.0848
@@ -91,8 +91,6 @@ def signal(
         arrival = signal_times(name, time_edges_us, options.timing_centre_ns, options.timing_width_ns)
         for nuclide in NUCLIDES:
             energy = signal_energy_factor(source, nucleus(nuclide), response, theory, options.rn_width)
-            components.append(
-                Component(f"cevns_{name}_{nuclide.lower()}", (energy, arrival), sns_flux_scale, (SNS_FLUX_PULL,))
-            )
+            components.append(Component(f"cevns_{name}_{nuclide.lower()}", (energy, arrival), sns_flux_scale, (SNS_FLUX_PULL,)))
     own = (QF0, QF1, EFFICIENCY, TIMING, *(radius_pull(n) for n in NUCLIDES))
     return components, {**sns_pull_priors(), **{pull: dist.Normal(0.0, 1.0) for pull in own}}

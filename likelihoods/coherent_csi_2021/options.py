@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from nmmfit.validation import StrictModel
 
 
-class Options(BaseModel):
+class Options(StrictModel):
     """Options of `coherent_csi_2021`; unknown keys are errors."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     efficiency_pull: Literal["released", "published_4_1_percent"] = Field(
         default="released",

@@ -71,7 +71,7 @@ def polynomial_quenching(t_mev: ArrayLike, coefficients: ArrayLike) -> Array:
     """
     t = jnp.asarray(t_mev)
     c = jnp.asarray(coefficients)
-    total = jnp.zeros_like(t)
+    total: Array = jnp.zeros_like(t)
     for k in range(c.shape[0] - 1, -1, -1):
         total = (total + c[k]) * t
     return total
@@ -108,15 +108,16 @@ def logistic_efficiency(x: ArrayLike, coefficients: ArrayLike) -> Array:
 def smooth_positive(value: ArrayLike, width: ArrayLike) -> Array:
     """The positive part max(0, f), with its kink smeared by a Gaussian: f Phi(f/w) + w phi(f/w).
 
-    An entire function of f, positive everywhere; above the positive part by w / sqrt(2 pi) at f = 0 and by less than 1e-4 w
+    An entire function of f, positive everywhere; above the positive part by w / sqrt(2 pi) at f = 0 and by less than 4e-4 w
     beyond |f| = 3 w.
 
     Args:
         value: f, any shape.
         width: w > 0, same unit.
     """
-    z = jnp.asarray(value) / width
-    return width * (z * 0.5 * erfc(-z / _SQRT2) + jnp.exp(-0.5 * z**2) / _SQRT_2PI)
+    w = jnp.asarray(width)
+    z = jnp.asarray(value) / w
+    return w * (z * 0.5 * erfc(-z / _SQRT2) + jnp.exp(-0.5 * z**2) / _SQRT_2PI)
 
 
 def exponential_efficiency(time: ArrayLike, onset: float, rate: float) -> Array:
@@ -158,7 +159,7 @@ class BinNodes:
         return sums
 
 
-def bin_nodes(edges: ArrayLike, max_width: ArrayLike, order: int) -> BinNodes:
+def bin_nodes(edges: np.ndarray, max_width: np.ndarray | float, order: int) -> BinNodes:
     """Quadrature nodes inside bins, each bin cut into equal panels no wider than `max_width`.
 
     Args:

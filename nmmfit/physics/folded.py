@@ -1,7 +1,7 @@
 """Recoil spectra whose form factors float: cross-section kernels folded with a source once, form factors applied afterwards.
 
-A nuclear kernel is a product of point-target cross section and two form factors, F_p^2, F_p F_n or F_n^2. The fold over neutrino energies
-therefore needs doing only once, in numpy-like set-up code; per evaluation there remain a few products on the recoil grid.
+A nuclear kernel is the product of a point-target cross section and two form factors, F_p^2, F_p F_n or F_n^2. The fold over
+neutrino energies is therefore done once, when a model is built; per evaluation there remain a few products on the recoil grid.
 """
 
 from __future__ import annotations
@@ -88,4 +88,5 @@ def fold_cevns(
     # Tr[rho Q] for neutrinos, Tr[rho Q^T] for antineutrinos
     states = jnp.swapaxes(density, -1, -2) if nodes.antineutrino else density
     folded = {name: jnp.einsum("te,te,teij->tij", weight, kernels[name], states) for name in NUCLEAR_FORMS}
+    # Operation by operation: compiled as one, the many small products would take seconds, for something done once.
     return jax.tree_util.tree_map(np.asarray, FoldedKernels({"pp": pp, "pn": sm(1.0, 1.0) - pp - nn, "nn": nn}, folded))
