@@ -8,6 +8,8 @@ the template builder needs; an author writes the direct evaluation only.
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -94,7 +96,8 @@ class Channel:
 
     def expected(self, forms: Forms, pulls: Pulls) -> Array:
         """Expected counts per bin, (bin,), by direct evaluation."""
-        return sum(self.component_counts(forms, pulls).values())
+        parts = list(self.component_counts(forms, pulls).values())
+        return functools.reduce(operator.add, parts)
 
 
 @dataclass(frozen=True)
@@ -103,8 +106,9 @@ class BinnedExperiment:
 
     `pulls` maps every nuisance's name to its prior (centred at 0, unit width, 0 = published nominal); names shared with other
     experiments (`solar.be7`, `sns.flux`) have the same prior everywhere. `constraint(pulls)` is a log density added to the
-    likelihood, for example a sum rule. `effective_moments` maps a name such as "solar" to (density (3, 3), antineutrino): the
-    moment that this experiment constrains is sqrt(Tr[rho 4 d d^dagger]) / mu_B.
+    likelihood, for example a sum rule. `nuclei` names the nuclides whose tensor charges it sees. `effective_moments` maps a
+    name such as "solar" to (density (3, 3), antineutrino): the moment that this experiment constrains is sqrt(Tr[rho 4 d
+    d^dagger]) / mu_B.
     """
 
     name: str
@@ -116,6 +120,7 @@ class BinnedExperiment:
     overlaps: tuple[str, ...] = ()
     status: str = "data release"
     choices: Mapping[str, str] = field(default_factory=dict)
+    nuclei: tuple[str, ...] = ()
     effective_moments: Mapping[str, tuple[np.ndarray, bool]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -1,0 +1,293 @@
+"""The joint likelihood: experiments, the linear map from coefficients to couplings, and the priors.
+
+Everything is a pure function of one real vector x = (coefficients, theory inputs, nuisances). Two evaluations of the same model:
+"templates" (compressed tensors, the default) and "direct" (the quadrature, the reference).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpyro
+from numpyro import distributions as dist
+from scipy.special import gammaln
+
+from nmmfit.errors import UserInputError, unknown
+from nmmfit.experiment import BinnedExperiment, Channel
+from nmmfit.inference.parameters import Identified, Parameter, log_prior
+from nmmfit.physics.amplitude_basis import AmplitudeBasis, amplitude_basis, vector_to_couplings
+from nmmfit.physics.forms import Forms, TargetCouplings, quadratic_forms
+from nmmfit.precision import require_double_precision
+from nmmfit.shapes import Array
+from nmmfit.templates import DEFAULT_TOLERANCE, ExperimentTemplate, build_templates
+
+Point = Mapping[str, Any]
+BLOCK = 256
+
+
+@dataclass(frozen=True)
+class CouplingMap:
+    """Coefficient parameters to coordinates of the target couplings, at given theory inputs.
+
+    `coordinates(theory)` is (coefficient, 288), the coordinates (amplitude_basis.couplings_to_vector) that a unit of each
+    coefficient parameter makes; `theory` maps the names of floated theory inputs to values. `samples` are such matrices at
+    several theory inputs, enough to span what can be reached.
+    """
+
+    coordinates: Callable[[Mapping[str, Array]], Array]
+    samples: tuple[np.ndarray, ...]
+    finals: tuple[frozenset[int], ...]
+    """For each coefficient parameter the final states (columns of the coupling matrices) that it leads to."""
+
+
+class JointLikelihood:
+    """Joint likelihood of several experiments as a function of coefficients, theory inputs and nuisances.
+
+    Attributes:
+        parameters: all sampled parameters, in the order of the vector.
+        experiments: the experiments.
+        fixed: values of pulls and theory inputs that are held.
+        method: "templates" or "direct".
+    """
+
+    def __init__(
+        self,
+        experiments: Sequence[BinnedExperiment],
+        parameters: Sequence[Parameter],
+        couplings: CouplingMap,
+        identified: Sequence[Identified] = (),
+        fixed: Mapping[str, float] | None = None,
+        method: str = "templates",
+        tolerance: float = DEFAULT_TOLERANCE,
+        choices: Mapping[str, str] | None = None,
+    ) -> None:
+        require_double_precision()
+        if method not in ("templates", "direct"):
+            raise unknown("method", method, ("templates", "direct"))
+        self.experiments = tuple(experiments)
+        order = {"coefficient": 0, "theory": 1, "nuisance": 2}
+        self.parameters = tuple(sorted(parameters, key=lambda p: order[p.kind]))
+        self.coupling_map = couplings
+        self.identified = tuple(identified)
+        self.fixed = dict(fixed or {})
+        self.method = method
+        self.tolerance = tolerance
+        self.choices = dict(choices or {})
+        self.compiled: dict[Any, Any] = {}
+        """Compiled functions by purpose, so that a second identical call compiles nothing."""
+
+    # -- names and vectors --------------------------------------------------------------------------------------------
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Parameter names in the order of the vector."""
+        return tuple(p.name for p in self.parameters)
+
+    def of_kind(self, kind: str) -> tuple[Parameter, ...]:
+        """Parameters of one kind, in order."""
+        return tuple(p for p in self.parameters if p.kind == kind)
+
+    @property
+    def n_coefficients(self) -> int:
+        """Number of coefficient parameters; they come first in the vector."""
+        return len(self.of_kind("coefficient"))
+
+    @cached_property
+    def start(self) -> np.ndarray:
+        """Vector where fits begin: coefficients 0, everything else at its nominal value."""
+        return np.asarray([p.start for p in self.parameters])
+
+    def pack(self, point: Point) -> Array:
+        """Vector (..., parameter) of a point; names left out are at their start value.
+
+        Raises: UserInputError for a name that is no parameter of this likelihood.
+        """
+        for name in point:
+            if name not in self.names:
+                raise unknown("parameter", name, self.names, "point")
+        values = [jnp.asarray(point.get(p.name, p.start), dtype=jnp.float64) for p in self.parameters]
+        return jnp.stack(jnp.broadcast_arrays(*values), axis=-1)
+
+    def unpack(self, vector: Array) -> dict[str, Array]:
+        """Point of a vector (..., parameter)."""
+        return {name: vector[..., i] for i, name in enumerate(self.names)}
+
+    # -- the model ----------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def amplitudes(self) -> AmplitudeBasis:
+        """Basis of the real amplitudes that the coefficients excite."""
+        rows = [m[np.any(m != 0.0, axis=1)] for m in self.coupling_map.samples]
+        return amplitude_basis(np.concatenate(rows)) if rows else amplitude_basis(np.zeros((0, 288)))
+
+    @cached_property
+    def templates(self) -> tuple[ExperimentTemplate, ...]:
+        """Compressed templates of every experiment."""
+        return tuple(build_templates(e, self.amplitudes, self.tolerance) for e in self.experiments)
+
+    def split(self, vector: Array) -> tuple[Array, dict[str, Array], dict[str, Array]]:
+        """Coefficients (coefficient,), theory inputs and pulls (fixed ones included) of a vector (parameter,)."""
+        n = self.n_coefficients
+        theory = {name: jnp.asarray(v) for name, v in self.fixed.items() if name.startswith("theory.")}
+        pulls = {name: jnp.asarray(v) for name, v in self.fixed.items() if not name.startswith("theory.")}
+        for i, p in enumerate(self.parameters):
+            if p.kind == "theory":
+                theory[p.name] = vector[i]
+            elif p.kind == "nuisance":
+                pulls[p.name] = vector[i]
+        return vector[:n], theory, pulls
+
+    def linear_amplitudes(self, theory: Mapping[str, Array]) -> Array:
+        """(amplitude, coefficient): amplitudes of a unit of each coefficient parameter at given theory inputs."""
+        return self.coupling_map.coordinates(theory)[:, self.amplitudes.rows].T
+
+    def couplings_vector(self, vector: Array) -> TargetCouplings:
+        """Target couplings at a vector (parameter,)."""
+        coefficients, theory, _ = self.split(vector)
+        return vector_to_couplings(coefficients @ self.coupling_map.coordinates(theory))
+
+    def forms_vector(self, vector: Array) -> Forms:
+        """Quadratic forms at a vector (parameter,)."""
+        return quadratic_forms(self.couplings_vector(vector))
+
+    def expected_vector(self, vector: Array) -> dict[str, Array]:
+        """Expected counts, `experiment.channel` -> (bin,), at a vector (parameter,)."""
+        coefficients, theory, pulls = self.split(vector)
+        result: dict[str, Array] = {}
+        if self.method == "direct":
+            forms = self.forms_vector(vector)
+            for experiment in self.experiments:
+                for name, counts in experiment.expected(forms, pulls).items():
+                    result[f"{experiment.name}.{name}"] = counts
+            return result
+        amplitudes = self.linear_amplitudes(theory) @ coefficients
+        products = self.amplitudes.products(amplitudes)
+        for template in self.templates:
+            for name, counts in template.expected(products, pulls).items():
+                result[f"{template.experiment.name}.{name}"] = counts
+        return result
+
+    @cached_property
+    def channels(self) -> dict[str, Channel]:
+        """Every channel, named `experiment.channel`."""
+        return {f"{e.name}.{c.name}": c for e in self.experiments for c in e.channels}
+
+    @cached_property
+    def observed(self) -> dict[str, np.ndarray]:
+        """Observed counts, `experiment.channel` -> (bin,)."""
+        return {name: np.asarray(c.observed, dtype=float) for name, c in self.channels.items()}
+
+    def pointwise_vector(self, vector: Array) -> dict[str, Array]:
+        """Log-likelihood per bin, `experiment.channel` -> (bin,)."""
+        expected = self.expected_vector(vector)
+        return {n: c.distribution(expected[n]).log_prob(jnp.asarray(self.observed[n])) for n, c in self.channels.items()}
+
+    def data_vector(self, vector: Array) -> Array:
+        """Data log-likelihood, all channels and bins, at a vector (parameter,)."""
+        expected = self.expected_vector(vector)
+        total = jnp.asarray(0.0)
+        for name, channel in self.channels.items():
+            counts = self.observed[name]
+            if channel.distribution is dist.Poisson:
+                # The constant is formed once, while tracing; only a logarithm per bin is left to evaluate.
+                constant = -float(np.sum(gammaln(counts + 1.0)))
+                total = total + jnp.dot(counts, jnp.log(expected[name])) - jnp.sum(expected[name]) + constant
+            else:
+                total = total + jnp.sum(channel.distribution(expected[name]).log_prob(counts))
+        return total
+
+    def constraint_vector(self, vector: Array) -> Array:
+        """Constraint terms: experiments' own constraints and the priors of theory inputs and nuisances."""
+        _, _, pulls = self.split(vector)
+        total = log_prior(self.parameters[self.n_coefficients :], vector[self.n_coefficients :])
+        for experiment in self.experiments:
+            if experiment.constraint is not None:
+                total = total + experiment.constraint(pulls)
+        return total
+
+    def nll_vector(self, vector: Array) -> Array:
+        """Minus data log-likelihood and constraint terms at a vector (parameter,); coefficient priors do not enter."""
+        return -(self.data_vector(vector) + self.constraint_vector(vector))
+
+    def log_prob_vector(self, vector: Array) -> Array:
+        """Log posterior density (not normalised by the evidence) at a vector (parameter,)."""
+        n = self.n_coefficients
+        return log_prior(self.parameters[:n], vector[:n]) - self.nll_vector(vector)
+
+    def identified_vector(self, vector: Array) -> dict[str, Array]:
+        """Identified quantities at a vector (parameter,)."""
+        couplings = self.couplings_vector(vector)
+        return {q.name: q.value(couplings) for q in self.identified}
+
+    # -- the public, batched face -------------------------------------------------------------------------------------
+
+    def batched(self, purpose: str, function: Callable[[Array], Any]) -> Callable[[Array], Any]:
+        """`function` of one vector as a compiled function of (point, parameter), in blocks of BLOCK points."""
+        if purpose not in self.compiled:
+            if self.method == "templates":
+                _ = self.templates
+            self.compiled[purpose] = jax.jit(lambda xs: jax.lax.map(function, xs, batch_size=min(BLOCK, xs.shape[0])))
+        return self.compiled[purpose]
+
+    def _evaluate(self, purpose: str, function: Callable[[Array], Any], point: Point) -> Any:
+        require_double_precision()
+        vector = self.pack(point)
+        shape = vector.shape[:-1]
+        result = self.batched(purpose, function)(vector.reshape(-1, len(self.names)))
+        return jax.tree.map(lambda leaf: leaf.reshape(*shape, *leaf.shape[1:]), result)
+
+    def log_likelihood(self, point: Point) -> Array:
+        """Data log-likelihood of a point; leading axes batch."""
+        return self._evaluate("log_likelihood", self.data_vector, point)
+
+    def pointwise_log_likelihood(self, point: Point) -> dict[str, Array]:
+        """Data log-likelihood per bin, `experiment.channel` -> (..., bin)."""
+        return self._evaluate("pointwise", self.pointwise_vector, point)
+
+    def nll(self, point: Point) -> Array:
+        """Minus data log-likelihood and constraint terms; coefficient priors do not enter."""
+        return self._evaluate("nll", self.nll_vector, point)
+
+    def log_prob(self, point: Point) -> Array:
+        """Log posterior density, normalised priors times likelihood."""
+        return self._evaluate("log_prob", self.log_prob_vector, point)
+
+    def expected(self, point: Point) -> dict[str, Array]:
+        """Expected counts, `experiment.channel` -> (..., bin)."""
+        return self._evaluate("expected", self.expected_vector, point)
+
+    def identified_values(self, point: Point) -> dict[str, Array]:
+        """Identified quantities, name -> (...), in the units of `identified`."""
+        return self._evaluate("identified", self.identified_vector, point)
+
+    def components(self, point: Point) -> dict[str, dict[str, Array]]:
+        """Expected counts by component, `experiment.channel` -> component -> (bin,), by direct evaluation of one point."""
+        vector = self.pack(point)
+        if vector.ndim != 1:
+            raise UserInputError("components: takes one point, not a batch")
+
+        def evaluate(x: Array) -> dict[str, dict[str, Array]]:
+            forms, (_, _, pulls) = self.forms_vector(x), self.split(x)
+            return {f"{e.name}.{c.name}": c.component_counts(forms, pulls) for e in self.experiments for c in e.channels}
+
+        if "components" not in self.compiled:
+            self.compiled["components"] = jax.jit(evaluate)
+        return self.compiled["components"](vector)
+
+    def model(self) -> None:
+        """The numpyro model: priors, constraints and the distribution of the data of every channel."""
+        point = {p.name: numpyro.sample(p.name, p.prior) for p in self.parameters}
+        vector = jnp.stack([jnp.asarray(point[name]) for name in self.names])
+        expected = self.expected_vector(vector)
+        _, _, pulls = self.split(vector)
+        for experiment in self.experiments:
+            if experiment.constraint is not None:
+                numpyro.factor(f"{experiment.name}.constraint", experiment.constraint(pulls))
+        for name, channel in self.channels.items():
+            numpyro.sample(name, channel.distribution(expected[name]), obs=jnp.asarray(self.observed[name]))
