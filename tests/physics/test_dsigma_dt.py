@@ -165,8 +165,7 @@ def test_bad_input(arguments, message):
 
 
 @pytest.mark.parametrize("target", ["e", "Cs133"])
-@pytest.mark.parametrize("start", [0.0, 0.7])
-def test_derivatives_in_energies_mass_and_couplings(target, start):
+def test_derivatives_in_energies_mass_and_couplings(target):
     """At zero couplings and away from them; in units in which every variable is of order one."""
     e, t = (0.8618, 0.3) if target == "e" else (30.0, 8e-3)
     scale = (1e47, 1e-6, 1e-9) if target == "e" else (1e38, 1e-5, 1e-7)
@@ -177,7 +176,7 @@ def test_derivatives_in_energies_mass_and_couplings(target, start):
             s1=scale[1] * x[3], s2=scale[1] * x[4], tensor=scale[1] * (x[4] - 1j * x[3]),
         )  # fmt: skip
 
-    assert_derivatives(function, [1.0, 1.0, 1.0, start, -start], atol=1e-6)
+    assert_derivatives(function, [1.0, 1.0, 1.0, 0.0, 0.0], [1.0, 1.0, 1.0, 0.7, -0.7], atol=1e-6)
 
 
 # one compilation per target for all properties

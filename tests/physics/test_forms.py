@@ -111,9 +111,8 @@ def test_batches_of_couplings():
                 assert np.allclose(stacked[name][k], q, rtol=1e-14, atol=0)
 
 
-@pytest.mark.parametrize("point", ["zero", "ordinary"])
-def test_derivatives_of_a_rate_in_the_couplings(point):
-    """Quadratic: the Hessian is constant and the gradient vanishes at zero couplings."""
+def test_derivatives_of_a_rate_in_the_couplings():
+    """At zero couplings, where the gradient of something quadratic vanishes, and away from them."""
     base = random_couplings(6)
     _, _, rho = random_mixture(7)
     kernels = electron.kernels(E, T, True)
@@ -126,7 +125,5 @@ def test_derivatives_of_a_rate_in_the_couplings(point):
         q = forms.quadratic_forms(c)
         return 1e46 * sum(forms.trace(jnp.asarray(rho), q[name], True) * k for name, k in kernels.items())
 
-    x = jnp.zeros(3) if point == "zero" else jnp.asarray([0.3, -1.2, 0.7])
-    if point == "zero":
-        assert np.all(np.asarray(jax.grad(rate)(x)) == 0.0)
-    assert_derivatives(rate, x)
+    assert np.all(np.asarray(jax.jit(jax.grad(rate))(jnp.zeros(3))) == 0.0)
+    assert_derivatives(rate, [0.0, 0.0, 0.0], [0.3, -1.2, 0.7])

@@ -70,8 +70,7 @@ def test_gradients_at_zero_and_elsewhere():
         d = (x[0] + 1j * x[1]) * random_dipole(2) * 1e2
         return 1e16 * moments.effective_moment_squared_mub2(d, density, antineutrino)
 
-    assert_derivatives(squared, [0.0, 0.0])
-    assert_derivatives(squared, [0.3, -0.8])
+    assert_derivatives(squared, [0.0, 0.0], [0.3, -0.8])
     for function in (lambda d: moments.effective_moment_mub(d, density), moments.plasmon_moment_mub):
         gradient = jax.grad(lambda x, f=function: f(x * random_dipole(3)))(0.0)
         assert float(gradient) == 0.0
