@@ -35,7 +35,7 @@ _PROBE_NODES = 25
 _CHECKS = 24
 _CHUNK = 8
 _SLACK = 10.0
-_MAX_BASIS = 4000
+MAX_BASIS = 3000
 
 
 @dataclass(frozen=True)
@@ -212,7 +212,9 @@ def _chebyshev_points(n: int, dimension: int) -> np.ndarray:
     return HALF_WIDTH * np.cos(np.pi * uniform)
 
 
-def _fit(sample: _Sampler, weight: np.ndarray, tol: float) -> tuple[ChebyshevBasis, np.ndarray, float]:
+def _fit(
+    sample: _Sampler, weight: np.ndarray, tol: float, max_basis: int = MAX_BASIS
+) -> tuple[ChebyshevBasis, np.ndarray, float]:
     """Polynomial fit (basis, row, bin); raises the degrees until random points agree to the tolerance.
 
     `weight` (row, bin) is the metric, 1/sqrt(expected) times the row's lift.
@@ -223,9 +225,9 @@ def _fit(sample: _Sampler, weight: np.ndarray, tol: float) -> tuple[ChebyshevBas
     truth = sample(check)
     while True:
         basis = ChebyshevBasis(tuple(degrees), HALF_WIDTH)
-        if basis.size > _MAX_BASIS:
+        if basis.size > max_basis:
             raise NotConvergedError(
-                f"templates: shape pulls {', '.join(pulls)} need more than {_MAX_BASIS} basis functions "
+                f"templates: shape pulls {', '.join(pulls)} need more than {max_basis} basis functions "
                 f"(degrees {degrees}); use the direct evaluation"
             )
         points = _chebyshev_points(int(1.6 * basis.size) + 8, len(pulls))

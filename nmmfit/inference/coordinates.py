@@ -154,7 +154,7 @@ def amplitude_sensitivity(joint: JointLikelihood) -> np.ndarray:
         else:
             forms = quadratic_forms(joint.amplitudes.couplings(a))
             parts = [v for e in joint.experiments for v in e.expected(forms, pulls).values()]
-        return jnp.concatenate(parts)
+        return jnp.concatenate([jnp.zeros(1), *parts])
 
     values = np.asarray(jax.jit(jax.vmap(counts))(jnp.concatenate([jnp.zeros((1, n)), jnp.eye(n)])))
     background = np.maximum(np.abs(values[0]), 1e-12)

@@ -21,7 +21,7 @@ from scipy.special import gammaln
 from nmmfit.errors import UserInputError, unknown
 from nmmfit.experiment import BinnedExperiment, Channel
 from nmmfit.inference.parameters import Identified, Parameter, log_prior
-from nmmfit.physics.amplitude_basis import AmplitudeBasis, amplitude_basis, vector_to_couplings
+from nmmfit.physics.amplitude_basis import N_COORDINATES, AmplitudeBasis, amplitude_basis, vector_to_couplings
 from nmmfit.physics.forms import Forms, TargetCouplings, quadratic_forms
 from nmmfit.precision import require_double_precision
 from nmmfit.shapes import Array
@@ -54,6 +54,8 @@ class JointLikelihood:
         experiments: the experiments.
         fixed: values of pulls and theory inputs that are held.
         method: "templates" or "direct".
+        amplitudes: basis of the real amplitudes that the coefficients excite.
+        templates: compressed templates of every experiment; empty for "direct".
     """
 
     def __init__(
@@ -81,6 +83,11 @@ class JointLikelihood:
         self.choices = dict(choices or {})
         self.compiled: dict[Any, Any] = {}
         """Compiled functions by purpose, so that a second identical call compiles nothing."""
+        reached = [m[np.any(m != 0.0, axis=1)] for m in couplings.samples]
+        self.amplitudes: AmplitudeBasis = amplitude_basis(np.concatenate([np.zeros((0, N_COORDINATES)), *reached]))
+        self.templates: tuple[ExperimentTemplate, ...] = ()
+        if method == "templates":
+            self.templates = tuple(build_templates(e, self.amplitudes, tolerance) for e in self.experiments)
 
     # -- names and vectors --------------------------------------------------------------------------------------------
 
@@ -119,17 +126,6 @@ class JointLikelihood:
         return {name: vector[..., i] for i, name in enumerate(self.names)}
 
     # -- the model ----------------------------------------------------------------------------------------------------
-
-    @cached_property
-    def amplitudes(self) -> AmplitudeBasis:
-        """Basis of the real amplitudes that the coefficients excite."""
-        rows = [m[np.any(m != 0.0, axis=1)] for m in self.coupling_map.samples]
-        return amplitude_basis(np.concatenate(rows)) if rows else amplitude_basis(np.zeros((0, 288)))
-
-    @cached_property
-    def templates(self) -> tuple[ExperimentTemplate, ...]:
-        """Compressed templates of every experiment."""
-        return tuple(build_templates(e, self.amplitudes, self.tolerance) for e in self.experiments)
 
     def split(self, vector: Array) -> tuple[Array, dict[str, Array], dict[str, Array]]:
         """Coefficients (coefficient,), theory inputs and pulls (fixed ones included) of a vector (parameter,)."""
@@ -230,8 +226,6 @@ class JointLikelihood:
     def batched(self, purpose: str, function: Callable[[Array], Any]) -> Callable[[Array], Any]:
         """`function` of one vector as a compiled function of (point, parameter), in blocks of BLOCK points."""
         if purpose not in self.compiled:
-            if self.method == "templates":
-                _ = self.templates
             self.compiled[purpose] = jax.jit(lambda xs: jax.lax.map(function, xs, batch_size=min(BLOCK, xs.shape[0])))
         return self.compiled[purpose]
 
