@@ -45,10 +45,9 @@ class Coordinates:
         """What the shear adds to the linear coefficients; depends on other coefficients and theory inputs only."""
         if not np.any(self.shear):
             return jnp.zeros(len(self.linear))
-        n = self.joint.n_coefficients
         nominal = _theory(self.joint, jnp.asarray(self.joint.start))
         change = self.joint.linear_amplitudes(_theory(self.joint, vector)) - self.joint.linear_amplitudes(nominal)
-        return jnp.asarray(self.shear) @ (change @ vector[:n])
+        return jnp.asarray(self.shear) @ (change @ self.joint.split(vector)[0])
 
     def to_parameters(self, z: Array) -> tuple[Array, Array]:
         """Parameter vector x (parameter,) of z (parameter,), and log |dx/dz|."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -26,6 +26,9 @@ from nmmfit.physics.forms import Forms, TargetCouplings, quadratic_forms
 from nmmfit.precision import require_double_precision
 from nmmfit.shapes import Array
 from nmmfit.templates import DEFAULT_TOLERANCE, ExperimentTemplate, build_templates
+
+if TYPE_CHECKING:
+    from nmmfit.config import RunConfig
 
 Point = Mapping[str, Any]
 BLOCK = 256
@@ -53,6 +56,7 @@ class JointLikelihood:
         parameters: all sampled parameters, in the order of the vector.
         experiments: the experiments.
         fixed: values of pulls and theory inputs that are held.
+        fixed_coefficients: values of coefficient parameters that are held; in the coupling map they follow the free ones.
         method: "templates" or "direct".
         amplitudes: basis of the real amplitudes that the coefficients excite.
         templates: compressed templates of every experiment; empty for "direct".
@@ -65,6 +69,7 @@ class JointLikelihood:
         couplings: CouplingMap,
         identified: Sequence[Identified] = (),
         fixed: Mapping[str, float] | None = None,
+        fixed_coefficients: Mapping[str, float] | None = None,
         method: str = "templates",
         tolerance: float = DEFAULT_TOLERANCE,
         choices: Mapping[str, str] | None = None,
@@ -78,6 +83,7 @@ class JointLikelihood:
         self.coupling_map = couplings
         self.identified = tuple(identified)
         self.fixed = dict(fixed or {})
+        self.fixed_coefficients = dict(fixed_coefficients or {})
         self.method = method
         self.tolerance = tolerance
         self.choices = dict(choices or {})
@@ -88,6 +94,13 @@ class JointLikelihood:
         self.templates: tuple[ExperimentTemplate, ...] = ()
         if method == "templates":
             self.templates = tuple(build_templates(e, self.amplitudes, tolerance) for e in self.experiments)
+
+    @classmethod
+    def from_config(cls, config: RunConfig, method: str = "templates") -> JointLikelihood:
+        """The joint likelihood of a run file; see `assemble.joint_from_config`."""
+        from nmmfit.inference.assemble import joint_from_config
+
+        return joint_from_config(config, method)
 
     # -- names and vectors --------------------------------------------------------------------------------------------
 
@@ -128,7 +141,7 @@ class JointLikelihood:
     # -- the model ----------------------------------------------------------------------------------------------------
 
     def split(self, vector: Array) -> tuple[Array, dict[str, Array], dict[str, Array]]:
-        """Coefficients (coefficient,), theory inputs and pulls (fixed ones included) of a vector (parameter,)."""
+        """Coefficients (coefficient,), theory inputs and pulls of a vector (parameter,); held ones included."""
         n = self.n_coefficients
         theory = {name: jnp.asarray(v) for name, v in self.fixed.items() if name.startswith("theory.")}
         pulls = {name: jnp.asarray(v) for name, v in self.fixed.items() if not name.startswith("theory.")}
@@ -137,7 +150,8 @@ class JointLikelihood:
                 theory[p.name] = vector[i]
             elif p.kind == "nuisance":
                 pulls[p.name] = vector[i]
-        return vector[:n], theory, pulls
+        held = jnp.asarray(list(self.fixed_coefficients.values()))
+        return (jnp.concatenate([vector[:n], held]) if held.size else vector[:n]), theory, pulls
 
     def linear_amplitudes(self, theory: Mapping[str, Array]) -> Array:
         """(amplitude, coefficient): amplitudes of a unit of each coefficient parameter at given theory inputs."""

@@ -49,7 +49,8 @@ def test_dipole_coordinate_follows_the_current_c_t(joint):
 def prior_only(priors):
     """No data: the posterior is the prior."""
     names = ("L_dipole", "L_T_u", "L_T_d", "L_T_s")
-    parameters = [Parameter(n, "coefficient", "1", p, 0.0, 1.0) for n, p in zip(names, priors, strict=True)]
+    starts = [0.0 if p.support is dist.constraints.real else float(p.mean) for p in priors]
+    parameters = [Parameter(n, "coefficient", "1", p, s, 1.0) for n, p, s in zip(names, priors, starts, strict=True)]
     parameters.append(Parameter("theory.c_T", "theory", "1", dist.Normal(-2.9, 0.3), -2.9, 0.3))
     return JointLikelihood((), parameters, coupling_map())
 
