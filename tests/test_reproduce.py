@@ -57,7 +57,9 @@ def test_borexino_numbers_from_plain_arithmetic(found):
     assert pick(found, "table4", 2.0, "TnuuLL").seed_faithful == pytest.approx(up / 2, rel=1e-4)
 
 
-@pytest.mark.parametrize(("quark", "weight", "mass"), [("u", -16 * 4 / 3 / (4 / 3) ** 2, 2.16e-3), ("d", 12.0, 4.67e-3), ("s", 12.0, 93e-3)])
+@pytest.mark.parametrize(
+    ("quark", "weight", "mass"), [("u", -16 * 4 / 3 / (4 / 3) ** 2, 2.16e-3), ("d", 12.0, 4.67e-3), ("s", 12.0, 93e-3)]
+)
 def test_perturbative_shift_from_plain_arithmetic(found, quark, weight, mass):
     size = 16.0 / (4 / 3) if quark == "u" else 8.0 / (2 / 3)
     expected = size * mass / (16 * math.pi**2) * math.log(80.379 / 2.0) / CHIRAL
