@@ -182,7 +182,7 @@ def _coupling_map(config: RunConfig, specs: Mapping[str, ParameterSpec], theory:
 
     if theory.floats_running:
 
-        def coordinates(values: Mapping[str, Array]) -> Array:
+        def coordinates(values: Mapping[str, Any]) -> Array:
             return rows(mapped(values), values)
 
     else:
@@ -191,7 +191,7 @@ def _coupling_map(config: RunConfig, specs: Mapping[str, ParameterSpec], theory:
         constant = np.asarray(probe[0.0, 0.0])
         slopes = np.asarray(probe[1.0, 0.0]) - constant, np.asarray(probe[0.0, 1.0]) - constant
 
-        def coordinates(values: Mapping[str, Array]) -> Array:
+        def coordinates(values: Mapping[str, Any]) -> Array:
             return (
                 jnp.asarray(constant)
                 + values["theory.c_T"] * jnp.asarray(slopes[0])
