@@ -201,7 +201,10 @@ class Space:
             if joint.method == "templates":
                 weights = joint.templates[k].monomials.weights
             else:
-                weights = merged_monomials(joint.amplitudes, relevant_coordinates(experiment)).weights
+                relevant = relevant_coordinates(experiment)
+                if not np.any(relevant):
+                    continue
+                weights = merged_monomials(joint.amplitudes, relevant).weights
             for row in weights[:, 1:]:
                 square = np.zeros((size, size))
                 square[upper] = 0.5 * row
