@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,27 @@ ATOMIC_MASS_UNIT_MEV = Constant(931.49410372, "MeV", 2.9e-7, "CODATA 2022")
 SIN2_THETA_W_0 = Constant(0.23857, "1", 5e-5, "PDG 2020, at zero momentum transfer, as in arXiv:2206.13122")
 SIN2_THETA_W_MZ = Constant(0.23121, "1", 4e-5, "PDG 2023, MS-bar at m_Z")
 F_PI_MEV = Constant(92.3, "MeV", 0.1, "arXiv:2206.13122, below eq. (2.16)")
+
+# What running and matching start from; `nmmfit.inputs.StandardModelInputs` has one field for each, with these defaults.
+# Quark masses are MS-bar; asymmetric errors are replaced by their larger side.
+STANDARD_MODEL_INPUTS: Mapping[str, Constant] = MappingProxyType(
+    {
+        "alpha_s_mz": Constant(0.1179, "1", 0.0010, "PDG 2020, alpha_s(m_Z), five flavours"),
+        "m_z_gev": Constant(91.1876, "GeV", 0.0021, "PDG 2020"),
+        "m_w_gev": Constant(80.379, "GeV", 0.012, "PDG 2020"),
+        "m_b_gev": Constant(4.18, "GeV", 0.03, "PDG 2020, m_b(m_b)"),
+        "m_c_gev": Constant(1.27, "GeV", 0.02, "PDG 2020, m_c(m_c), four flavours"),
+        "m_u_gev": Constant(2.16e-3, "GeV", 0.49e-3, "PDG 2020, m_u(2 GeV), taken as four-flavour"),
+        "m_d_gev": Constant(4.67e-3, "GeV", 0.48e-3, "PDG 2020, m_d(2 GeV), taken as four-flavour"),
+        "m_s_gev": Constant(93.0e-3, "GeV", 11.0e-3, "PDG 2020, m_s(2 GeV), taken as four-flavour"),
+        "m_e_gev": Constant(M_ELECTRON_MEV.value * 1e-3, "GeV", 1.6e-13, M_ELECTRON_MEV.source),
+        "m_mu_gev": Constant(M_MUON_MEV.value * 1e-3, "GeV", 2.3e-9, M_MUON_MEV.source),
+        "m_tau_gev": Constant(M_TAU_GEV.value, "GeV", M_TAU_GEV.uncertainty, M_TAU_GEV.source),
+        "inv_alpha_mz": Constant(127.952, "1", 0.009, "PDG 2020, 1/alpha(m_Z), MS-bar"),
+        "inv_alpha_0": Constant(1.0 / ALPHA_0.value, "1", 2.1e-8, ALPHA_0.source),
+        "f_pi_gev": Constant(F_PI_MEV.value * 1e-3, "GeV", F_PI_MEV.uncertainty * 1e-3, F_PI_MEV.source),
+    }
+)
 
 
 def electron_charge() -> float:

@@ -1,0 +1,165 @@
+"""Finds experiments by name: the folders of the `likelihoods` package beside nmmfit, then entry points `nmmfit.likelihoods`.
+
+An experiment is a module with `build(theory=..., **options)` that returns a BinnedExperiment, and a pydantic model `Options`
+of the options that `build` takes. In the `likelihoods` folder every package whose name does not begin with an underscore is one.
+Listing names and summaries imports none of them.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.machinery import PathFinder
+from importlib.metadata import EntryPoint, entry_points
+from importlib.util import module_from_spec
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from nmmfit.errors import UserInputError, unknown
+
+if TYPE_CHECKING:
+    from nmmfit.experiment import BinnedExperiment, TheoryChoices
+
+PACKAGE = "likelihoods"
+GROUP = "nmmfit.likelihoods"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An experiment as it is listed: its name, one line of what it is, and the distribution it comes from."""
+
+    name: str
+    summary: str
+    origin: str
+
+
+def names() -> tuple[str, ...]:
+    """Names of all experiments, our own first, each part sorted."""
+    own = _own_names()
+    return own + tuple(sorted(set(_registered()) - set(own)))
+
+
+def entries() -> tuple[Entry, ...]:
+    """What can be said about every experiment without importing it."""
+    own = _own_names()
+    listed = [Entry(name, _first_line(_own_folder() / name / "__init__.py"), "nmmfit") for name in own]
+    for name, point in sorted(_registered().items()):
+        if name not in own:
+            listed.append(Entry(name, "", point.dist.name if point.dist is not None else point.module))
+    return tuple(listed)
+
+
+def load(name: str, where: str = "") -> ModuleType:
+    """Import the module of an experiment.
+
+    Args:
+        name: one of `names()`.
+        where: the place that names it, for the error message.
+    Raises: UserInputError if there is no such experiment, or it cannot be imported.
+    """
+    if name in _own_names():
+        with _own_package():
+            return importlib.import_module(f"{PACKAGE}.{name}")
+    registered = _registered()
+    if name not in registered:
+        raise unknown("experiment", name, names(), where)
+    try:
+        return registered[name].load()
+    except (ImportError, AttributeError) as problem:
+        place = f"{where}: " if where else ""
+        raise UserInputError(f"{place}experiment {name!r} ({registered[name].value}) cannot be imported: {problem}") from problem
+
+
+def build(
+    name: str, theory: TheoryChoices | None = None, options: Mapping[str, Any] | None = None, where: str = ""
+) -> BinnedExperiment:
+    """Build an experiment: read its tables and fold its kernels.
+
+    Args:
+        name: one of `names()`.
+        theory: the named choices of theory; None: their defaults.
+        options: the experiment's own options, a run file's [options.NAME].
+        where: the place that names the experiment, for error messages.
+    Raises: UserInputError for an unknown experiment or option, with the place.
+    """
+    module = load(name, where)
+    given = dict(options or {})
+    _check_options(module, given, f"options.{name}")
+    chosen = {} if theory is None else {"theory": theory}
+    with _own_package():
+        return module.build(**chosen, **given)
+
+
+def _check_options(module: ModuleType, given: dict[str, Any], where: str) -> None:
+    from pydantic import ValidationError
+
+    from nmmfit.validation import user_error
+
+    model = getattr(module, "Options", None)
+    if model is None:
+        if given:
+            raise UserInputError(f"{where}: this experiment takes no options, got {', '.join(sorted(given))}")
+        return
+    if "theory" in given:
+        raise unknown("key", "theory", model.model_fields, where)
+    try:
+        model.model_validate(given)
+    except ValidationError as problem:
+        raise user_error(problem, where, model) from None
+
+
+def _own_folder() -> Path:
+    return Path(__file__).resolve().parent.parent / PACKAGE
+
+
+def _own_names() -> tuple[str, ...]:
+    found = (path.parent.name for path in _own_folder().glob("*/__init__.py"))
+    return tuple(sorted(name for name in found if not name.startswith("_")))
+
+
+def _registered() -> dict[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group=GROUP)}
+
+
+def _first_line(path: Path) -> str:
+    """First line of a module's docstring, read without running the module."""
+    text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    return text.partition("\n")[0]
+
+
+@contextmanager
+def _own_package() -> Iterator[None]:
+    """Have `likelihoods` in sys.modules mean the folder beside nmmfit, whatever else bears that name.
+
+    A folder of the user's in the working directory comes first on the path, and may even be imported already; in that case
+    it is put back afterwards.
+    """
+    folder = str(_own_folder())
+    current = sys.modules.get(PACKAGE)
+    if current is not None and folder in [str(Path(p).resolve()) for p in getattr(current, "__path__", [])]:
+        yield
+        return
+    foreign = _take_out()
+    spec = PathFinder.find_spec(PACKAGE, [str(_own_folder().parent)])
+    if spec is None or spec.loader is None:
+        raise UserInputError(f"this installation has no {PACKAGE!r} package beside nmmfit ({folder})")
+    package = module_from_spec(spec)
+    sys.modules[PACKAGE] = package
+    try:
+        spec.loader.exec_module(package)
+        yield
+    finally:
+        if foreign:
+            _take_out()
+            sys.modules.update(foreign)
+
+
+def _take_out() -> dict[str, ModuleType]:
+    """Remove `likelihoods` and its submodules from sys.modules; what was removed."""
+    found = [name for name in sys.modules if name == PACKAGE or name.startswith(f"{PACKAGE}.")]
+    return {name: sys.modules.pop(name) for name in found}

@@ -1,0 +1,66 @@
+"""Arguments and options that several verbs share, and NAME=VALUE pairs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from nmmfit.errors import UserInputError, unknown
+
+if TYPE_CHECKING:
+    from nmmfit.run import Run
+
+RunFile = Annotated[
+    Path | None, typer.Argument(metavar="[RUN]", help="Run file (TOML); without it the default run.", show_default=False)
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object to stdout, nothing else.")]
+Out = Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Fresh folder to write to.", show_default=False)]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the run file; may be repeated.", show_default=False),
+]
+
+
+class VerbGroup(TyperGroup):
+    """Verbs; one that does not exist is reported with its nearest match."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The verb that the first argument names. Raises: UserInputError if there is none."""
+        if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
+            raise unknown("verb", args[0], self.list_commands(ctx), ctx.command_path)
+        return super().resolve_command(ctx, args)
+
+
+def open_run(path: Path | None, overrides: Iterable[str] | None) -> Run:
+    """The run of a file, or the default one, with the overrides of the command line."""
+    from nmmfit.run import default_run, load_run
+
+    changes = tuple(overrides or ())
+    return default_run(changes) if path is None else load_run(path, changes)
+
+
+def name_values(pairs: Iterable[str]) -> dict[str, complex]:
+    """NAME=VALUE pairs; a value is a number such as 1e-6 or a complex one such as 1e-6+2e-6j.
+
+    Raises: UserInputError if a pair is not of that form, a value is not finite, or a name stands twice.
+    """
+    values: dict[str, complex] = {}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        if not equals or not name or not text:
+            raise UserInputError(f"{pair!r}: expected NAME=VALUE, such as TnuNuRR_1111=1e-6")
+        if name in values:
+            raise UserInputError(f"{pair!r}: {name} is given twice")
+        try:
+            value = complex(text.replace("i", "j") if text.endswith("i") else text)
+        except ValueError:
+            raise UserInputError(f"{pair!r}: {text!r} is no number; write 1e-6, or 1e-6+2e-6j for a complex one") from None
+        if not (math.isfinite(value.real) and math.isfinite(value.imag)):
+            raise UserInputError(f"{pair!r}: the value must be finite")
+        values[name] = value
+    return values

@@ -1,0 +1,186 @@
+"""Verbs that look around: `list`, `init`, `schema`. None of them starts JAX unless it must build an experiment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nmmfit.cli.arguments import Json, Out, Overrides, RunFile, VerbGroup, open_run
+from nmmfit.cli.output import add_row, emit, note, table
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+Match = Annotated[str | None, typer.Argument(metavar="[TEXT]", help="Only names that contain this text.", show_default=False)]
+
+lists = typer.Typer(cls=VerbGroup, help="List coefficients, experiments, parameters or presets.", no_args_is_help=True)
+
+
+def register(app: typer.Typer) -> None:
+    """Add these verbs to the program."""
+    app.add_typer(lists, name="list", epilog="Example: nmmfit list coefficients TnuNd")
+    app.command(epilog="Example: nmmfit init my-run.toml")(init)
+    app.command(epilog="Example: nmmfit schema > run.schema.json")(schema)
+
+
+@lists.command(epilog="Example: nmmfit list coefficients TnuNd")
+def coefficients(text: Match = None, as_json: Json = False, out: Out = None) -> None:
+    """Wilson coefficients: <operator>_<flavours>, their unit and field structure."""
+    from nmmfit.eft import operators
+
+    names = [name for name in operators.coefficient_names() if text is None or text in name]
+    found: dict[str, dict[str, Any]] = {}
+    for name in names:
+        operator = operators.parse(name).operator
+        found[name] = {
+            "operator": operator.name,
+            "structure": operator.structure,
+            "unit": operator.unit,
+            "lepton_number": "conserved" if operator.conserves_lepton_number else "violated by 2",
+        }
+
+    def show(console: Console) -> None:
+        by_operator: dict[str, list[str]] = {}
+        for name, entry in found.items():
+            by_operator.setdefault(entry["operator"], []).append(name)
+        made = table("Coefficients", "operator", "unit", "lepton number", "structure", "names")
+        for operator, members in by_operator.items():
+            entry = found[members[0]]
+            shown = members[0] if len(members) == 1 else f"{members[0]} ... {members[-1]} ({len(members)})"
+            if text is not None:
+                shown = " ".join(members)
+            add_row(made, operator, entry["unit"], entry["lepton_number"], entry["structure"], shown)
+        console.print(made)
+        console.print(
+            "Digits are generations, one for each field in the order of the operator's name; N: 1-3, u: 1-2, d and e: 1-3."
+        )
+
+    emit("coefficients", {"coefficients": found}, as_json, out, show)
+
+
+@lists.command(epilog="Example: nmmfit list experiments --json")
+def experiments(as_json: Json = False, out: Out = None) -> None:
+    """Experiments that a run file can name: ours and installed ones."""
+    from nmmfit import catalogue
+
+    entries = catalogue.entries()
+
+    def show(console: Console) -> None:
+        made = table("Experiments", "name", "what it is", "from")
+        for entry in entries:
+            add_row(made, entry.name, entry.summary, entry.origin)
+        console.print(made)
+
+    found = {entry.name: {"summary": entry.summary, "origin": entry.origin} for entry in entries}
+    emit("experiments", {"experiments": found}, as_json, out, show)
+
+
+@lists.command(epilog="Example: nmmfit list parameters run.toml --set theory.c_T=-3.2")
+def parameters(run: RunFile = None, overrides: Overrides = None, as_json: Json = False, out: Out = None) -> None:
+    """Parameters of a run, its theory inputs and the nuisances of its experiments, with their priors."""
+    from nmmfit.cli.runtime import start_computing
+
+    chosen = open_run(run, overrides)
+    config = chosen.config
+    rows: dict[str, dict[str, Any]] = {}
+    for name, spec in config.parameters.items():
+        meaning = " + ".join(f"{_amount(z)}{coefficient}" for coefficient, z in spec.coefficients.items())
+        rows[name] = {"kind": "coefficient", "prior": str(spec.prior), "unit": spec.unit, "meaning": meaning}
+    for name, prior in config.theory.inputs().items():
+        rows[f"theory.{name}"] = {"kind": "theory", "prior": str(prior), "unit": "1", "meaning": "theory input"}
+    start_computing()
+    from nmmfit import catalogue
+    from nmmfit.inference.priors import describe
+
+    for index, experiment in enumerate(config.experiments):
+        built = catalogue.build(experiment, options=config.options.get(experiment), where=f"experiments[{index}]")
+        for name, distribution in built.pulls.items():
+            shown = str(config.pulls[name]) if name in config.pulls else describe(distribution)
+            owners = [rows[name]["meaning"]] if name in rows else []
+            rows[name] = {"kind": "nuisance", "prior": shown, "unit": "1", "meaning": ", ".join([*owners, experiment])}
+
+    def show(console: Console) -> None:
+        made = table(
+            f"Parameters of {chosen.source}, coefficients at {config.scale_gev:g} GeV", "name", "kind", "prior", "unit", "meaning"
+        )
+        for name, row in rows.items():
+            add_row(made, name, row["kind"], row["prior"], row["unit"], row["meaning"])
+        console.print(made)
+
+    emit("parameters", {"scale_gev": config.scale_gev, "parameters": rows}, as_json, out, show)
+
+
+@lists.command(epilog="Example: nmmfit list presets")
+def presets(as_json: Json = False, out: Out = None) -> None:
+    """Named theory inputs and choices for the theory section of a run file."""
+    from nmmfit.presets import C_T, C_T_S, CHOICES
+
+    named = {"c_T": C_T, "c_T_s": C_T_S}
+
+    def show(console: Console) -> None:
+        made = table("Presets", "key", "name", "value", "source")
+        for key, known in named.items():
+            for name, preset in known.items():
+                value = f"{preset.value:g} +- {preset.uncertainty:g}" if preset.uncertainty else f"{preset.value:g}"
+                add_row(made, key, name, value, preset.source)
+        console.print(made)
+        made = table("Choices", "key", "name", "meaning")
+        for key, allowed in CHOICES.items():
+            for name, meaning in allowed.items():
+                add_row(made, key, name, meaning)
+        console.print(made)
+
+    values = {
+        key: {n: {"value": p.value, "uncertainty": p.uncertainty, "source": p.source} for n, p in known.items()}
+        for key, known in named.items()
+    }
+    emit("presets", {"presets": values, "choices": CHOICES}, as_json, out, show)
+
+
+def init(
+    path: Annotated[Path, typer.Argument(metavar="[FILE]", help="File to write.")] = Path("run.toml"),
+    as_json: Json = False,
+    out: Out = None,
+) -> None:
+    """Write a commented run file, the default run, to start from."""
+    from nmmfit.errors import OutputError
+    from nmmfit.run import default_run_text
+
+    text = default_run_text()
+    if out is not None:
+        from nmmfit.results.files import RunFolder
+
+        with RunFolder(out) as folder:
+            folder.write_text(path.name, text)
+            target = folder.publish() / path.name
+    else:
+        from nmmfit.results.files import reported
+
+        target = path
+        try:
+            with reported(target), open(target, "x", encoding="utf-8") as stream:
+                stream.write(text)
+        except OutputError:
+            if target.exists():
+                raise OutputError(f"{target}: this file exists; it is not overwritten") from None
+            raise
+    note(f"wrote {target}; run it with: nmmfit fit {target}")
+    if as_json:
+        emit("init", {"path": str(target)}, True, None, lambda console: None)
+
+
+def schema(as_json: Json = False, out: Out = None) -> None:
+    """Print the JSON schema of run files, for editors that check TOML."""
+    from nmmfit.config import RunConfig
+
+    payload = RunConfig.model_json_schema()
+    emit("schema", payload, as_json, out, lambda console: console.print_json(data=payload))
+
+
+def _amount(z: complex) -> str:
+    """A factor in front of a coefficient; nothing for 1."""
+    if z.imag:
+        return f"({z.real:g}{z.imag:+g}i) "
+    return "" if z.real == 1.0 else f"{z.real:g} "

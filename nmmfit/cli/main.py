@@ -1,0 +1,115 @@
+"""The program `nmmfit`: all verbs in one application, and errors as one line with an exit code."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import typer
+
+from nmmfit.cli import look
+from nmmfit.cli.arguments import VerbGroup
+from nmmfit.errors import NmmfitError
+
+OK, WRONG_INPUT, INTERRUPTED = 0, 2, 130
+
+# The base of every error that the argument parser raises on wrong input, wherever typer keeps its parser.
+_UsageError: type[Exception] = typer.BadParameter.__mro__[2]
+
+# Conditions of the machine rather than mistakes of ours: reported as one line.
+_MACHINE_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EFBIG}
+
+app = typer.Typer(
+    name="nmmfit",
+    cls=VerbGroup,
+    help="Joint fits of neutrino magnetic moments and neutrino tensor and scalar interactions to real data.",
+    epilog="Example: nmmfit fit --out my-fit",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from nmmfit import __version__
+
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _program(
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version and leave."),
+) -> None:
+    """Joint fits of neutrino magnetic moments and neutrino tensor and scalar interactions to real data."""
+
+
+look.register(app)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        argv: arguments without the program's name; None: those of the process.
+    Returns: the exit code: 0 done, 2 wrong input, 3 not converged, 130 interrupted.
+    """
+    with warnings.catch_warnings():
+        warnings.showwarning = _one_line_warning
+        try:
+            code = _run(argv)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            # The reader (head, less) has seen enough; without this the interpreter complains when it flushes at exit.
+            sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+            code = OK
+    return code
+
+
+def _run(argv: Sequence[str] | None) -> int:
+    try:
+        code = app(args=None if argv is None else list(argv), prog_name="nmmfit", standalone_mode=False)
+    except NmmfitError as problem:
+        return _report(str(problem), problem.exit_code)
+    except typer.Abort:
+        return _report("interrupted", INTERRUPTED)
+    except SystemExit:
+        # Outside standalone mode the parser leaves this way only when the reader of its output is gone.
+        return OK
+    except OSError as problem:
+        if problem.errno not in _MACHINE_ERRORS:
+            raise
+        place = f"{problem.filename}: " if problem.filename else ""
+        return _report(f"{place}{problem.strerror}", WRONG_INPUT)
+    except _UsageError as problem:
+        message = _usage_message(problem)
+        return _report(message, WRONG_INPUT) if message else WRONG_INPUT
+    if code == INTERRUPTED:
+        # Some versions of the parser answer Ctrl-C with this code instead of an exception.
+        return _report("interrupted", INTERRUPTED)
+    return code if isinstance(code, int) else OK
+
+
+def _usage_message(problem: Any) -> str:
+    """What the parser says about wrong arguments, on one line, with where to look; empty if it printed the help."""
+    text = " ".join(problem.format_message().split())
+    if not text:
+        return ""
+    context = getattr(problem, "ctx", None)
+    command = context.command_path if context is not None else "nmmfit"
+    return f"{text.rstrip('.')} (see {command} --help)"
+
+
+def _report(message: str, code: int) -> int:
+    typer.echo(f"nmmfit: {message}", err=True)
+    return code
+
+
+def _one_line_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
+    typer.echo(f"nmmfit: warning: {' '.join(str(message).split())}", err=True)

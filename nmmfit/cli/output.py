@@ -1,0 +1,84 @@
+"""What verbs print: one JSON object or rich tables to stdout, messages to stderr, files into a fresh folder."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+# Tables that are piped into a file or a pager get this many columns instead of rich's 80.
+PIPED_WIDTH = 160
+
+
+def note(message: str) -> None:
+    """A message to the user, on stderr."""
+    typer.echo(message, err=True)
+
+
+def plain(value: Any) -> Any:
+    """What JSON can hold: arrays as lists, complex numbers as [re, im], numbers that are not finite as null."""
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, Mapping):
+        return {str(key): plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(inner) for inner in value]
+    if isinstance(value, complex):
+        return [plain(value.real), plain(value.imag)]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    return str(value)
+
+
+def emit(verb: str, payload: Mapping[str, Any], as_json: bool, out: Path | None, show: Callable[[Console], None]) -> None:
+    """Print a verb's answer, as JSON or by `show`; with `out` also write it to `<verb>.json` in that fresh folder."""
+    text = json.dumps(plain(payload), indent=None if as_json else 1, allow_nan=False)
+    if out is not None:
+        from nmmfit.results.files import RunFolder
+
+        with RunFolder(out) as folder:
+            folder.write_text(f"{verb}.json", text + "\n")
+            folder.publish()
+    if as_json:
+        sys.stdout.write(text + "\n")
+    else:
+        show(console())
+
+
+def console() -> Console:
+    """A rich console on stdout."""
+    from rich.console import Console
+
+    screen = Console(file=sys.stdout, highlight=False)
+    if not screen.is_terminal:
+        screen = Console(file=sys.stdout, highlight=False, width=PIPED_WIDTH)
+    return screen
+
+
+def table(title: str, *columns: str, numbers: tuple[int, ...] = ()) -> Table:
+    """An empty table; columns at the indices `numbers` are aligned to the right."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    made = Table(title=title, box=SIMPLE_HEAD, title_justify="left", title_style="bold")
+    for index, column in enumerate(columns):
+        made.add_column(column, justify="right" if index in numbers else "left", overflow="fold")
+    return made
+
+
+def add_row(made: Table, *cells: str) -> None:
+    """Add a row whose cells are shown as they are, square brackets included."""
+    from rich.text import Text
+
+    made.add_row(*map(Text, cells))

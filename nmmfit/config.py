@@ -1,0 +1,261 @@
+"""The run file as strict models: parsing, defaults, overrides and errors with the path of the key. No JAX."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, PlainSerializer, ValidationError, WithJsonSchema, field_validator, model_validator
+
+from nmmfit.constants import STANDARD_MODEL_INPUTS
+from nmmfit.eft import operators
+from nmmfit.errors import UserInputError, unknown
+from nmmfit.presets import C_T, C_T_S, Preset
+from nmmfit.priors import FAMILIES, PriorSpec, prior_schema
+from nmmfit.validation import StrictModel, refuse, user_error
+
+LOW_SCALE_GEV = 2.0
+"""Scale of the low-energy couplings; coefficients live at or above it."""
+HIGH_SCALE_GEV = 80.379
+"""W mass, the highest scale at which coefficients may live."""
+
+_PLAIN_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+
+
+def _resolve(presets: Mapping[str, Preset]) -> BeforeValidator:
+    """Lets a named preset stand for its prior."""
+
+    def resolve(given: Any) -> Any:
+        if not isinstance(given, str):
+            return given
+        if given not in presets:
+            raise refuse(str(unknown("preset", given, presets)))
+        return presets[given].prior()
+
+    return BeforeValidator(resolve)
+
+
+def _input(name: str) -> Any:
+    """Field of a Standard Model input: left out, it keeps its default value."""
+    constant = STANDARD_MODEL_INPUTS[name]
+    unit = "" if constant.unit == "1" else f" {constant.unit}"
+    return Field(
+        default=None,
+        description=f"default {constant.value:.8g}{unit}, uncertainty {constant.uncertainty:.2g} ({constant.source})",
+    )
+
+
+def _prior(given: dict[str, Any]) -> PriorSpec:
+    return PriorSpec.model_validate(given)
+
+
+def _to_complex(given: Any) -> complex:
+    """A coefficient as TOML writes it: a real number, or [re, im]."""
+    parts = list(given) if isinstance(given, list | tuple) else [given]
+    if isinstance(given, complex):
+        parts = [given.real, given.imag]
+    numbers = [part for part in parts if isinstance(part, int | float) and not isinstance(part, bool)]
+    if len(numbers) != len(parts) or len(parts) not in (1, 2):
+        raise refuse(f"expected a number or [re, im], got {given!r}")
+    if not all(math.isfinite(number) for number in numbers):
+        raise refuse(f"a coefficient must be finite, got {given!r}")
+    return complex(*numbers)
+
+
+_NUMBER = {"type": "number"}
+Coefficient = Annotated[
+    complex,
+    BeforeValidator(_to_complex),
+    PlainSerializer(lambda z: z.real if z.imag == 0.0 else [z.real, z.imag]),
+    WithJsonSchema({"oneOf": [_NUMBER, {"type": "array", "prefixItems": [_NUMBER, _NUMBER], "minItems": 2, "maxItems": 2}]}),
+]
+
+
+class ParameterSpec(StrictModel):
+    """One real parameter: how much of each coefficient one unit of it is, and its prior.
+
+    Coefficients are named `<operator>_<flavours>` (`nmmfit list coefficients`), complex, in GeV^(4-dimension), at `scale_gev`.
+    """
+
+    coefficients: Annotated[
+        dict[str, Coefficient], Field(description="coefficient -> amount per unit of the parameter, real or [re, im]")
+    ]
+    prior: Annotated[PriorSpec, Field(description="prior of the parameter; one family, or a number to fix it")]
+
+    @field_validator("coefficients")
+    @classmethod
+    def _known_coefficients(cls, given: dict[str, complex]) -> dict[str, complex]:
+        try:
+            operators.validate_all(given)
+        except UserInputError as problem:
+            raise refuse(str(problem)) from None
+        if not any(given.values()):
+            raise refuse("a parameter needs at least one coefficient that is not zero")
+        return given
+
+    @property
+    def unit(self) -> str:
+        """Unit of the parameter, such as "GeV^-2"; "mixed" where its coefficients have different units."""
+        units = {operators.parse(name).operator.unit for name in self.coefficients}
+        return units.pop() if len(units) == 1 else "mixed"
+
+
+class TheorySpec(StrictModel):
+    """Choices of theory, and theory inputs as numbers, presets or priors (`nmmfit list presets`)."""
+
+    c_T: Annotated[
+        PriorSpec,
+        _resolve(C_T),
+        WithJsonSchema(prior_schema(tuple(C_T))),
+        Field(description="low-energy constant c_T that turns tensors with u and d quarks into dipoles at 2 GeV"),
+    ] = _prior(C_T["susceptibility"].prior())
+    c_T_s: Annotated[
+        PriorSpec,
+        _resolve(C_T_S),
+        WithJsonSchema(prior_schema(tuple(C_T_S))),
+        Field(description="the same for the strange quark"),
+    ] = _prior(C_T_S["susceptibility"].prior())
+    nucleon_charges: Literal["flag2021", "seed"] = "flag2021"
+    tensor_coherence: Literal["coherent", "nonrelativistic"] = "coherent"
+    weak_charges: Literal["radiative", "tree"] = "radiative"
+    electron_radiative: Literal["bks", "rho_kappa", "none"] = "bks"
+    form_factor: Literal["helm", "klein_nystrand", "fermi"] = "helm"
+    running: Literal["exact", "seed"] = "exact"
+    alpha_s_loops: Literal[1, 2, 3, 4] = 4
+    gamma_T_loops: Literal[1, 2, 3] = 3
+    e_running: Literal["one_loop", "fixed"] = "one_loop"
+    alpha_s_mz: PriorSpec | None = _input("alpha_s_mz")
+    m_z_gev: PriorSpec | None = _input("m_z_gev")
+    m_w_gev: PriorSpec | None = _input("m_w_gev")
+    m_b_gev: PriorSpec | None = _input("m_b_gev")
+    m_c_gev: PriorSpec | None = _input("m_c_gev")
+    m_u_gev: PriorSpec | None = _input("m_u_gev")
+    m_d_gev: PriorSpec | None = _input("m_d_gev")
+    m_s_gev: PriorSpec | None = _input("m_s_gev")
+    m_e_gev: PriorSpec | None = _input("m_e_gev")
+    m_mu_gev: PriorSpec | None = _input("m_mu_gev")
+    m_tau_gev: PriorSpec | None = _input("m_tau_gev")
+    inv_alpha_mz: PriorSpec | None = _input("inv_alpha_mz")
+    inv_alpha_0: PriorSpec | None = _input("inv_alpha_0")
+    f_pi_gev: PriorSpec | None = _input("f_pi_gev")
+
+    def inputs(self) -> dict[str, PriorSpec]:
+        """Numerical theory inputs that this run sets or floats, by name; those not named keep their default value."""
+        given = {name: getattr(self, name) for name in type(self).model_fields}
+        return {name: value for name, value in given.items() if isinstance(value, PriorSpec)}
+
+    def choices(self) -> dict[str, str | int]:
+        """Named choices of theory and orders of the running, key -> value."""
+        given = {name: getattr(self, name) for name in type(self).model_fields}
+        return {name: value for name, value in given.items() if isinstance(value, str | int)}
+
+
+class SamplerSpec(StrictModel):
+    """How the posterior is sampled."""
+
+    coordinates: Annotated[Literal["amplitudes", "natural"], Field(description="what the sampler moves in")] = "amplitudes"
+    chains: Annotated[int, Field(ge=1, le=4096)] = 4
+    warmup: Annotated[int, Field(ge=1)] = 1000
+    draws: Annotated[int, Field(ge=1, description="draws per chain after warm-up")] = 1000
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 20220613
+    target_accept: Annotated[float, Field(gt=0.0, lt=1.0, description="acceptance that the step size is adapted to")] = 0.8
+    max_tree_depth: Annotated[int, Field(ge=1, le=15)] = 10
+
+
+def _flat_pulls(given: Any) -> Any:
+    """Pulls under their full names: TOML reads `sns.flux = 0` as a table `sns` that holds `flux`."""
+    if not isinstance(given, dict):
+        return given
+    flat: dict[str, Any] = {}
+    for name, value in given.items():
+        if "." in name:
+            flat[name] = value
+        elif isinstance(value, dict) and not set(value) <= set(FAMILIES):
+            flat.update({f"{name}.{rest}": inner for rest, inner in value.items()})
+        else:
+            raise refuse(f"{name!r} is no name of a pull; they read owner.parameter, such as sns.flux")
+    theory = [name for name in flat if name.startswith("theory.")]
+    if theory:
+        raise refuse(f"{theory[0]!r} belongs under [theory]")
+    return flat
+
+
+class RunConfig(StrictModel):
+    """A run: what the data are, which coefficients are fitted, and with which theory and priors."""
+
+    scale_gev: Annotated[
+        float, Field(description=f"scale of the coefficients, GeV, {LOW_SCALE_GEV:g} to {HIGH_SCALE_GEV:g} (m_W)")
+    ] = HIGH_SCALE_GEV
+    experiments: Annotated[
+        list[str], Field(description="names of experiments (`nmmfit list experiments`); none: the priors alone")
+    ]
+    parameters: dict[str, ParameterSpec] = Field(default_factory=dict)
+    theory: TheorySpec = TheorySpec()
+    pulls: Annotated[
+        dict[str, PriorSpec],
+        BeforeValidator(_flat_pulls),
+        Field(description="other priors for nuisances, in their own sigmas; a number fixes"),
+    ] = Field(default_factory=dict)
+    options: Annotated[dict[str, dict[str, Any]], Field(description="experiment -> its own options")] = Field(
+        default_factory=dict
+    )
+    sampler: SamplerSpec = SamplerSpec()
+
+    @field_validator("scale_gev")
+    @classmethod
+    def _implemented_scale(cls, given: float) -> float:
+        check_scale(given)
+        return given
+
+    @field_validator("parameters")
+    @classmethod
+    def _storable_names(cls, given: dict[str, ParameterSpec]) -> dict[str, ParameterSpec]:
+        for name in given:
+            if not _PLAIN_NAME.fullmatch(name):
+                raise refuse(f"{name!r} is no name of a parameter: a letter, then letters, digits and underscores")
+        return given
+
+    @model_validator(mode="after")
+    def _consistent(self) -> RunConfig:
+        twice = [name for name in self.experiments if self.experiments.count(name) > 1]
+        if twice:
+            raise refuse(f"experiments: {twice[0]!r} is named twice")
+        for name in self.options:
+            if name not in self.experiments:
+                raise refuse(f"options: {unknown('experiment of this run', name, self.experiments)}")
+        return self
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 of everything the run depends on; equal for files that mean the same."""
+        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def check_scale(scale_gev: float, where: str = "") -> None:
+    """Refuse a scale of coefficients outside what is implemented, 2 GeV to m_W.
+
+    Raises: pydantic's validation error inside a model; where `where` names a place, UserInputError.
+    """
+    if math.isfinite(scale_gev) and LOW_SCALE_GEV <= scale_gev <= HIGH_SCALE_GEV:
+        return
+    side = "above m_W" if scale_gev > HIGH_SCALE_GEV else "below 2 GeV" if scale_gev < LOW_SCALE_GEV else "no number"
+    message = f"{scale_gev:g} GeV is {side}; coefficients are implemented from {LOW_SCALE_GEV:g} to {HIGH_SCALE_GEV:g} GeV"
+    if where:
+        raise UserInputError(f"{where}: {message}")
+    raise refuse(message)
+
+
+def validate(table: Mapping[str, Any]) -> RunConfig:
+    """A parsed run file as a RunConfig.
+
+    Raises: UserInputError with the path of the first key that is wrong.
+    """
+    try:
+        return RunConfig.model_validate(dict(table))
+    except ValidationError as problem:
+        raise user_error(problem, model=RunConfig) from None

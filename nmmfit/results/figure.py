@@ -1,0 +1,71 @@
+"""Look of all plots, and saving them. matplotlib is loaded in here only when a figure is made; no pyplot, no global state."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from nmmfit.results.files import write_bytes
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# Okabe and Ito's palette, told apart with every common kind of colour blindness (jfly.uni-koeln.de/color, 2008).
+BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILLION, PURPLE = (
+    "#000000", "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7",
+)  # fmt: skip
+CYCLE = (BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILLION, YELLOW)
+GREY = "#8C8C8C"
+
+_STYLE: dict[str, Any] = {
+    "font.family": "serif", "font.serif": ["STIXGeneral", "DejaVu Serif"], "mathtext.fontset": "stix",
+    "font.size": 10, "axes.labelsize": 11, "axes.titlesize": 10, "legend.fontsize": 8.5,
+    "xtick.labelsize": 9, "ytick.labelsize": 9,
+    "xtick.direction": "in", "ytick.direction": "in", "xtick.top": True, "ytick.right": True,
+    "xtick.minor.visible": True, "ytick.minor.visible": True, "axes.linewidth": 0.8, "lines.linewidth": 1.3,
+    "legend.frameon": False, "savefig.dpi": 200, "pdf.fonttype": 42, "axes.formatter.use_mathtext": True,
+}  # fmt: skip
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """The look of nmmfit's plots, for figures that are made and saved inside; nothing outside changes."""
+    import matplotlib
+
+    settings: Any = _STYLE
+    with matplotlib.rc_context(settings):
+        yield
+
+
+def new_figure(width_in: float, height_in: float, layout: Literal["constrained"] | None = "constrained") -> Figure:
+    """An empty figure in inches, drawn by Agg, unknown to pyplot.
+
+    Args:
+        layout: "constrained" measures every text, which takes seconds for dozens of axes; None: the caller sets the margins.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width_in, height_in), layout=layout)
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def save(figure: Figure, path: Path, formats: Sequence[str] = ("png", "pdf")) -> list[Path]:
+    """Save a figure as `path` with each of the suffixes; a file appears complete or not at all. Returns the paths.
+
+    Raises: OutputError if a file cannot be written.
+    """
+    made = []
+    with style():
+        for suffix in formats:
+            buffer = io.BytesIO()
+            # No dates in the files: the same figure is the same bytes.
+            figure.savefig(buffer, format=suffix, metadata={"CreationDate": None} if suffix == "pdf" else {})
+            target = path.with_name(f"{path.name}.{suffix}")
+            write_bytes(target, buffer.getvalue())
+            made.append(target)
+    return made

@@ -1,0 +1,150 @@
+"""Writing without leaving halves: a file or a run folder appears complete or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+
+from nmmfit.errors import OutputError
+
+RUNS_FOLDER = "nmmfit-runs"
+POSTERIOR = "posterior.nc"
+SUMMARY = "summary.json"
+RUN_FILE = "run.toml"
+
+
+@contextmanager
+def reported(path: Path) -> Iterator[None]:
+    """Turn any failure to write `path` into one clear line.
+
+    Raises: OutputError naming the path and the system's reason (disk full, not permitted, ...).
+    """
+    try:
+        yield
+    except OSError as problem:
+        reason = "the disk is full" if problem.errno in (errno.ENOSPC, errno.EDQUOT) else (problem.strerror or str(problem))
+        raise OutputError(f"cannot write {path}: {reason}") from problem
+
+
+def _temporary_sibling(path: Path) -> Path:
+    """Hidden name in the same folder, so that the later rename stays on one file system."""
+    return path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.partial")
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file under a temporary name in the same folder, then rename it to `path`.
+
+    Raises: OutputError; nothing is left behind then, and an older file of that name is untouched.
+    """
+    with reported(path):
+        write_bytes_unreported(path, content)
+
+
+def write_bytes_unreported(path: Path, content: bytes) -> None:
+    """As `write_bytes`, but failures stay OSError."""
+    temporary = _temporary_sibling(path)
+    try:
+        with open(temporary, "xb") as stream:
+            stream.write(content)
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_text(path: Path, content: str) -> None:
+    """As `write_bytes`, for text in UTF-8."""
+    write_bytes(path, content.encode("utf-8"))
+
+
+def default_run_path(now: datetime | None = None) -> Path:
+    """`nmmfit-runs/YYYYMMDD-HHMMSS` in the working folder, local time; with "-2", "-3", ... if that name is taken."""
+    stamp = (now or datetime.now()).strftime("%Y%m%d-%H%M%S")
+    path, number = Path(RUNS_FOLDER) / stamp, 1
+    while path.exists():
+        number += 1
+        path = Path(RUNS_FOLDER) / f"{stamp}-{number}"
+    return path
+
+
+class RunFolder:
+    """A folder of results in the making, complete or not there at all.
+
+    Files go into a hidden sibling; `publish` gives it its name; leaving without that removes it.
+
+    Open it before the computation, so that a folder that cannot be written is found at once:
+
+        with RunFolder(out) as folder:
+            result = ...
+            folder.write_text("summary.json", text)
+            folder.publish()
+
+    Attributes:
+        final: the folder that `publish` makes.
+        path: the folder to write to; the hidden one until published, then `final`.
+    """
+
+    def __init__(self, out: Path | str | None = None) -> None:
+        """`out`: the folder to make; it must not exist or be empty. None: a fresh one named by time in `nmmfit-runs`.
+
+        Raises: OutputError if `out` is in use, or if nothing can be written there.
+        """
+        self.final = Path(out) if out is not None else default_run_path()
+        if self.final.is_dir():
+            first = next(iter(sorted(p.name for p in self.final.iterdir())), None)
+            if first is not None:
+                raise OutputError(f"--out {self.final}: the folder is not empty (it holds {first!r}); name a new or empty folder")
+        elif self.final.exists() or self.final.is_symlink():
+            raise OutputError(f"--out {self.final}: there is a file of that name; name a new or empty folder")
+        with reported(self.final):
+            self.final.parent.mkdir(parents=True, exist_ok=True)
+            self.path = _temporary_sibling(self.final)
+            self.path.mkdir()
+
+    def __enter__(self) -> RunFolder:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self.path == self.final:
+            return
+        if kind is not None and issubclass(kind, KeyboardInterrupt) and (self.path / POSTERIOR).exists():
+            # Interrupted while drawing plots: the posterior is complete, and what was done is kept.
+            self.publish()
+        else:
+            shutil.rmtree(self.path, ignore_errors=True)
+
+    def write_bytes(self, name: str, content: bytes) -> None:
+        """Write one file, complete or not at all; errors name the folder the user asked for. Raises: OutputError."""
+        with reported(self.final / name):
+            write_bytes_unreported(self.path / name, content)
+
+    def write_text(self, name: str, content: str) -> None:
+        """Write one text file in UTF-8. Raises: OutputError."""
+        self.write_bytes(name, content.encode("utf-8"))
+
+    def publish(self) -> Path:
+        """Give the folder its name and return it; with "-2", "-3", ... if somebody took that name meanwhile.
+
+        Raises: OutputError if the folder cannot be renamed.
+        """
+        target, number = self.final, 1
+        with reported(self.final):
+            while True:
+                try:
+                    # Onto an empty folder a rename succeeds, onto any other it fails: an earlier run is never overwritten.
+                    os.rename(self.path, target)
+                    break
+                except OSError as problem:
+                    if problem.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+                        raise
+                    number += 1
+                    target = self.final.with_name(f"{self.final.name}-{number}")
+        self.path = self.final = target
+        return target

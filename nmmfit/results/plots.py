@@ -1,0 +1,101 @@
+"""All plots of a fit, from its draws: corner plots, spectra, traces and ranks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nmmfit.inference.parameters import Parameter
+from nmmfit.inference.result import SampleResult
+from nmmfit.results.chains import plot_label, trace_figure, worst_names
+from nmmfit.results.corner import CornerVariable, corner_figure
+from nmmfit.results.diagnostics import FitSummary
+from nmmfit.results.figure import save
+from nmmfit.results.forest import forest_figure
+from nmmfit.results.spectra import ChannelSpectrum, spectrum_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+FORMATS = ("png", "pdf")
+
+
+def prior_density(parameter: Parameter) -> Any:
+    """Density of a parameter's prior as a function of plain arrays; 0 outside its support."""
+
+    def density(values: np.ndarray) -> np.ndarray:
+        inside = np.asarray(parameter.prior.support(values))
+        # Evaluate inside only: outside, a distribution may answer nan.
+        safe = np.where(
+            inside, values, parameter.start if bool(parameter.prior.support(parameter.start)) else values[inside][:1].sum()
+        )
+        return np.where(inside, np.exp(np.asarray(parameter.prior.log_prob(safe))), 0.0)
+
+    return density
+
+
+def identified_corner(result: SampleResult, title: str = "") -> Figure:
+    """Corner plot of the identified quantities."""
+    variables = {
+        n: CornerVariable(v, plot_label(result, n), result.unit(n), nonnegative=bool(np.all(v >= 0.0)))
+        for n, v in result.identified.items()
+    }
+    return corner_figure(variables, title)
+
+
+def coefficient_corner(result: SampleResult, parameters: Sequence[Parameter], title: str = "") -> Figure:
+    """Corner plot of coefficients and floated theory inputs with their priors.
+
+    Args:
+        result: the run.
+        parameters: the parameters of the likelihood; nuisances are left out, those with a point prior too.
+    """
+    variables = {
+        p.name: CornerVariable(
+            result.draws[p.name], plot_label(result, p.name), p.unit, prior_density(p), bool(np.all(result.draws[p.name] >= 0.0))
+        )
+        for p in parameters
+        if p.kind in ("coefficient", "theory") and p.name in result.draws and np.ptp(result.draws[p.name]) > 0.0
+    }
+    return corner_figure(variables, title)
+
+
+def write_fit_plots(
+    folder: Path,
+    result: SampleResult,
+    summary: FitSummary,
+    parameters: Sequence[Parameter],
+    spectra: Sequence[ChannelSpectrum],
+    formats: Sequence[str] = FORMATS,
+) -> list[Path]:
+    """Draw and save everything that a fit shows; each file appears complete or not at all. Returns the paths.
+
+    Files: corner_identified, corner_coefficients, trace_and_rank (PNG only), spectrum_<experiment>.<channel>.
+
+    Args:
+        folder: where to write; must exist.
+        result, summary: the run and its summaries.
+        parameters: the parameters of the likelihood, for their priors.
+        spectra: what to show of each channel, from `nmmfit.results.spectra.channel_spectra`.
+    Raises: OutputError if a file cannot be written.
+    """
+    made: list[Path] = []
+    if result.identified:
+        made += save(identified_corner(result), folder / "corner_identified", formats)
+    if result.coefficient_names():
+        made += save(coefficient_corner(result, parameters), folder / "corner_coefficients", formats)
+    # Thousands of lines: a raster picture says the same in less.
+    made += save(trace_figure(result, worst_names(result, summary)), folder / "trace_and_rank", ("png",))
+    for spectrum in spectra:
+        made += save(spectrum_figure(spectrum), folder / f"spectrum_{spectrum.name}", formats)
+    return made
+
+
+def write_forest(
+    folder: Path, limits: Mapping[str, Any], labels: Mapping[str, str] | None = None, formats: Sequence[str] = FORMATS
+) -> list[Path]:
+    """Draw and save the forest plot of `limits --json`'s object as limits_forest. Raises: OutputError."""
+    return save(forest_figure(limits, labels), folder / "limits_forest", formats)

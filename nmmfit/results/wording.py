@@ -1,0 +1,115 @@
+"""How numbers and units are written in tables and on axes."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+_TEN = re.compile(r"\b1e([+-]?\d+)\b")
+_POWER = re.compile(r"\^(-?\d+)")
+_SYMBOLS = {"mu_B": r"\mu_{\rm B}", "mu_N": r"\mu_{\rm N}"}
+
+
+def unit_mathtext(unit: str) -> str:
+    """A unit such as "1e-11 mu_B" or "1e-6 GeV^-2" in matplotlib's mathtext; empty for "1" and ""."""
+    if unit in ("", "1"):
+        return ""
+    words = []
+    for word in unit.split():
+        ten = _TEN.fullmatch(word)
+        if ten:
+            words.append(rf"$10^{{{int(ten.group(1))}}}$")
+        elif word in _SYMBOLS:
+            words.append(f"${_SYMBOLS[word]}$")
+        else:
+            words.append(_POWER.sub(r"$^{\1}$", word))
+    return " ".join(words)
+
+
+def symbol(name: str) -> str:
+    """A short name as a symbol in mathtext: "L_T_u" with T and u as indices, "theory.c_T" without its owner; others unchanged."""
+    head, *indices = name.removeprefix("theory.").split("_")
+    if not indices or len(head) > 2 or not head.isalpha() or not all(i.isalnum() for i in indices):
+        return name
+    return rf"${head}_{{{','.join(i if len(i) == 1 else rf'{chr(92)}rm {i}' for i in indices)}}}$"
+
+
+def axis_label(label: str, unit: str, separator: str = " ") -> str:
+    """Label of an axis: name, and the unit in square brackets if there is one."""
+    written = unit_mathtext(unit)
+    return f"{label}{separator}[{written}]" if written else label
+
+
+def heading(name: str, unit: str) -> str:
+    """Heading of a column: name, below it the unit in square brackets; "1" is said too."""
+    return f"{name}\n[{unit or '1'}]"
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """A number with `digits` significant digits, "-" where it is undefined."""
+    if value is None or not math.isfinite(value):
+        return "-"
+    if value == 0.0:
+        return "0"
+    exponent = _exponent(value)
+    if -3 <= exponent < 5:
+        return f"{round(value, digits - 1 - exponent):.{max(0, digits - 1 - exponent)}f}"
+    return f"{value:.{digits - 1}e}"
+
+
+def fixed(value: float | None, decimals: int) -> str:
+    """A number with a fixed number of decimals, "-" where it is undefined; never a negative zero."""
+    if value is None or not math.isfinite(value):
+        return "-"
+    return f"{round(value, decimals) + 0.0:.{decimals}f}"
+
+
+def _exponent(value: float) -> int:
+    return math.floor(math.log10(abs(value)))
+
+
+@dataclass(frozen=True)
+class Scale:
+    """A power of ten taken out of a column (part of `unit` then), and the decimals that are shown."""
+
+    unit: str
+    factor: float
+    decimals: int
+
+    def row(self, values: Iterable[float | None]) -> list[str]:
+        """Numbers of one row; all in scientific notation if the row is so small that the decimals would not show it."""
+        scaled = [None if v is None else v / self.factor for v in values]
+        largest = max((abs(v) for v in scaled if v is not None and math.isfinite(v)), default=0.0)
+        if 0.0 < largest < 10.0 ** (1 - self.decimals):
+            return [number(v) for v in scaled]
+        return [fixed(v, self.decimals) for v in scaled]
+
+    def interval(self, lower: float | None, upper: float | None) -> str:
+        """An interval; an open side as an infinity."""
+        low, high = self.row([lower, upper])
+        return f"[{'-inf' if lower is None else low}, {'inf' if upper is None else high}]"
+
+
+def common_scale(sizes: Iterable[float | None], unit: str, digits: int = 3) -> Scale:
+    """Scale for a column of numbers: the largest of `sizes` gets `digits` digits; for smaller ones at most two decimals more.
+
+    A power of ten goes into the unit for numbers below 0.01 or above 1000: 3e-8 GeV^-1 is 3.00 under [1e-8 GeV^-1].
+    """
+    known = [abs(v) for v in sizes if v is not None and math.isfinite(v) and v != 0.0]
+    if not known:
+        return Scale(unit, 1.0, digits - 1)
+    largest, smallest = _exponent(max(known)), _exponent(min(known))
+    power = 0 if -2 <= largest < 3 else largest
+    decimals = max(0, digits - 1 - (largest - power) + min(2, largest - smallest))
+    return Scale(_with_power(unit, power), 10.0**power, decimals)
+
+
+def _with_power(unit: str, power: int) -> str:
+    if power == 0:
+        return unit
+    first, _, rest = unit.partition(" ")
+    ten = _TEN.fullmatch(first)
+    total, name = (power + int(ten.group(1)), rest) if ten else (power, unit)
+    return " ".join(word for word in (f"1e{total}" if total else "", "" if name == "1" else name) if word) or "1"

@@ -1,0 +1,96 @@
+"""A run: a checked run file, where it came from, and the likelihood it describes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nmmfit import catalogue
+from nmmfit.config import RunConfig, validate
+from nmmfit.errors import UserInputError, unknown
+from nmmfit.runfile import read_toml, with_overrides, write_toml
+
+if TYPE_CHECKING:
+    from nmmfit.inference.joint import JointLikelihood
+
+DEFAULT_SOURCE = "default run"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A checked run.
+
+    `text` is the run file as written, `source` its path ("default run" for the embedded one), `overrides` the KEY=VALUE
+    changes made to it; `config` is what results, and `hash` identifies it.
+    """
+
+    config: RunConfig
+    text: str
+    source: str = DEFAULT_SOURCE
+    overrides: tuple[str, ...] = ()
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 of the configuration; equal for run files that mean the same."""
+        return self.config.hash
+
+    def to_toml(self) -> str:
+        """A run file that gives this run again: the text as written where nothing was overridden, else every key in full."""
+        if not self.overrides:
+            return self.text
+        return write_toml(self.config.model_dump(mode="json", exclude_none=True))
+
+    def joint(self, method: str = "templates") -> JointLikelihood:
+        """Build the joint likelihood; imports JAX.
+
+        Args:
+            method: "templates" (fast) or "direct" (quadrature at every point).
+        Raises: UserInputError if an option of an experiment or a pull does not exist.
+        """
+        from nmmfit.inference.joint import JointLikelihood
+
+        return JointLikelihood.from_config(self.config, method=method)
+
+
+def parse_run(text: str, source: str = DEFAULT_SOURCE, overrides: Iterable[str] = ()) -> Run:
+    """A run from the text of a run file.
+
+    Args:
+        text: TOML.
+        source: what errors call the file.
+        overrides: `KEY=VALUE` changes, in order.
+    Raises: UserInputError, one line with the path of the key.
+    """
+    changes = tuple(overrides)
+    config = validate(with_overrides(read_toml(text, source), changes))
+    known = catalogue.names()
+    for index, name in enumerate(config.experiments):
+        if name not in known:
+            raise unknown("experiment", name, known, f"experiments[{index}]")
+    return Run(config=config, text=text, source=source, overrides=changes)
+
+
+def load_run(path: str | Path, overrides: Iterable[str] = ()) -> Run:
+    """A run from a TOML file.
+
+    Raises: UserInputError if the file cannot be read or is wrong.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as problem:
+        reason = problem.strerror if isinstance(problem, OSError) else "not UTF-8 text"
+        raise UserInputError(f"run file {str(path)!r}: {reason}") from None
+    return parse_run(text, str(path), overrides)
+
+
+def default_run(overrides: Iterable[str] = ()) -> Run:
+    """The embedded run: four flavour-universal coefficients at m_W, Borexino Phase-II and COHERENT CsI."""
+    return parse_run(default_run_text(), DEFAULT_SOURCE, overrides)
+
+
+def default_run_text() -> str:
+    """The embedded run file, with its comments."""
+    return (files("nmmfit") / "data" / "default_run.toml").read_text(encoding="utf-8")

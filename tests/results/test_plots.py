@@ -1,0 +1,235 @@
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from numpyro import distributions as dist
+from scipy import stats
+from synthetic import synthetic_joint
+from synthetic_run import LIMITS
+
+from nmmfit.errors import OutputError
+from nmmfit.inference.parameters import Parameter
+from nmmfit.results import figure, files
+from nmmfit.results.chains import rank_histograms, trace_figure, worst_names
+from nmmfit.results.corner import CornerVariable, contour_levels, corner_figure
+from nmmfit.results.diagnostics import summarise_fit
+from nmmfit.results.forest import forest_figure
+from nmmfit.results.plots import coefficient_corner, prior_density, write_fit_plots, write_forest
+from nmmfit.results.spectra import (
+    ChannelSpectrum,
+    axis_title,
+    channel_spectra,
+    merge_bins,
+    poisson_errors,
+    pulls,
+    spectrum_figure,
+)
+
+PARAMETERS = [
+    Parameter("L_dipole", "coefficient", "GeV^-1", dist.Normal(0.0, 1e-7), 0.0, 1e-7),
+    Parameter("L_T_s", "coefficient", "GeV^-2", dist.Uniform(-2e-5, 2e-5), 0.0, 1e-5),
+    Parameter("theory.c_T", "theory", "1", dist.Normal(-2.9, 0.3), -2.9, 0.3),
+    Parameter("coherent_csi_2021.nin", "nuisance", "1", dist.Normal(0.0, 1.0), 0.0, 1.0),
+]
+
+
+def texts(fig) -> str:
+    """Every text of a figure: titles, labels, ticks, legends."""
+    import matplotlib.text
+
+    return "\n".join(t.get_text() for t in fig.findobj(matplotlib.text.Text))
+
+
+@pytest.fixture
+def energy_time():
+    random = np.random.default_rng(2)
+    edges = {"energy_pe": np.array([8.0, 10.0, 14.0, 20.0]), "time_us": np.array([0.0, 1.0, 2.0, 4.0, 6.0])}
+    parts = {"steady_state": np.full(12, 60.0), "cevns": np.linspace(9.0, 1.0, 12)}
+    observed = random.poisson(sum(parts.values())).astype(float)
+    return ChannelSpectrum(
+        "csi.coincidence", "CsI", observed, edges, parts, sm=parts["steady_state"] + 4.0, subtracted=("steady_state",)
+    )
+
+
+@pytest.fixture
+def hits():
+    edges = np.arange(99.5, 400.0)
+    x = 0.5 * (edges[1:] + edges[:-1])
+    parts = {"c14": 1e6 * np.exp(-(x - 100) / 12), "be7": 400 / (1 + np.exp((x - 270) / 12)), "external": np.full(x.size, 0.05)}
+    observed = np.random.default_rng(3).poisson(sum(parts.values())).astype(float)
+    return ChannelSpectrum("bx.spectrum", "Borexino", observed, {"n_hits": edges}, parts, log_counts=True)
+
+
+def test_contour_levels_of_a_gaussian():
+    # In two dimensions the density at the edge of the region with probability p is 1 - p of the peak.
+    x = np.linspace(-6, 6, 601)
+    density = np.exp(-0.5 * (x[:, None] ** 2 + x[None, :] ** 2))
+    assert contour_levels(density, (0.68, 0.90)) == pytest.approx([0.10, 0.32], rel=0.01)
+
+
+def test_poisson_errors_of_garwood():
+    # Central 68.27 % intervals: n = 0: [0, 1.841], 1: [0.173, 3.300], 4: [2.086, 7.163] (PDG, statistics review).
+    errors = poisson_errors(np.array([0.0, 1.0, 4.0]))
+    assert errors == pytest.approx(np.array([[0.0, 0.827, 1.914], [1.841, 2.300, 3.163]]), abs=2e-3)
+
+
+def test_pulls_are_signed_roots_of_the_deviance():
+    assert pulls(np.array([0.0]), np.array([2.0])) == pytest.approx([-2.0])
+    assert pulls(np.array([10_100.0]), np.array([10_000.0])) == pytest.approx([1.0], abs=5e-3)
+    assert pulls(np.array([5.0]), np.array([5.0])) == pytest.approx([0.0])
+
+
+def test_projections_sum_over_the_other_axis(energy_time):
+    total = energy_time.observed.sum()
+    for axis, size in (("energy_pe", 3), ("time_us", 4)):
+        projected = energy_time.project(energy_time.observed, axis)
+        assert projected.shape == (size,)
+        assert projected.sum() == total
+    # C order of the axes: the first bin of energy is the first four entries.
+    assert energy_time.project(energy_time.observed, "energy_pe")[0] == energy_time.observed[:4].sum()
+
+
+@pytest.mark.parametrize("bins", [1, 7, 119, 120, 121, 601])
+def test_merged_bins_cover_everything(bins):
+    edges = np.arange(bins + 1.0)
+    kept = merge_bins(edges, 120)
+    assert kept[0] == 0
+    assert kept[-1] == bins
+    assert len(kept) - 1 <= 120
+    assert np.all(np.diff(kept) > 0)
+
+
+@pytest.mark.parametrize(
+    ("axis", "title"), [("energy_pe", "energy [PE]"), ("time_us", r"time [$\mu$s]"), ("n_hits", "$N_h$ [hits]"), ("x", "x")]
+)
+def test_axis_titles_carry_units(axis, title):
+    assert axis_title(axis) == title
+
+
+def test_rank_histograms():
+    random = np.random.default_rng(0)
+    draws = random.normal(size=(4, 1000))
+    counts = rank_histograms(draws)
+    assert counts.shape == (4, 20)
+    assert np.all(counts.sum(axis=1) == 1000)
+    assert np.all(counts.sum(axis=0) == 200)
+    assert stats.chisquare(counts[0]).pvalue > 1e-3
+    draws[0] += 3.0
+    assert rank_histograms(draws)[0, -1] > 150
+
+
+def test_prior_density_is_the_prior():
+    values = np.array([-1e-7, 0.0, 5e-8])
+    assert prior_density(PARAMETERS[0])(values) == pytest.approx(stats.norm(0.0, 1e-7).pdf(values), rel=1e-6)
+    assert prior_density(PARAMETERS[1])(np.array([-3e-5, 0.0, 3e-5])) == pytest.approx([0.0, 2.5e4, 0.0])
+    half = Parameter("x", "coefficient", "1", dist.HalfNormal(2.0), 0.0, 2.0)
+    assert prior_density(half)(np.array([-1.0, 1.0])) == pytest.approx([0.0, stats.halfnorm(scale=2.0).pdf(1.0)], rel=1e-6)
+
+
+def test_all_plots_of_a_fit(tmp_path, result, energy_time, hits):
+    made = write_fit_plots(tmp_path, result, summarise_fit(result), PARAMETERS, [energy_time, hits])
+    names = {p.name for p in made}
+    assert {"corner_identified.png", "corner_identified.pdf", "corner_coefficients.png", "trace_and_rank.png"} <= names
+    assert {"spectrum_csi.coincidence.png", "spectrum_bx.spectrum.pdf"} <= names
+    assert names == {p.name for p in tmp_path.iterdir()}
+    for path in made:
+        assert path.read_bytes()[:4] in (b"\x89PNG", b"%PDF")
+        assert path.stat().st_size > 5000
+
+
+def test_axes_carry_units(result, energy_time, hits):
+    text = texts(coefficient_corner(result, PARAMETERS))
+    assert "[$10^{-8}$ GeV$^{-1}$]" in text
+    assert "[$10^{-6}$ GeV$^{-2}$]" in text or "[$10^{-5}$ GeV$^{-2}$]" in text
+    assert "$c_{T}$" in text
+    assert "nin" not in text
+    text = texts(spectrum_figure(energy_time))
+    assert "energy [PE]" in text
+    assert r"(counts $-$ steady state) / $\mu$s" in text
+    text = texts(spectrum_figure(hits))
+    assert "counts / hit" in text
+    assert "$^{14}$C" in text
+
+
+def test_constant_and_single_variables_can_be_drawn(tmp_path):
+    constant = CornerVariable(np.ones((4, 50)), "x")
+    degenerate = CornerVariable(np.random.default_rng(0).normal(size=(4, 50)), "y", "GeV^-2")
+    figure.save(corner_figure({"x": constant, "y": degenerate}), tmp_path / "two", ("png",))
+    figure.save(corner_figure({"y": degenerate}), tmp_path / "one", ("png",))
+    with pytest.raises(ValueError, match="at least one"):
+        corner_figure({})
+
+
+def test_empty_bins_and_zero_background_can_be_drawn(tmp_path):
+    edges = {"energy_pe": np.arange(4.0)}
+    empty = ChannelSpectrum("x.y", "t", np.zeros(3), edges, {"signal": np.full(3, 1e-9)}, sm=np.full(3, 1e-9))
+    figure.save(spectrum_figure(empty), tmp_path / "empty", ("png",))
+
+
+def test_traces_of_the_worst_nuisances(result):
+    names = worst_names(result, summarise_fit(result), nuisances=1)
+    assert names[:4] == ["mu_solar", "tensor_Cs133", "L_dipole", "L_T_s"]
+    assert len(names) == 5
+    result.sample_stats["diverging"][0, 3] = True
+    assert len(trace_figure(result, names).axes) == 10
+
+
+def test_forest_has_all_kinds_and_arrows(tmp_path):
+    fig = forest_figure(LIMITS, {"L_dipole": r"$L_\gamma$"})
+    text = texts(fig)
+    for words in (
+        "one at a time",
+        "profiled",
+        "marginalised",
+        "90 % CL",
+        r"$L_\gamma$",
+        r"[GeV$^{-1}$]",
+        r"[$10^{-11}$ $\mu_{\rm B}$]",
+    ):
+        assert words in text
+    arrows = [t for axes in fig.axes for t in axes.texts if getattr(t, "arrow_patch", None) is not None]
+    assert len(arrows) == 2
+    assert all(axes.get_xscale() == "log" for axes in fig.axes)
+    assert {p.name for p in write_forest(tmp_path, LIMITS)} == {"limits_forest.png", "limits_forest.pdf"}
+    with pytest.raises(ValueError, match="at least one limit"):
+        forest_figure({"cl": 0.9, "parameters": {}, "identified": {}})
+
+
+def test_saving_is_reproducible_and_whole(tmp_path, result, monkeypatch):
+    fig = trace_figure(result, ["mu_solar"])
+    first = [p.read_bytes() for p in figure.save(fig, tmp_path / "a")]
+    assert first == [p.read_bytes() for p in figure.save(fig, tmp_path / "a")]
+
+    def full(*args):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(files.os, "replace", full)
+    with pytest.raises(OutputError, match="the disk is full"):
+        figure.save(fig, tmp_path / "b", ("png",))
+    assert {p.name for p in tmp_path.iterdir()} == {"a.png", "a.pdf"}
+
+
+def test_spectra_of_a_joint_likelihood():
+    joint = synthetic_joint()
+    spectra = {s.name: s for s in channel_spectra(joint, {"L_dipole": 5.0})}
+    assert set(spectra) == set(joint.channels)
+    for name, spectrum in spectra.items():
+        expected = joint.components({"L_dipole": 5.0})[name]
+        np.testing.assert_allclose(spectrum.best, sum(np.asarray(v) for v in expected.values()))
+        standard = joint.components({})[name]
+        np.testing.assert_allclose(spectrum.sm, sum(np.asarray(v) for v in standard.values()))
+    assert spectra["nuclear_like.beam_on"].signals == {"a", "b"}
+
+
+def test_importing_results_loads_neither_matplotlib_nor_arviz():
+    code = (
+        "import sys, nmmfit.results.plots, nmmfit.results.store, nmmfit.results.tables\n"
+        "print([m for m in ('matplotlib', 'arviz', 'pandas', 'xarray') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
