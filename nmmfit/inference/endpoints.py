@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 
@@ -32,8 +33,8 @@ IMPROVED = 1e-5
 class End:
     """One end of an allowed region.
 
-    `value` is None where there is no crossing; `highest` is then the largest delta chi2 seen, at `farthest`. `boundary`: the region
-    ends at the physical boundary 0. `failed`: the minimiser or the search did not converge.
+    `value` is None where there is no crossing; `highest` is then the largest delta chi2 seen, up to `farthest`. `boundary`: the
+    region ends at the physical boundary 0. `failed`: the minimiser or the search did not converge.
     """
 
     value: float | None
@@ -147,7 +148,7 @@ def _inner(
 ) -> list[_Side]:
     """Searches inside the hull, where a grid shows that the profile rises above the level between minima."""
     ordered = sorted(origins)
-    middles = [0.5 * (a + b) for a, b in zip(ordered[:-1], ordered[1:], strict=True)]
+    middles = [0.5 * (a + b) for a, b in pairwise(ordered)]
     grid = np.unique(np.concatenate([np.linspace(*hull, GRID + 2)[1:-1], middles]))
     solved = profiler.solve([Request(job, float(t)) for t in grid])
     high = np.array([s.at for s in solved if s.converged and 2.0 * (s.value - job.best_value) > level])

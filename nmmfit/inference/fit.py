@@ -141,7 +141,7 @@ def _result(profiler: Profiler, job: Job, posterior_mode: bool) -> FitResult:
     best = job.modes[0]
     final = profiler.minimise([job], best[None])
     x = final.x[0]
-    errors, covariance = hessian_errors(space, job, final.hessian[0] + np.diag(job.quadratic))
+    errors, covariance = hessian_errors(space, job, final.hessian[0])
     flat = {}
     if not posterior_mode:
         for i in np.intersect1d(job.free, space.coefficients):

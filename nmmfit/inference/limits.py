@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import replace
 
 import jax
 import numpy as np
@@ -13,6 +12,7 @@ from scipy.stats import chi2
 from nmmfit.errors import UserInputError
 from nmmfit.inference.endpoints import Region, regions
 from nmmfit.inference.fit import flat_reason
+from nmmfit.inference.intervals import Interval, Limits, LimitsResult, conventions, marginalised
 from nmmfit.inference.joint import JointLikelihood
 from nmmfit.inference.minimise import Progress
 from nmmfit.inference.profiling import Job, Profiler
@@ -23,119 +23,6 @@ Presets = Mapping[str, Mapping[str, tuple[float, float]]]
 """Preset name -> theory input -> (value, uncertainty); uncertainty 0 holds the input at its value."""
 
 PRIOR_DRAWS = 20_000
-
-
-@dataclass(frozen=True)
-class Interval:
-    """One interval; a side that is not bounded is None, and `reason` says why.
-
-    Attributes:
-        lower, upper: ends in the unit of the quantity.
-        reason: why a side is open, in words; None if both are closed.
-        best: value at the best fit (posterior median for marginalised intervals).
-        segments: allowed segments, where the region falls into several.
-        note: what else there is to know, such as an end at a physical boundary.
-        converged: whether every point that the ends rest on converged.
-    """
-
-    lower: float | None
-    upper: float | None
-    reason: str | None = None
-    best: float | None = None
-    segments: tuple[tuple[float | None, float | None], ...] = ()
-    note: str | None = None
-    converged: bool = True
-
-    def to_json(self) -> dict[str, Any]:
-        """Fields for `json.dumps`."""
-        return {
-            "lower": self.lower,
-            "upper": self.upper,
-            "reason": self.reason,
-            "best": self.best,
-            "segments": [list(s) for s in self.segments],
-            "note": self.note,
-            "converged": self.converged,
-        }
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Limits of one quantity; `contraction` is 1 - (posterior sd / prior sd)^2, None without a posterior or a finite prior."""
-
-    unit: str
-    one_at_a_time: Interval | None
-    profiled: Interval | None
-    marginalised: Interval | None = None
-    contraction: float | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """Fields for `json.dumps`."""
-        kinds = {"one_at_a_time": self.one_at_a_time, "profiled": self.profiled, "marginalised": self.marginalised}
-        out: dict[str, Any] = {"unit": self.unit, "contraction": self.contraction}
-        return out | {kind: None if found is None else found.to_json() for kind, found in kinds.items()}
-
-
-@dataclass(frozen=True)
-class LimitsResult:
-    """All limits of a run.
-
-    Attributes:
-        cl: confidence (and credible) level.
-        delta_chi2: level at which profiled intervals end.
-        parameters: coefficient -> limits. `identified`: identified quantity -> limits.
-        presets: preset of the theory inputs -> {"inputs": ..., coefficient -> one-at-a-time interval}.
-        conventions: kind of interval -> how it is defined, in words.
-        failed: what did not converge.
-    """
-
-    cl: float
-    delta_chi2: float
-    parameters: dict[str, Limits]
-    identified: dict[str, Limits]
-    presets: dict[str, dict[str, Interval]]
-    preset_inputs: dict[str, dict[str, tuple[float, float]]]
-    conventions: dict[str, str]
-    failed: tuple[str, ...] = field(default=())
-
-    @property
-    def converged(self) -> bool:
-        """Whether everything did."""
-        return not self.failed
-
-    def to_json(self) -> dict[str, Any]:
-        """The object of `limits --json`."""
-        return {
-            "cl": self.cl,
-            "delta_chi2": self.delta_chi2,
-            "parameters": {name: found.to_json() for name, found in self.parameters.items()},
-            "identified": {name: found.to_json() for name, found in self.identified.items()},
-            "presets": {
-                name: {
-                    "inputs": {k: list(v) for k, v in self.preset_inputs[name].items()},
-                    "one_at_a_time": {k: interval.to_json() for k, interval in found.items()},
-                }
-                for name, found in self.presets.items()
-            },
-            "conventions": self.conventions,
-            "converged": self.converged,
-            "failed": list(self.failed),
-        }
-
-
-def conventions(cl: float, level: float) -> dict[str, str]:
-    """How the intervals are defined, in words."""
-    ends = (
-        f"ends where the profiled delta chi2 crosses {level:.4g} (chi-square, one degree of freedom, {100 * cl:g} % CL); outermost "
-        "ends where there are several minima; sizes (>= 0) whose delta chi2 at 0 is below that start at the boundary 0"
-    )
-    return {
-        "one_at_a_time": "other coefficients 0 (identified quantities: everything that contributes to other amplitudes 0), "
-        f"nuisances and theory inputs profiled, no coefficient priors; {ends}",
-        "profiled": f"other coefficients, nuisances and theory inputs profiled, no coefficient priors; {ends}",
-        "marginalised": f"coefficients: equal-tailed {100 * cl:g} % of the posterior draws; sizes (>= 0): from 0 to the "
-        f"{100 * cl:g} % quantile; includes the coefficient priors",
-    }
 
 
 def default_presets() -> Presets:
@@ -168,7 +55,7 @@ def limits(
     Args:
         joint: the joint likelihood.
         cl: confidence level, between 0 and 1.
-        posterior: draws, name -> (chain, draw), of coefficients and identified quantities, for marginalised intervals; None: none.
+        posterior: draws of coefficients and identified quantities, name -> (chain, draw), for marginalised intervals.
         parameters: names of coefficients and identified quantities to do; None: all.
         presets: determinations of theory inputs for which one-at-a-time limits are shown besides; None: the project's; {}: none.
         starts: scattered starts of every fit.
@@ -283,7 +170,7 @@ class _Work:
         return self.known
 
     def _flat(self, job: Job) -> str | None:
-        """Why a job's target is exactly unbounded, checked by evaluating the likelihood along the direction; None if it is not."""
+        """Why a job's target is exactly unbounded, confirmed by the likelihood along the direction; None if it is not."""
         target = job.target
         assert target is not None
         x = job.modes[0]
@@ -316,7 +203,9 @@ class _Work:
         reasons, notes = [], []
         for side, end in (("below", region.lower), ("above", region.upper)):
             if end.boundary:
-                notes.append(f"starts at the boundary 0, where delta chi2 is {end.highest:.2g}" if end.highest > 0 else "starts at 0")
+                notes.append(
+                    f"starts at the boundary 0, where delta chi2 is {end.highest:.2g}" if end.highest > 0 else "starts at 0"
+                )
             elif end.failed:
                 reasons.append(f"{side}: the profile did not converge")
             elif end.value is None:
@@ -340,15 +229,6 @@ class _Work:
             "; ".join(notes) or None,
             fitted and not (region.lower.failed or region.upper.failed),
         )
-
-
-def marginalised(draws: np.ndarray, cl: float, positive: bool) -> Interval:
-    """Interval of posterior draws (any shape): equal-tailed, or from 0 to the cl quantile for a size (>= 0)."""
-    values = np.ravel(np.asarray(draws, dtype=float))
-    if positive:
-        return Interval(0.0, float(np.quantile(values, cl)), best=float(np.median(values)), note="upper limit from 0")
-    lower, middle, upper = np.quantile(values, [0.5 * (1 - cl), 0.5, 0.5 * (1 + cl)])
-    return Interval(float(lower), float(upper), best=float(middle))
 
 
 def with_posterior(
@@ -380,7 +260,7 @@ def with_posterior(
 
 
 def prior_deviations(joint: JointLikelihood, seed: int = 0) -> dict[str, float]:
-    """Prior standard deviation of every coefficient and, from prior draws, of every identified quantity; infinite ones left out."""
+    """Prior standard deviation of coefficients and, from prior draws, of identified quantities; infinite ones left out."""
     out = {p.name: p.prior_sd for p in joint.of_kind("coefficient")}
     draws = {}
     for p, key in zip(joint.parameters, jax.random.split(jax.random.PRNGKey(seed), len(joint.parameters)), strict=True):

@@ -23,7 +23,6 @@ import numpy as np
 from nmmfit import precision as precision
 from nmmfit.numerics.saddle_free import (
     RELATIVE_FLOOR,
-    Spectrum,
     candidate_steps,
     distance_to_minimum,
     saddle_free_step,
@@ -274,7 +273,17 @@ def solve_point(
     point = _Point(objective, quantities, problem, data)
     infinite, no = jnp.full((), jnp.inf), jnp.asarray(False)
     nothing = jnp.zeros((point.n, point.n))
-    state = (point.feasible(problem.start), infinite, jnp.zeros(()), infinite, infinite, nothing, no, no, jnp.asarray(0))
+    state: tuple[Array, ...] = (
+        point.feasible(problem.start),
+        infinite,
+        jnp.zeros(()),
+        infinite,
+        infinite,
+        nothing,
+        no,
+        no,
+        jnp.asarray(0),
+    )
 
     def going(state: tuple[Array, ...]) -> Array:
         return ~state[6] & ~state[7] & (state[8] < limit)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ class ProfileResult:
     Attributes:
         name, unit: what is profiled.
         grid: (point,) its values.
-        delta_chi2: (point,) twice the profiled nll above the best fit; coefficient priors do not enter, pull and theory priors do.
+        delta_chi2: (point,) twice the profiled nll above the best fit; pull and theory priors enter, coefficient priors do not.
         converged: (point,) whether the minimiser converged; `gradient_norm` (point,) in scaled coordinates.
         points: parameter name -> (point,), the profiled parameters.
         best: value of the profiled quantity at the best fit, `best_point` the parameters there.
@@ -179,7 +180,7 @@ def _solve_grid(profiler: Profiler, job: Job, grid: np.ndarray, progress: Progre
 def _jumps(solved: list[Solved]) -> list[int]:
     """Points that failed, and neighbours whose difference their slopes do not explain."""
     out = {i for i, s in enumerate(solved) if not s.converged}
-    for i, (a, b) in enumerate(zip(solved[:-1], solved[1:], strict=True)):
+    for i, (a, b) in enumerate(pairwise(solved)):
         by_slope = 0.5 * (a.slope + b.slope) * (b.at - a.at)
         if abs(b.value - a.value - by_slope) > 0.02 + 0.1 * abs(b.value - a.value):
             out |= {i, i + 1}

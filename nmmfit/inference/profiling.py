@@ -2,8 +2,8 @@
 
 A job is a fit with some coordinates free and one target, a parameter or an identified quantity; its modes are the distinct
 minima without the constraint. A request asks for the minimum at one value of the target. All requests of all jobs
-go through one compiled minimiser; each is started from every mode of its job and from the nearest point solved so far, and the lowest
-converged result counts.
+go through one compiled minimiser; each is started from every mode of its job and from the nearest point solved so far, and
+the lowest converged result counts.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ MAX_MODES = 4
 class Job:
     """One fit: where it starts, what is free, what replaces a prior, and what is profiled.
 
-    `quadratic` and `linear` are terms of the function as in `Problems`. `find_modes` sets `modes` (lowest first), their values, `fit`
-    (the lowest) and `step`, by how much the target changes over a natural step. `slide`: along exactly
+    `quadratic` and `linear` are terms of the function as in `Problems`. `find_modes` sets `modes` (lowest first), their values,
+    `fit` (the lowest) and `step`, by how much the target changes over a natural step. `slide`: along exactly
     flat directions modes go to the smallest coefficients; false where something added lifts them.
     """
 
@@ -158,7 +158,7 @@ class Profiler:
         )
 
     def scattered(self, job: Job, center: np.ndarray, count: int) -> np.ndarray:
-        """Starts (count, n) around a point, with the free coefficients thrown by 0.3 to 10 units of sensitivity, in mirrored pairs."""
+        """Starts (count, n) around a point: free coefficients thrown by 0.3 to 10 units of sensitivity, in mirrored pairs."""
         rng = np.random.default_rng(self.seed)
         coefficient = self.space.kinds == "coefficient"
         half = (count + 1) // 2
@@ -197,7 +197,9 @@ class Profiler:
             self._set_modes(job, mine)
 
     def _set_modes(self, job: Job, found: Minima) -> None:
-        order = np.lexsort((-found.x[:, job.free] @ (1.0 / self.space.scale[job.free]), np.where(found.converged, found.value, np.inf)))
+        order = np.lexsort(
+            (-found.x[:, job.free] @ (1.0 / self.space.scale[job.free]), np.where(found.converged, found.value, np.inf))
+        )
         best = order[0]
         # of minima equal to rounding take the one with positive coefficients
         equal = [i for i in order if found.converged[i] and found.value[i] < found.value[best] + 1e-7] or [best]
@@ -268,12 +270,15 @@ class Profiler:
         return np.stack(points)
 
     def solve(self, requests: Sequence[Request]) -> list[Solved]:
-        """The lowest converged minimum of every request; those without are tried again from scattered points, then shown as failed."""
+        """The lowest converged minimum of every request; without one it is tried again from scattered points, then shown as failed."""
         results = self.solve_from(requests, [self.starts_for(r) for r in requests])
         bad = [i for i, r in enumerate(results) if not r.converged]
         if bad:
             again = [requests[i] for i in bad]
-            starts = [np.concatenate([self.scattered(r.job, r.job.modes[0], 6), results[i].x[None]]) for i, r in zip(bad, again, strict=True)]
+            starts = [
+                np.concatenate([self.scattered(r.job, r.job.modes[0], 6), results[i].x[None]])
+                for i, r in zip(bad, again, strict=True)
+            ]
             for i, result in zip(bad, self.solve_from(again, starts), strict=True):
                 results[i] = result
         for request, result in zip(requests, results, strict=True):

@@ -2,8 +2,8 @@
 
 Coefficients enter rates only through a few low-energy amplitudes A = M(theory) c, linear in them. In steps of the
 coefficients themselves a fit would have to walk along thin valleys (a tensor moved alone drags the dipole with it, through
-c_T); in a metric that counts changes of amplitude as long, a coefficient that is moved takes along what keeps the amplitudes. Where
-M has a null space, the likelihood is exactly flat along it.
+c_T); in a metric that counts changes of amplitude as long, a coefficient that is moved takes along what keeps the amplitudes.
+Where M has a null space, the likelihood is exactly flat along it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ NULL_TOLERANCE = 1e-9
 
 
 class Quantities:
-    """The identified quantities of a joint likelihood as one function x -> (q,); equal for the same likelihood, so it compiles once.
+    """The identified quantities of a joint likelihood, x -> (q,); equal for the same likelihood, so that it compiles once.
 
     A quantity is the norm of a vector that is linear in the couplings, hence of a small triangular matrix times the amplitudes.
     At zero, where a norm has no gradient, its derivatives are given as zero.
@@ -141,8 +141,8 @@ class Space:
     def alone(self, target: Target) -> tuple[np.ndarray, np.ndarray]:
         """What an identified quantity is made of alone, all amplitudes outside it zero.
 
-        Returns: displacements (k, n) of the coefficients that excite nothing else that is seen (at nominal theory inputs; k may be
-            0), and the indices of theory inputs that must stay at nominal for that.
+        Returns: displacements (k, n) of the coefficients that excite nothing else that is seen (at nominal theory inputs; k may
+            be 0), and the indices of theory inputs that must stay at nominal for that.
         """
         factor = self.quantities.factors[int(np.flatnonzero(target.weights[self.n :])[0])]
         outside = ~np.any(factor != 0, axis=0) & np.any(self.seen != 0, axis=0)
@@ -276,8 +276,10 @@ class Space:
         return np.asarray((moved - flat.T @ (flat @ coefficients)) * self.scale)
 
 
-def compensators(space: Space, x: np.ndarray, name: str, free: Sequence[int] | None = None) -> tuple[np.ndarray, list[str]] | None:
-    """The direction that moves a coefficient at constant amplitudes, and the names of what moves with it; None if there is none."""
+def compensators(
+    space: Space, x: np.ndarray, name: str, free: Sequence[int] | None = None
+) -> tuple[np.ndarray, list[str]] | None:
+    """The direction that moves a coefficient at constant amplitudes, and the names of what moves with it; None: there is none."""
     flat = space.flat_directions(x, free) / space.scale
     k = space.index(name)
     if not len(flat) or k not in space.coefficients:

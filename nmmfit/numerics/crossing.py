@@ -1,8 +1,8 @@
 """Where a rising function crosses a level, from its values and derivatives: a state machine that many searches run side by side.
 
 The function is small at an origin and rises away from it, like a profiled chi-square around its minimum. Locally it is
-taken as a power of the distance tau from the origin, whose exponent p = tau y' / y follows from the derivative: the next distance is
-tau (level / y)^(1/p), exact for a parabola as for a quartic, and held inside the bracket found so far.
+taken as a power of the distance tau from the origin, whose exponent p = tau y' / y follows from the derivative: the next distance
+is tau (level / y)^(1/p), exact for a parabola as for a quartic, and held inside the bracket found so far.
 """
 
 from __future__ import annotations

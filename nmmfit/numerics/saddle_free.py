@@ -1,4 +1,4 @@
-"""Newton steps from the eigenvalues of a Hessian, in their absolute value: safe at saddles, on flat directions and in quartic valleys.
+"""Newton steps from the absolute eigenvalues of a Hessian: safe at saddles, on flat directions and in quartic valleys.
 
 A symmetric H = V diag(lambda) V^T and a gradient g give the step p = -V (V^T g) / (|lambda| + mu), which goes down the gradient
 along every eigenvector, whatever the sign of its curvature (Dauphin et al., arXiv:1406.2572). Directions along which the best
@@ -18,8 +18,8 @@ from nmmfit.shapes import Array
 RELATIVE_FLOOR = 1e-11
 """Eigenvalues below this fraction of the largest are rounding."""
 
-FRACTIONS = (1.0, 3.0, 2.0, 0.5, 0.2)
-"""Lengths at which the undamped step is tried. 3 lands on the minimum of a pure quartic, whose Newton step is a third of the way."""
+FRACTIONS = (1.0, 3.0, 2.0, 0.5, 0.2, 0.05, 0.01, 0.001)
+"""Lengths at which the undamped step is tried. 3 lands on the minimum of a pure quartic: its Newton step goes a third of the way."""
 
 LENGTHS = (30.0, 1.0)
 """Numbers of natural steps to which the undamped step is shortened where it is longer."""
@@ -28,7 +28,7 @@ DAMPINGS = (1e-2, 1.0, 1e2, 1e4)
 """Values of mu at which the damped step is tried; curvatures are per squared natural step, so that pulls have 1."""
 
 SADDLE_LENGTHS = (1.0, 0.1, 0.01, 0.001)
-"""Lengths along the eigenvector of most negative curvature, in units of sqrt(2 / |lambda|), tried downhill (the first: both ways).
+"""Lengths along the eigenvector of most negative curvature, in units of sqrt(2 / |lambda|), tried downhill (the first both ways).
 
 A double well -L d^2 / 2 + a d^4 is left from its top if one of them is below sqrt(L / 2 a): wells deeper than about 1e-7.
 """

@@ -179,6 +179,8 @@ def test_second_call_compiles_nothing():
             compiled.append(event)
 
     jax.monitoring.register_event_duration_secs_listener(listen)
-    minimise(rosenbrock, Problems.make(starts(2, 9, seed=1), np.diag([1.0, 2.0]), weights=np.array([1.0, 0.0]), target=np.ones(9)))
+    minimise(
+        rosenbrock, Problems.make(starts(2, 9, seed=1), np.diag([1.0, 2.0]), weights=np.array([1.0, 0.0]), target=np.ones(9))
+    )
     jax.monitoring.unregister_event_duration_listener(listen)
     assert not compiled
