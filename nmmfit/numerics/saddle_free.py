@@ -19,7 +19,7 @@ RELATIVE_FLOOR = 1e-11
 """Eigenvalues below this fraction of the largest are rounding."""
 
 FRACTIONS = (1.0, 3.0, 2.0, 0.5, 0.2, 0.05, 0.01, 0.001)
-"""Lengths at which the undamped step is tried. 3 lands on the minimum of a pure quartic: its Newton step goes a third of the way."""
+"""Lengths at which the undamped step is tried. 3 lands on the minimum of a quartic, whose Newton step goes a third of the way."""
 
 LENGTHS = (30.0, 1.0)
 """Numbers of natural steps to which the undamped step is shortened where it is longer."""
