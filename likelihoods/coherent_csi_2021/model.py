@@ -6,7 +6,7 @@ import numpy as np
 from numpyro import distributions as dist
 
 from nmmfit.constants import ATOMIC_MASS_UNIT_MEV, M_ELECTRON_MEV
-from nmmfit.experiment import Component, Factor, Pulls, TheoryChoices
+from nmmfit.experiment import Component, Factor, Pulls, TheoryChoices, Weighting
 from nmmfit.physics.folded import fold_cevns
 from nmmfit.physics.form_factors import form_factor
 from nmmfit.physics.forms import NUCLEAR_FORMS, Forms
@@ -53,7 +53,7 @@ def radius_pull(nuclide: str) -> str:
 
 
 def signal_energy_factor(
-    source: NeutrinoSource, target: Nucleus, response: Response, theory: TheoryChoices, rn_width: float
+    source: NeutrinoSource, target: Nucleus, response: Response, efficiency: Weighting, theory: TheoryChoices, rn_width: float
 ) -> Factor:
     """Counts per energy bin of one source on one nucleus, before time efficiency and at nominal flux.
 
@@ -61,6 +61,7 @@ def signal_energy_factor(
         source: spectrum normalised to 1, flavour density matrix.
         target: Cs133 or I127.
         response: detector response.
+        efficiency: its weighting, one for all sources and nuclei.
         theory: weak charges, tensor coherence, form factor.
         rn_width: relative standard deviation of the neutron radius.
     """
@@ -77,9 +78,9 @@ def signal_energy_factor(
     def function(forms: Forms, pulls: Pulls) -> Array:
         f_n = profile(q_mev, target.r_n_fm * (1.0 + rn_width * pulls[radius]))
         recoils = kernels.spectrum(forms, f_p, f_n) * exposure
-        return response.counts(recoils, t_mev, pulls)
+        return response.smeared(recoils, t_mev, pulls)
 
-    return Factor(function, shape_pulls=(QF0, QF1, EFFICIENCY, radius), forms=NUCLEAR_FORMS)
+    return Factor(function, shape_pulls=(QF0, QF1, radius), forms=NUCLEAR_FORMS, weighting=efficiency)
 
 
 def signal(
@@ -87,10 +88,11 @@ def signal(
 ) -> tuple[list[Component], dict[str, dist.Distribution]]:
     """One component for each source and nucleus, `cevns_<source>_<nuclide>`, with their pulls."""
     components = []
+    efficiency = response.weighting()
     for name, source in sns_sources().items():
         arrival = signal_times(name, time_edges_us, options.timing_centre_ns, options.timing_width_ns)
         for nuclide in NUCLIDES:
-            energy = signal_energy_factor(source, nucleus(nuclide), response, theory, options.rn_width)
+            energy = signal_energy_factor(source, nucleus(nuclide), response, efficiency, theory, options.rn_width)
             components.append(Component(f"cevns_{name}_{nuclide.lower()}", (energy, arrival), sns_flux_scale, (SNS_FLUX_PULL,)))
     own = (QF0, QF1, EFFICIENCY, TIMING, *(radius_pull(n) for n in NUCLIDES))
     return components, {**sns_pull_priors(), **{pull: dist.Normal(0.0, 1.0) for pull in own}}

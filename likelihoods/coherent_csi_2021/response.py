@@ -11,11 +11,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import jax.numpy as jnp
 import numpy as np
 
 from nmmfit.errors import DataError
-from nmmfit.experiment import Pulls
+from nmmfit.experiment import Pulls, Weighting
 from nmmfit.physics.detector import (
     BinNodes,
     bin_nodes,
@@ -62,7 +61,7 @@ def recoil_nodes(t_max_mev: float) -> tuple[np.ndarray, np.ndarray]:
 
 @dataclass(frozen=True)
 class Response:
-    """Response parameters and quadrature nodes; `counts` folds a recoil spectrum into analysis bins."""
+    """Response parameters and quadrature nodes; `counts` smears a recoil spectrum and weights it into analysis bins."""
 
     quenching: np.ndarray
     """(4,) nominal coefficients, MeV^(-k)."""
@@ -82,18 +81,21 @@ class Response:
         coefficients = linear_morph(self.efficiency, (self.efficiency_direction,), (pulls[EFFICIENCY],))
         return smooth_positive(logistic_efficiency(x_pe, coefficients), KINK_WIDTH)
 
-    def counts(self, recoils: Array, t_mev: np.ndarray, pulls: Pulls) -> Array:
-        """Counts per energy bin, (bin,).
+    def smeared(self, recoils: Array, t_mev: np.ndarray, pulls: Pulls) -> Array:
+        """Reconstructed spectrum at the nodes, counts per photoelectron before efficiency, (node,).
 
         Args:
             recoils: recoils at each node: spectrum times quadrature weight, (recoil,).
             t_mev: recoil energies of the nodes, MeV, (recoil,).
-            pulls: values of qf0, qf1 and efficiency.
+            pulls: values of qf0 and qf1.
         """
         light = self.light_kev(t_mev, pulls)
-        density = gamma_density(self.nodes.x[:, None], light / KEV_PER_PHOTOELECTRON, SHAPE_PER_KEV * light)
-        detected = self.efficiency_curve(self.nodes.x, pulls) * (density @ recoils)
-        return jnp.asarray(self.nodes.matrix()) @ detected
+        return gamma_density(self.nodes.x[:, None], light / KEV_PER_PHOTOELECTRON, SHAPE_PER_KEV * light) @ recoils
+
+    def weighting(self) -> Weighting:
+        """Efficiency at the nodes and their sum into analysis bins."""
+        x_pe = self.nodes.x
+        return Weighting(lambda pulls: self.efficiency_curve(x_pe, pulls), self.nodes.matrix(), (EFFICIENCY,))
 
 
 def _component(sets: dict[str, np.ndarray], nominal: str, plus: str, minus: str) -> np.ndarray:

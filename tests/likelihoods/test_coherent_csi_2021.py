@@ -151,7 +151,7 @@ def test_energy_spectrum_against_scipy(
         "tensor": forms_of(tensor_p=1e-6, sm=0.0),
     }[kind]
     pulls = pulls_of(tree, qf0=qf0, qf1=qf1, efficiency=efficiency, **{f"theory_rn_{nuclide}": rn})
-    counts = np.asarray(component.factors[0].function(forms, pulls))
+    counts = np.asarray(component.factors[0].values(forms, pulls))
     reference = reference_counts(source, nuclide, kind, qf0, qf1, efficiency, rn)
     np.testing.assert_allclose(counts, reference, rtol=2e-6)
 
@@ -328,7 +328,7 @@ def test_gradient_agrees_with_finite_differences(experiment: BinnedExperiment) -
 
 
 def test_second_derivative_is_continuous_where_the_kink_crosses_a_bin_edge(experiment: BinnedExperiment) -> None:
-    factor = experiment.channels[0].components[2].factors[0].function
+    factor = experiment.channels[0].components[2].factors[0].values
 
     def first_bin(p: jax.Array) -> jax.Array:
         return factor(forms_of(), experiment.nominal_pulls() | {PREFIX + "efficiency": p})[0]
