@@ -17,19 +17,21 @@ Reading is strict: nothing that is missing, doubled, not a number or not finite 
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import math
 import os
 import re
+import sys
 import tempfile
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
 import numpy as np
 
-from nmmfit.errors import DataError, OutputError, UserInputError
+from nmmfit.errors import DataError, NmmfitError, OutputError, UserInputError
 
 REQUIRED_META = ("title", "source")
 _KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]*")
@@ -167,6 +169,31 @@ def find_release(folder: Path | str, name: str) -> Path:
         if candidate.is_dir() and candidate.name == name:
             return candidate
     raise UserInputError(f"--release {root}: neither the folder {name!r} nor one that contains it")
+
+
+def run_maker(make: Callable[[Path, Path], None], default_out: Path, argv: Sequence[str] | None = None) -> int:
+    """Command line of a script that makes tables: `--release DIR [--out DIR]`.
+
+    Args:
+        make: function of (release folder, output folder) that writes the tables.
+        default_out: output folder without `--out`, usually the package's `data`.
+        argv: arguments; None takes those of the process.
+    Returns: exit code: 0, or that of the nmmfit error, whose message goes to stderr as one line.
+    """
+    parser = argparse.ArgumentParser(description="Make this package's own tables from public data releases.")
+    parser.add_argument("--release", type=Path, required=True, help="folder of the public releases, or the release's own folder")
+    parser.add_argument("--out", type=Path, default=default_out, help="where the tables go")
+    arguments = parser.parse_args(argv)
+    try:
+        arguments.out.mkdir(parents=True, exist_ok=True)
+        make(arguments.release, arguments.out)
+    except OSError as error:
+        sys.stderr.write(f"{error}\n")
+        return OutputError.exit_code
+    except NmmfitError as error:
+        sys.stderr.write(f"{error}\n")
+        return error.exit_code
+    return 0
 
 
 def _number(cell: str, where: str) -> float:
