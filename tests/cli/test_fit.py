@@ -26,7 +26,9 @@ SHORT = ("--chains", "2", "--warmup", "50", "--draws", "50", "--seed", "3")
 
 @pytest.fixture(scope="module")
 def joint() -> JointLikelihood:
-    return synthetic_joint()
+    made = synthetic_joint()
+    made.templates
+    return made
 
 
 @pytest.fixture(autouse=True)
