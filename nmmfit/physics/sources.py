@@ -94,6 +94,17 @@ class NeutrinoSource:
             antineutrino=self.antineutrino,
         )
 
+    def mean_density(self, oscillation: OscillationParameters | None = None, e_min_mev: float = 0.0) -> Array:
+        """Density matrix averaged over the spectrum above a threshold, (3, 3), trace 1: what an effective moment refers to.
+
+        Args: as in `nodes`; the threshold must leave some of the spectrum. Raises: UserInputError if it does not.
+        """
+        nodes = self.nodes(e_min_mev, oscillation)
+        total = float(self.quadrature(e_min_mev)[1].sum())
+        if total <= 0.0:
+            raise UserInputError(f"source {self.name!r}: nothing above {e_min_mev:g} MeV")
+        return jnp.sum(nodes.weight[..., None, None] * nodes.density, axis=-3) / total
+
 
 def flavour_projector(flavour: str) -> np.ndarray:
     """Density matrix of a pure flavour state, (3, 3). Raises: UserInputError unless flavour is "e", "mu" or "tau"."""

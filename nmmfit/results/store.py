@@ -92,7 +92,7 @@ def posterior_data(result: SampleResult, channels: Mapping[str, ChannelDraws], a
 def _draw_numbers(group: Mapping[str, Variable], draws_per_chain: int) -> np.ndarray:
     """Numbers of the posterior draws that a thinned group belongs to."""
     (kept,) = {v.values.shape[1] for v in group.values()}
-    return np.arange(kept) * max(1, draws_per_chain // max(1, kept))
+    return np.arange(kept) * -(-draws_per_chain // max(1, kept))
 
 
 def _compact_counts(counts: np.ndarray) -> np.ndarray:

@@ -52,6 +52,23 @@ def test_nodes_enter_the_recoil_spectrum() -> None:
     assert nodes.antineutrino
 
 
+def test_mean_density_is_the_average_over_the_spectrum() -> None:
+    """rho = diag(x, 1 - x, 0) with x = E / 2: above E_0 its mean is that of x over 3 E^2 / 8."""
+    tilted = NeutrinoSource(
+        "tilted",
+        False,
+        2.0,
+        lambda e, _: jnp.stack([e / 2, 1 - e / 2, 0 * e], -1)[..., None] * jnp.eye(3),
+        spectrum=PARABOLA.spectrum,
+    )
+    np.testing.assert_allclose(tilted.mean_density(), np.diag([0.75, 0.25, 0.0]), atol=1e-12)
+    mean = 0.375 * (16 - 1) / 4 / 2 / (1 - 1 / 8)
+    np.testing.assert_allclose(tilted.mean_density(e_min_mev=1.0), np.diag([mean, 1 - mean, 0.0]), atol=1e-12)
+    np.testing.assert_allclose(LINES.mean_density(e_min_mev=1.0), flavour_projector("e"), atol=1e-15)
+    with pytest.raises(UserInputError, match="nothing above 3 MeV"):
+        LINES.mean_density(e_min_mev=3.0)
+
+
 def test_projectors() -> None:
     for i, flavour in enumerate(("e", "mu", "tau")):
         expected = np.zeros((3, 3))
