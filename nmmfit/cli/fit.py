@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from nmmfit.cli.arguments import Json, Out, Overrides, RunFile, open_run
 from nmmfit.cli.output import emit, note
+from nmmfit.cli.progress import sampling_bar
 from nmmfit.errors import InterruptedRunError, NotConvergedError
 
 if TYPE_CHECKING:
-    from nmmfit.inference.sampling import Progress
+    from nmmfit.inference.joint import JointLikelihood
+    from nmmfit.inference.result import SampleResult
+    from nmmfit.results.diagnostics import FitSummary
+    from nmmfit.run import Run
 
 Seed = Annotated[int | None, typer.Option("--seed", metavar="N", help="Seed of the random numbers.", show_default=False)]
+Chains = Annotated[int | None, typer.Option("--chains", metavar="N", help="Number of chains.", show_default=False)]
+Warmup = Annotated[int | None, typer.Option("--warmup", metavar="N", help="Warm-up steps per chain.", show_default=False)]
+Draws = Annotated[int | None, typer.Option("--draws", metavar="N", help="Draws per chain after warm-up.", show_default=False)]
 
 
 def register(app: typer.Typer) -> None:
@@ -23,25 +29,40 @@ def register(app: typer.Typer) -> None:
     app.command(epilog="Example: nmmfit fit my-run.toml --out my-fit --seed 1")(fit)
 
 
+def sampler_overrides(**given: int | None) -> list[str]:
+    """Options of the sampler as overrides of the run file, those that were given."""
+    return [f"sampler.{name}={value}" for name, value in given.items() if value is not None]
+
+
+def sample_run(chosen: Run, joint: JointLikelihood) -> SampleResult:
+    """Sample with the settings of a run, with a progress bar.
+
+    Raises: InterruptedRunError if interrupted before the first draw after warm-up.
+    """
+    from nmmfit.inference.sampling import SamplerSettings, sample
+
+    settings = SamplerSettings(**chosen.config.sampler.model_dump())
+    try:
+        with sampling_bar() as advance:
+            return sample(joint, settings, advance)
+    except KeyboardInterrupt:
+        raise InterruptedRunError("interrupted before the first draw after warm-up; nothing was written") from None
+
+
 def fit(
     run: RunFile = None,
     seed: Seed = None,
-    chains: Annotated[int | None, typer.Option("--chains", metavar="N", help="Number of chains.", show_default=False)] = None,
-    draws: Annotated[
-        int | None, typer.Option("--draws", metavar="N", help="Draws per chain after warm-up.", show_default=False)
-    ] = None,
-    warmup: Annotated[
-        int | None, typer.Option("--warmup", metavar="N", help="Warm-up steps per chain.", show_default=False)
-    ] = None,
+    chains: Chains = None,
+    draws: Draws = None,
+    warmup: Warmup = None,
     overrides: Overrides = None,
     plots: Annotated[bool, typer.Option("--plots/--no-plots", help="Draw the plots too.")] = True,
     as_json: Json = False,
     out: Out = None,
 ) -> None:
     """Sample the joint posterior; write posterior.nc, summary.json and plots into a fresh folder."""
-    given = {"seed": seed, "chains": chains, "draws": draws, "warmup": warmup}
-    changes = [*(overrides or ()), *(f"sampler.{name}={value}" for name, value in given.items() if value is not None)]
-    chosen = open_run(run, changes)
+    changes = sampler_overrides(seed=seed, chains=chains, draws=draws, warmup=warmup)
+    chosen = open_run(run, [*(overrides or ()), *changes])
 
     from nmmfit.results.files import RunFolder
 
@@ -49,27 +70,20 @@ def fit(
         from nmmfit.cli.runtime import start_computing
 
         start_computing()
-        from nmmfit.inference.predictive import predictive
-        from nmmfit.inference.sampling import SamplerSettings, sample
         from nmmfit.results.diagnostics import summarise_fit
+        from nmmfit.results.predictive import channel_draws
         from nmmfit.results.provenance import provenance
-        from nmmfit.results.store import ChannelDraws, fit_json, posterior_data, write_run
+        from nmmfit.results.store import fit_json, posterior_data, write_run
         from nmmfit.results.tables import fit_tables
 
         note(f"{chosen.source}: {', '.join(chosen.config.experiments) or 'no experiment, the priors alone'}")
         joint = chosen.joint()
-        settings = SamplerSettings(**chosen.config.sampler.model_dump())
-        with _bar() as advance:
-            result = sample(joint, settings, advance)
+        result = sample_run(chosen, joint)
         summary = summarise_fit(result)
-        predictions = predictive(joint, result.draws, settings.seed)
-        channels = {
-            name: ChannelDraws(joint.observed[name], channel.edges, predictions[name].log_likelihood, predictions[name].counts)
-            for name, channel in joint.channels.items()
-        }
         used = chosen.to_toml()
         payload = fit_json(result, summary, out=folder.final, choices=joint.choices)
-        write_run(folder, posterior_data(result, channels, provenance(used, settings.seed)), payload, used)
+        data = posterior_data(result, channel_draws(joint, result), provenance(used, result.seed))
+        write_run(folder, data, payload, used)
         if plots:
             _plots(folder.path, joint, result, summary)
         place = folder.publish()
@@ -87,7 +101,7 @@ def fit(
         raise NotConvergedError("not converged: " + "; ".join(summary.convergence.problems))
 
 
-def _plots(folder: Any, joint: Any, result: Any, summary: Any) -> None:
+def _plots(folder: Path, joint: JointLikelihood, result: SampleResult, summary: FitSummary) -> None:
     from nmmfit.results.plots import write_fit_plots
     from nmmfit.results.spectra import channel_spectra
 
@@ -95,29 +109,3 @@ def _plots(folder: Any, joint: Any, result: Any, summary: Any) -> None:
     chain, draw = divmod(int(result.sample_stats["lp"].argmax()), result.draws_per_chain)
     best = {name: float(values[chain, draw]) for name, values in result.draws.items()}
     write_fit_plots(folder, result, summary, joint.parameters, channel_spectra(joint, best))
-
-
-@contextmanager
-def _bar() -> Iterator[Callable[[Progress], None]]:
-    """A progress bar on stderr with the divergences and the speed; where stderr is no terminal, nothing."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.fields[state]}"),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    screen = Console(stderr=True)
-    with Progress(*columns, console=screen, disable=not screen.is_terminal, transient=True) as bar:
-        task = bar.add_task("compiling", total=None, state="")
-
-        def advance(now: Any) -> None:
-            phase = "warm-up" if now.done < now.warmup else "sampling"
-            speed = now.done / now.seconds if now.seconds > 0 else 0.0
-            state = f"{now.done}/{now.total}, {now.divergences} divergences, {speed:.0f} steps/s"
-            bar.update(task, description=phase, total=now.total, completed=now.done, state=state)
-
-        yield advance

@@ -7,18 +7,13 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from numpyro import distributions as dist
-from scipy import stats
 
 from nmmfit.cli.main import main
 from nmmfit.inference.joint import JointLikelihood
-from nmmfit.inference.predictive import predictive
 from tests.synthetic import synthetic_joint
 
 SHORT = ("--chains", "2", "--warmup", "50", "--draws", "50", "--seed", "3")
@@ -99,7 +94,7 @@ def _impatient(after: int) -> Iterator[Any]:
 def test_an_interrupted_fit_keeps_its_draws(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("nmmfit.cli.fit._bar", lambda: _impatient(75))
+    monkeypatch.setattr("nmmfit.cli.fit.sampling_bar", lambda: _impatient(75))
     assert main(["fit", "run.toml", *SHORT, "--no-plots", "--out", "kept", "--json"]) == 130
     printed = capsys.readouterr()
     answer = json.loads(printed.out)
@@ -112,11 +107,11 @@ def test_an_interrupted_fit_keeps_its_draws(
 def test_a_fit_interrupted_in_warm_up_leaves_nothing(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("nmmfit.cli.fit._bar", lambda: _impatient(25))
+    monkeypatch.setattr("nmmfit.cli.fit.sampling_bar", lambda: _impatient(25))
     assert main(["fit", "run.toml", *SHORT, "--out", "none"]) == 130
     printed = capsys.readouterr()
     assert printed.out == ""
-    assert printed.err.splitlines()[-1] == "nmmfit: interrupted"
+    assert printed.err.splitlines()[-1] == "nmmfit: interrupted before the first draw after warm-up; nothing was written"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["run.toml"]
 
 
@@ -159,24 +154,3 @@ def test_wrong_options_stop_before_anything_is_sampled(
     assert printed.out == ""
     assert expected in printed.err
     assert len(printed.err.splitlines()) == 1
-
-
-@pytest.mark.parametrize("poisson", [True, False], ids=["poisson", "another distribution"])
-def test_predictions_of_draws(joint: JointLikelihood, poisson: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    if not poisson:
-        # A class of its own, so that the general path is taken; its numbers are those of a Poisson distribution.
-        other = type("Other", (dist.Poisson,), {})
-        channels = {name: replace(channel, distribution=other) for name, channel in joint.channels.items()}
-        monkeypatch.setattr(joint, "channels", channels)
-    random = np.random.default_rng(5)
-    draws = {p.name: p.start + 0.1 * p.scale * random.normal(size=(2, 30)) for p in joint.parameters}
-    made = predictive(joint, draws, seed=1, most=20)
-    expected = joint.expected({name: values[:, ::3] for name, values in draws.items()})
-    for name in joint.channels:
-        observed, mean = joint.observed[name], np.asarray(expected[name])
-        assert made[name].counts.shape == made[name].log_likelihood.shape == (2, 10, len(observed))
-        np.testing.assert_allclose(made[name].log_likelihood, stats.poisson(mean).logpmf(observed), rtol=1e-9)
-        # The counts of all draws together: a Poisson sum, 5 sigma.
-        assert abs(made[name].counts.sum() - mean.sum()) < 5.0 * np.sqrt(mean.sum())
-    again = predictive(joint, draws, seed=1, most=20)
-    assert all(np.array_equal(made[name].counts, again[name].counts) for name in made)

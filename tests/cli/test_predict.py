@@ -132,4 +132,6 @@ def test_list_parameters(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> 
     assert found["nuclear_like.timing"]["prior"] == "normal(0, 1)"
     assert main(["list", "parameters", "run.toml"]) == 0
     assert "(0+2i) nuNgamma_11" in capsys.readouterr().out
-    assert "pulls: unknown pull 'solar_like.x'" in fails(capsys, "list", "parameters", "run.toml", "--set", "pulls.solar_like.x=0")
+    assert "pulls: unknown pull 'solar_like.x'" in fails(
+        capsys, "list", "parameters", "run.toml", "--set", "pulls.solar_like.x=0"
+    )
