@@ -17,6 +17,7 @@ _PUBLIC = {
     "Run": "nmmfit.run",
     "RunConfig": "nmmfit.config",
     "default_run": "nmmfit.run",
+    "dsigma_dt": "nmmfit.physics.cross_section",
     "load_run": "nmmfit.run",
     "parse_run": "nmmfit.run",
 }
