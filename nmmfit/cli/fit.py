@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,7 +14,6 @@ from nmmfit.errors import InterruptedRunError, NotConvergedError
 if TYPE_CHECKING:
     from nmmfit.inference.joint import JointLikelihood
     from nmmfit.inference.result import SampleResult
-    from nmmfit.results.diagnostics import FitSummary
     from nmmfit.run import Run
 
 Seed = Annotated[int | None, typer.Option("--seed", metavar="N", help="Seed of the random numbers.", show_default=False)]
@@ -71,21 +69,14 @@ def fit(
 
         start_computing()
         from nmmfit.results.diagnostics import summarise_fit
-        from nmmfit.results.predictive import channel_draws
-        from nmmfit.results.provenance import provenance
-        from nmmfit.results.store import fit_json, posterior_data, write_run
+        from nmmfit.results.fit_output import write_fit
         from nmmfit.results.tables import fit_tables
 
         note(f"{chosen.source}: {', '.join(chosen.config.experiments) or 'no experiment, the priors alone'}")
         joint = chosen.joint()
         result = sample_run(chosen, joint)
         summary = summarise_fit(result)
-        used = chosen.to_toml()
-        payload = fit_json(result, summary, out=folder.final, choices=joint.choices)
-        data = posterior_data(result, channel_draws(joint, result), provenance(used, result.seed))
-        write_run(folder, data, payload, used)
-        if plots:
-            _plots(folder.path, joint, result, summary)
+        payload = write_fit(folder, joint, result, summary, chosen.to_toml(), best=_best(result), plots=plots)
         place = folder.publish()
     emit(
         "fit",
@@ -101,11 +92,7 @@ def fit(
         raise NotConvergedError("not converged: " + "; ".join(summary.convergence.problems))
 
 
-def _plots(folder: Path, joint: JointLikelihood, result: SampleResult, summary: FitSummary) -> None:
-    from nmmfit.results.plots import write_fit_plots
-    from nmmfit.results.spectra import channel_spectra
-
-    # The draw of highest posterior density stands for the best fit.
+def _best(result: SampleResult) -> dict[str, float]:
+    """The draw of highest posterior density, which stands for the best fit in the spectra."""
     chain, draw = divmod(int(result.sample_stats["lp"].argmax()), result.draws_per_chain)
-    best = {name: float(values[chain, draw]) for name, values in result.draws.items()}
-    write_fit_plots(folder, result, summary, joint.parameters, channel_spectra(joint, best))
+    return {name: float(values[chain, draw]) for name, values in result.draws.items()}

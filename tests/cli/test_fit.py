@@ -21,9 +21,7 @@ SHORT = ("--chains", "2", "--warmup", "50", "--draws", "50", "--seed", "3")
 
 @pytest.fixture(scope="module")
 def joint() -> JointLikelihood:
-    made = synthetic_joint()
-    made.templates
-    return made
+    return synthetic_joint()
 
 
 @pytest.fixture(autouse=True)
