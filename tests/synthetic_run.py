@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from nmmfit.inference.joint import JointLikelihood
 from nmmfit.inference.result import SampleResult
 
 CHAINS, DRAWS = 4, 500
@@ -45,6 +46,30 @@ def make_result(seed: int = 1, chains: int = CHAINS, draws: int = DRAWS) -> Samp
         units={"L_dipole": "GeV^-1", "L_T_s": "GeV^-2", "theory.c_T": "1", "coherent_csi_2021.nin": "1"},
         prior_sd={"L_dipole": 1e-7, "L_T_s": 4e-6, "theory.c_T": 0.3, "coherent_csi_2021.nin": 1.0},
         coefficients=("L_dipole", "L_T_s"),
+    )
+
+
+def prior_run(joint: JointLikelihood, chains: int, draws: int, spread: float = 1.0) -> SampleResult:
+    """Draws of all parameters of a likelihood around their start, coefficients `spread` natural scales wide."""
+    random = np.random.default_rng(0)
+    shape = (chains, draws)
+    widths = {p.name: p.scale * (spread if p.kind == "coefficient" else 1.0) for p in joint.parameters}
+    values = {p.name: p.start + widths[p.name] * random.normal(size=shape) for p in joint.parameters}
+    return SampleResult(
+        draws=values,
+        folded={p.name: np.abs(values[p.name]) for p in joint.of_kind("coefficient")},
+        identified={"mu": np.abs(random.normal(size=shape))},
+        identified_units={"mu": "1e-11 mu_B"},
+        sample_stats={"diverging": np.zeros(shape, dtype=bool), "energy": random.normal(size=shape)},
+        seed=1,
+        chains=chains,
+        warmup=0,
+        draws_per_chain=draws,
+        wall_s=1.0,
+        warmup_s=0.5,
+        units={p.name: p.unit for p in joint.parameters},
+        prior_sd={p.name: p.prior_sd for p in joint.parameters},
+        coefficients=tuple(p.name for p in joint.of_kind("coefficient")),
     )
 
 

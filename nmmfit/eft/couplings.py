@@ -15,9 +15,10 @@ class QuarkCouplings:
     """Quark-level couplings at 2 GeV, each complex (3, 6) = (flavour p, final state r).
 
     Columns 0-2: N_1..N_3 (lepton number conserved); columns 3-5: conjugates of nu_e, nu_mu, nu_tau (lepton number broken),
-    whose entries carry the factor 2 of the two identical fields (arXiv:2206.13122, eqs. (3.7), (3.10), (3.11)). `dipole`
-    includes what chiral matching adds, in GeV^-1, the rest in GeV^-2. `scalar_q` is the sum over both chiralities, L^{S,RR} +
-    L^{S,RL} (LNV: LL + LR), which is all that a parity-even nuclear matrix element sees.
+    whose entries are 2 L^dagger, with the factor 2 of the two identical fields (arXiv:2206.13122, eqs. (3.7), (3.10), (3.11)).
+    `dipole` includes what matching adds and is that at zero momentum transfer, to be used with e(0), in GeV^-1; the rest is in
+    GeV^-2. `scalar_q` is the sum over both chiralities, L^{S,RR} + L^{S,RL} (LNV: LL + LR), which is all that a parity-even
+    nuclear matrix element sees.
     """
 
     dipole: Array

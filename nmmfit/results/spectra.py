@@ -22,6 +22,12 @@ AXIS_UNITS = {
 }  # fmt: skip
 _LINES = (ORANGE, GREEN, PURPLE, SKY, YELLOW, GREY, "#7F5539", "#4D4D9A", "#8DB600", "#B22222")
 AXIS_TITLES = {"n_hits": "$N_h$ [hits]"}
+# How parts of component names are written, longest first.
+WORDS = {
+    "nu_mu_bar": r"$\bar\nu_\mu$", "nu_e_bar": r"$\bar\nu_e$", "nu_mu": r"$\nu_\mu$", "nu_e": r"$\nu_e$", "nu_tau": r"$\nu_\tau$",
+    "cevns": r"CE$\nu$NS", "ssb": "steady-state background", "brn": "beam-related neutrons", "nin": "neutrino-induced neutrons",
+    "pileup": "pile-up", "cno": "CNO",
+}  # fmt: skip
 MAX_POINTS = 120
 # A background with more than this share of all counts hides the rest and is subtracted.
 DOMINANT = 0.6
@@ -68,15 +74,38 @@ class ChannelSpectrum:
 
     def label(self, component: str) -> str:
         """How a component is written."""
-        isotope = re.fullmatch(r"([a-z]{1,2})(\d+)", component)
-        written = rf"$^{{{isotope.group(2)}}}${isotope.group(1).capitalize()}" if isotope else component.replace("_", " ")
-        return self.labels.get(component, written)
+        return self.labels.get(component) or component_label(component)
 
     def project(self, values: np.ndarray, axis: str) -> np.ndarray:
         """Counts along one axis, summed over the others."""
         shape = [len(e) - 1 for e in self.edges.values()]
         others = tuple(i for i, name in enumerate(self.edges) if name != axis)
         return np.asarray(values, dtype=float).reshape(shape).sum(axis=others)
+
+
+def component_label(component: str) -> str:
+    """A component's name as it is written: isotopes, neutrinos and known abbreviations as such, underscores as blanks."""
+    isotope = re.fullmatch(r"([a-z]{1,2})(\d+)", component)
+    if isotope:
+        return rf"$^{{{isotope.group(2)}}}${isotope.group(1).capitalize()}"
+    known = "|".join(WORDS)
+    pieces = re.split(rf"(?:^|_)({known})(?=_|$)", component)
+    return " ".join(WORDS.get(piece) or piece.strip("_").replace("_", " ") for piece in pieces if piece.strip("_"))
+
+
+def grouped(components: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Components summed over numbered parts ("ssb_0", "ssb_1") and target nuclei ("cevns_cs133", "cevns_i127")."""
+    stems: dict[str, list[str]] = {}
+    for name in components:
+        stems.setdefault(_stem(name), []).append(name)
+    return {
+        stem if len(members) > 1 else members[0]: np.sum([np.asarray(components[m], dtype=float) for m in members], axis=0)
+        for stem, members in stems.items()
+    }
+
+
+def _stem(name: str) -> str:
+    return re.sub(r"_([a-z]{1,2}\d{1,3}|\d+)$", "", name)
 
 
 def channel_spectra(joint: JointLikelihood, best: Point, sm: Point | None = None) -> list[ChannelSpectrum]:
@@ -97,16 +126,18 @@ def channel_spectra(joint: JointLikelihood, best: Point, sm: Point | None = None
         filled = observed[observed > 0]
         # One axis and counts over several decades: only a logarithmic axis shows the tail.
         log_counts = len(channel.edges) == 1 and filled.size > 0 and bool(filled.max() > 300 * np.median(filled))
-        signals = frozenset(c.name for c in channel.components if any(f.forms is not None for f in c.factors))
-        total = sum(float(np.sum(v)) for v in fitted[name].values())
-        dominant = [k for k, v in fitted[name].items() if k not in signals and float(np.sum(v)) > DOMINANT * total]
+        parts = grouped(fitted[name])
+        reads_couplings = {c.name for c in channel.components if any(f.forms is not None for f in c.factors)}
+        signals = frozenset(k for k in parts if reads_couplings & {k, *(n for n in fitted[name] if _stem(n) == k)})
+        total = sum(float(v.sum()) for v in parts.values())
+        dominant = [k for k, v in parts.items() if k not in signals and float(v.sum()) > DOMINANT * total]
         spectra.append(
             ChannelSpectrum(
                 name=name,
                 title=titles[name],
                 observed=observed,
                 edges=channel.edges,
-                components={k: np.asarray(v) for k, v in fitted[name].items()},
+                components=parts,
                 sm=np.sum([np.asarray(v) for v in standard[name].values()], axis=0),
                 log_counts=log_counts,
                 signals=signals,
@@ -161,7 +192,8 @@ def spectrum_figure(spectrum: ChannelSpectrum) -> Figure:
         for column, axis in enumerate(axes_names):
             _draw_axis(grid[0, column], grid[1, column], spectrum, axis)
         handles, labels = grid[0, 0].get_legend_handles_labels()
-        columns = min(len(labels), 5 if len(axes_names) == 1 else 7)
+        most = 5 if len(axes_names) == 1 else 7
+        columns = -(-len(labels) // -(-len(labels) // most))
         figure.legend(handles, labels, loc="outside lower center", ncols=columns, handlelength=1.6, columnspacing=1.2)
         figure.suptitle(spectrum.title, fontsize=11)
         figure.align_ylabels(grid[:, 0])
@@ -207,7 +239,8 @@ def _draw_axis(top: Any, bottom: Any, spectrum: ChannelSpectrum, axis: str) -> N
 
 def _components(top: Any, edges: np.ndarray, parts: Mapping[str, np.ndarray], spectrum: ChannelSpectrum) -> None:
     # Backgrounds below signals, and of each the largest first.
-    order = sorted(parts, key=lambda name: (name in spectrum.signals, -float(parts[name].sum())))
+    # By total counts, so that all projections of a channel agree in order and colours.
+    order = sorted(parts, key=lambda name: (name in spectrum.signals, -float(np.sum(spectrum.components[name]))))
     below = np.zeros(len(edges) - 1)
     for index, name in enumerate(order):
         colour = _LINES[index % len(_LINES)]
@@ -232,9 +265,9 @@ def _count_axis(top: Any, axis: str, points: np.ndarray, errors: np.ndarray, spe
         top.set_yscale("log")
         top.set_ylim(0.3 * float(positive.min()), 3.0 * float(positive.max()))
     else:
-        low = float(np.min(points - errors[0])) if spectrum.subtracted else 0.0
+        low = min(0.0, float(np.min(points - errors[0]))) if spectrum.subtracted else 0.0
         high = float(np.max(points + errors[1]))
-        top.set_ylim(min(0.0, low - 0.05 * (high - low)), high + 0.1 * (high - low))
+        top.set_ylim(low - 0.05 * (high - low) if low < 0.0 else 0.0, high + 0.1 * (high - low))
         if low < 0.0:
             top.axhline(0.0, color=GREY, linewidth=0.8)
 

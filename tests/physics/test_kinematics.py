@@ -73,8 +73,7 @@ def test_edges_at_zero_recoil():
     assert np.isfinite(float(jax.grad(kin.min_neutrino_energy)(0.0, 0.511)))
 
 
-@pytest.mark.parametrize("m", [0.0, 0.3])
-def test_gradients(m):
-    assert_derivatives(lambda x: jnp.stack(kin.recoil_limits(x[0], 0.511, x[1])), [0.8618, m])
-    assert_derivatives(lambda x: kin.min_neutrino_energy(x[0], 0.511, x[1]), [0.3, m])
+def test_gradients():
+    assert_derivatives(lambda x: jnp.stack(kin.recoil_limits(x[0], 0.511, x[1])), [0.8618, 0.0], [0.8618, 0.3])
+    assert_derivatives(lambda x: kin.min_neutrino_energy(x[0], 0.511, x[1]), [0.3, 0.0], [0.3, 0.3])
     assert np.isfinite(float(jax.grad(lambda e: kin.recoil_limits(e, 0.511, 0.3)[1])(0.1)))

@@ -24,6 +24,8 @@ from nmmfit.results.spectra import (
     ChannelSpectrum,
     axis_title,
     channel_spectra,
+    component_label,
+    grouped,
     merge_bins,
     poisson_errors,
     pulls,
@@ -224,6 +226,39 @@ def test_spectra_of_a_joint_likelihood():
         standard = joint.components({})[name]
         np.testing.assert_allclose(spectrum.sm, sum(np.asarray(v) for v in standard.values()))
     assert spectra["nuclear_like.beam_on"].signals == {"a", "b"}
+
+
+@pytest.mark.parametrize(
+    ("name", "label"),
+    [
+        ("c14", "$^{14}$C"),
+        ("external", "external"),
+        ("cevns_delayed_nu_mu_bar", r"CE$\nu$NS delayed $\bar\nu_\mu$"),
+        ("cevns_prompt_nu_mu", r"CE$\nu$NS prompt $\nu_\mu$"),
+        ("ssb", "steady-state background"),
+        ("nuance_e", "nuance e"),
+    ],
+)
+def test_component_labels(name, label):
+    assert component_label(name) == label
+
+
+def test_components_are_grouped_by_number_and_nucleus():
+    parts = {
+        "ssb_0": [1.0, 2.0],
+        "ssb_1": [3.0, 4.0],
+        "cevns_nu_e_cs133": [5.0, 5.0],
+        "cevns_nu_e_i127": [1.0, 1.0],
+        "c14": [7.0, 7.0],
+        "only_1": [9.0, 9.0],
+    }
+    summed = grouped({k: np.array(v) for k, v in parts.items()})
+    assert {k: v.tolist() for k, v in summed.items()} == {
+        "ssb": [4.0, 6.0],
+        "cevns_nu_e": [6.0, 6.0],
+        "c14": [7.0, 7.0],
+        "only_1": [9.0, 9.0],
+    }
 
 
 def test_importing_results_loads_neither_matplotlib_nor_arviz():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 from synthetic import synthetic_joint
-from synthetic_run import make_result
+from synthetic_run import prior_run
 
 from nmmfit.inference.result import SampleResult
 from nmmfit.results import adapter
@@ -14,20 +14,13 @@ from nmmfit.results.store import posterior_data
 
 @pytest.fixture(scope="module")
 def joint():
-    return synthetic_joint()
+    return synthetic_joint("direct")
 
 
 @pytest.fixture(scope="module")
 def run(joint) -> SampleResult:
-    """Draws from the priors of the nuisances at fixed coefficients."""
-    random = np.random.default_rng(0)
-    shape = (2, 801)
-    draws = {
-        p.name: p.start + (p.scale * random.normal(size=shape) if p.kind != "coefficient" else np.zeros(shape))
-        for p in joint.parameters
-    }
-    base = make_result()
-    return SampleResult(draws, {}, {}, {}, {}, base.seed, *shape[:1], 0, shape[1], 1.0, 0.0)
+    """Draws of the nuisances from their priors, at vanishing coefficients."""
+    return prior_run(joint, 2, 801, spread=0.0)
 
 
 def test_log_likelihood_and_predictive_counts(joint, run):

@@ -1,0 +1,213 @@
+"""The whole linear map: Wilson coefficients at a scale to the couplings at 2 GeV that enter cross sections.
+
+Running, matching and the passage to zero momentum transfer are linear in the coefficients and, at fixed running, linear in
+c_T. `linear_map` returns the three pieces, from which `QuarkCouplings` are sums of products.
+
+Two conventions are settled here.
+
+- Lepton-number violating operators nubar^c_p Gamma nu_r have the Hermitian conjugate nubar_r Gamma nu^c_p. With N replaced by
+  nu^c this is the lepton-number conserving operator with the matrix L^dagger, and the two identical fields give a factor 2:
+  the coupling is A = 2 L^dagger, so that an incoming neutrino has the amplitude sum_p c_p conj(A[p, r]) in both cases (as
+  `physics.forms` reads it). The map is therefore linear in conj(L) for these operators and in L for the others; for real
+  coefficients it is simply linear.
+- L_gamma / e does not run, so that the dipole at zero momentum transfer is L_gamma(2 GeV) e(0) / e(2 GeV), after matching.
+  `QuarkCouplings.dipole` is that one: cross sections use it with e(0), and a moment is 2 |dipole| / mu_B with e(0) in mu_B.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from nmmfit.eft.chiral import LIGHT_QUARKS, ChiralInputs, dipole_per_tensor
+from nmmfit.eft.couplings import QuarkCouplings
+from nmmfit.eft.loops import loop_dipole
+from nmmfit.eft.operators import Coefficient, validate_all
+from nmmfit.eft.qcd import REFERENCE_SCALE_GEV
+from nmmfit.eft.running import Evolution, check_scale, diagonal_factor, evolution, mixing_factor
+from nmmfit.eft.seed import check_seed, seed_evolution
+from nmmfit.eft.theories import inverse_alpha
+from nmmfit.errors import UserInputError, unknown
+from nmmfit.inputs import StandardModelInputs
+from nmmfit.shapes import Array
+
+METHODS = ("exact", "seed")
+_COUPLINGS = tuple(f.name for f in fields(QuarkCouplings))
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class LinearMap:
+    """Couplings per unit of each coefficient: sum_i x_i (constant_i + c_T c_t_i + c_T_s c_t_s_i), x_i = L_i or conj(L_i).
+
+    Each of the three has the fields of `QuarkCouplings` with a leading axis `operator`, in the order of `names`.
+    """
+
+    constant: QuarkCouplings
+    c_t: QuarkCouplings
+    c_t_s: QuarkCouplings
+    names: tuple[str, ...] = field(metadata={"static": True})
+    conjugated: tuple[bool, ...] = field(metadata={"static": True})
+    """Which coefficients enter as complex conjugates: those that violate lepton number."""
+
+    def rows(self, chiral: ChiralInputs) -> QuarkCouplings:
+        """Couplings per unit of each coefficient at given c_T, with a leading axis `operator`."""
+        return jax.tree.map(
+            lambda a, b, c: a + chiral.c_T * b + chiral.c_T_s * c,
+            self.constant,
+            self.c_t,
+            self.c_t_s,
+        )
+
+    def couplings(self, values: Array, chiral: ChiralInputs) -> QuarkCouplings:
+        """Couplings for coefficient values (complex, shape (operator,)), GeV^-1 or GeV^-2."""
+        x = jnp.asarray(values, dtype=complex)
+        x = jnp.where(jnp.asarray(self.conjugated, dtype=bool), jnp.conj(x), x)
+        return jax.tree.map(lambda rows: jnp.tensordot(x, rows, axes=1), self.rows(chiral))
+
+    def for_parameters(self, names: Sequence[str], weights: np.ndarray | Array) -> LinearMap:
+        """The map from real parameters theta, where coefficient i is sum_k theta_k weights[k, i].
+
+        Args:
+            names: parameter names, in the order of the rows of `weights`.
+            weights: complex, shape (parameter, operator).
+        Returns: a map with an axis of parameters in place of the operators; nothing is conjugated any more.
+        """
+        w = jnp.asarray(weights, dtype=complex)
+        w = jnp.where(jnp.asarray(self.conjugated, dtype=bool), jnp.conj(w), w)
+        pieces = (jax.tree.map(lambda rows: jnp.tensordot(w, rows, axes=1), x) for x in (self.constant, self.c_t, self.c_t_s))
+        constant, c_t, c_t_s = pieces
+        return LinearMap(constant, c_t, c_t_s, tuple(names), (False,) * len(names))
+
+
+def _placement(c: Coefficient) -> np.ndarray:
+    """Entries of a (3, 6) coupling matrix that a coefficient occupies; zero if it has no left-handed neutrino in it."""
+    out = np.zeros((3, 6))
+    p, r = (k - 1 for k in c.neutrinos)
+    if c.operator.sector == "nuN":
+        out[p, r] = 1.0
+    elif c.operator.sector == "nu":
+        # A = 2 L^dagger: L_pr goes to A[r, p], and L_rp = symmetry L_pr to A[p, r].
+        out[p, 3 + r] = 2.0 * c.operator.symmetry
+        out[r, 3 + p] = 2.0
+    return c.sign * out
+
+
+def _target(c: Coefficient) -> str | None:
+    """Field of `QuarkCouplings` that a coefficient enters directly; None if it enters none."""
+    op = c.operator
+    if op.lorentz == "dipole":
+        return "dipole"
+    if c.fermion == "e" and op.fermion == "e":
+        if op.lorentz == "tensor":
+            return "electron_tensor"
+        return "electron_s1" if op.name[-2:] in ("RR", "LL") else "electron_s2"
+    return f"{op.lorentz}_{c.fermion}" if c.fermion in LIGHT_QUARKS else None
+
+
+def method_evolution(
+    method: str,
+    scale_from: float | Array,
+    scale_to: float | Array,
+    inputs: StandardModelInputs,
+    coefficients: Sequence[Coefficient],
+) -> Evolution:
+    """Evolution by the method named, after checking that it knows the coefficients.
+
+    Raises: UserInputError for an unknown method, a scale out of range, a b-quark operator given below m_b, and as `check_seed`.
+    """
+    if method not in METHODS:
+        raise unknown("method", method, METHODS)
+    if method == "seed":
+        check_seed(coefficients)
+        return seed_evolution(scale_from, scale_to, inputs)
+    check_scale(scale_from, inputs, "scale_from")
+    if not (isinstance(scale_from, jax.core.Tracer) or isinstance(inputs.m_b_gev, jax.core.Tracer)):
+        for c in coefficients:
+            if c.involves_bottom and float(scale_from) < float(inputs.m_b_gev):
+                raise UserInputError(
+                    f"coefficient {c.name!r} does not exist at {float(scale_from):g} GeV: the b quark is integrated out below "
+                    f"m_b(m_b) = {float(inputs.m_b_gev):g} GeV"
+                )
+    return evolution(scale_from, scale_to, inputs)
+
+
+def linear_map(names: Sequence[str], scale_gev: float | Array, inputs: StandardModelInputs, method: str = "exact") -> LinearMap:
+    """The map from coefficients at a scale to couplings at 2 GeV.
+
+    Args:
+        names: coefficient names; any representative of a symmetry class, each once.
+        scale_gev: where the coefficients live, in [2 GeV, m_W]; differentiable.
+        inputs: Standard Model inputs; differentiable.
+        method: "exact" or "seed" (arXiv:2206.13122, eqs. (2.4)-(2.6)).
+    Returns: `LinearMap`.
+    Raises: UserInputError for a wrong name, scale, method or input.
+    """
+    coefficients = validate_all(names)
+    evolved = method_evolution(method, scale_gev, REFERENCE_SCALE_GEV, inputs, coefficients)
+    e_0 = jnp.sqrt(4.0 * jnp.pi / jnp.asarray(inputs.inv_alpha_0, dtype=float))
+    e_2 = jnp.sqrt(4.0 * jnp.pi / inverse_alpha(REFERENCE_SCALE_GEV, inputs))
+    loops = loop_dipole(inputs) if method == "exact" else {}
+
+    zero = jnp.zeros(())
+    direct: dict[str, list[Array]] = {name: [] for name in _COUPLINGS}
+    per_c_t: list[Array] = []
+    per_c_t_s: list[Array] = []
+    for c in coefficients:
+        factor = diagonal_factor(c, evolved)
+        target = _target(c)
+        entries = {name: factor if name == target else zero for name in _COUPLINGS}
+        chiral = zero
+        if c.operator.lorentz == "tensor" and c.fermion is not None:
+            mixing = mixing_factor(c, evolved)
+            assert mixing is not None
+            entries["dipole"] = mixing + factor * loops.get(c.fermion, zero)
+            if c.fermion in LIGHT_QUARKS:
+                chiral = dipole_per_tensor(c.fermion, e_0, inputs) * factor
+        entries["dipole"] = entries["dipole"] * e_0 / e_2
+        for name in _COUPLINGS:
+            direct[name].append(entries[name])
+        per_c_t.append(zero if c.fermion == "s" else chiral)
+        per_c_t_s.append(chiral if c.fermion == "s" else zero)
+
+    placement = jnp.asarray(np.stack([_placement(c) for c in coefficients]) if coefficients else np.zeros((0, 3, 6)))
+
+    def place(values: list[Array]) -> Array:
+        column = jnp.stack([jnp.asarray(v, dtype=float) for v in values]) if values else jnp.zeros((0,))
+        return (column[:, None, None] * placement).astype(complex)
+
+    nil = jnp.zeros_like(placement, dtype=complex)
+    only_dipole = {name: nil for name in _COUPLINGS}
+    return LinearMap(
+        constant=QuarkCouplings(**{name: place(direct[name]) for name in _COUPLINGS}),
+        c_t=QuarkCouplings(**(only_dipole | {"dipole": place(per_c_t)})),
+        c_t_s=QuarkCouplings(**(only_dipole | {"dipole": place(per_c_t_s)})),
+        names=tuple(names),
+        conjugated=tuple(not c.operator.conserves_lepton_number for c in coefficients),
+    )
+
+
+def quark_couplings(
+    coefficients: Mapping[str, complex | Array],
+    scale_gev: float | Array,
+    inputs: StandardModelInputs,
+    chiral: ChiralInputs,
+    method: str = "exact",
+) -> QuarkCouplings:
+    """Couplings at 2 GeV of Wilson coefficients at a scale.
+
+    Args:
+        coefficients: name -> complex value, GeV^-1 (dipoles) or GeV^-2; absent ones vanish.
+        scale_gev: where they live, in [2 GeV, m_W].
+        inputs, chiral: Standard Model inputs and c_T.
+        method: "exact" or "seed".
+    Returns: `QuarkCouplings`; differentiable in values, scale and inputs.
+    Raises: UserInputError for a wrong name, scale, method or input.
+    """
+    mapping = linear_map(tuple(coefficients), scale_gev, inputs, method)
+    values = [jnp.asarray(v, dtype=complex) for v in coefficients.values()]
+    return mapping.couplings(jnp.stack(values) if values else jnp.zeros((0,), dtype=complex), chiral)

@@ -1,0 +1,185 @@
+"""Running of dipoles, tensors and scalars between 2 GeV and m_W: the exact solution of the truncated equations.
+
+Solved are
+
+    16 pi^2 dL_gamma / d ln mu = -b_0e e^2 L_gamma - 8 e sum_f N_c Q_f m_f L^T_f,
+    dL^T_f / d ln mu = [gamma_T(alpha_s) + 2 Q_f^2 e^2 / 16 pi^2] L^T_f,
+    dL^S_f / d ln mu = [gamma_m(alpha_s) - 6 Q_f^2 e^2 / 16 pi^2] L^S_f
+
+(arXiv:2206.13122, eqs. (4.1)-(4.2), with charm, bottom and charged leptons added; QCD to higher orders as in `qcd`). Only the
+dipole is mixed into, so that the evolution matrix is diagonal up to the dipole's row: its diagonal is known in closed form and
+the row is one integral over ln mu of (quark mass) x (tensor coefficient) x (QED factors), taken by Gauss-Legendre quadrature
+in 1/alpha_s. Every factor is normalised at m_b(m_b), where the theories with five and four flavours meet.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+
+from nmmfit.eft.operators import Coefficient, validate_all
+from nmmfit.eft.qcd import REFERENCE_SCALE_GEV
+from nmmfit.eft.theories import (
+    B_0E,
+    CHARGE,
+    COLOURS,
+    FERMION_TYPE,
+    FERMIONS,
+    masses_at_threshold,
+    reference_logs,
+    split_logs,
+    theories,
+)
+from nmmfit.errors import UserInputError
+from nmmfit.inputs import StandardModelInputs, check
+from nmmfit.shapes import Array
+
+DIPOLE_OF_SECTOR: Mapping[str, str] = {"nuN": "nuNgamma", "nu": "nugamma", "N": "Ngamma"}
+
+# 1/(16 pi^2) times -8 N_c Q: what the photon's coupling to a closed fermion loop gives, per unit of e m_f L^T_f.
+MIXING: Mapping[str, float] = {f: -8.0 * COLOURS[t] * CHARGE[t] / (16.0 * math.pi**2) for f, t in FERMION_TYPE.items()}
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Evolution:
+    """Evolution between two scales: a diagonal factor for each class of operators, and the dipole's row.
+
+    L_gamma(to) = dipole L_gamma(from) + sum_f mixing_f L^T_f(from);  L^T_f(to) = tensor[type] L^T_f(from), and so for scalars.
+    """
+
+    dipole: Array
+    tensor: dict[str, Array]
+    """By fermion type `u`, `d`, `e`."""
+    scalar: dict[str, Array]
+    mixing: dict[str, Array]
+    """By fermion, in GeV; zero for a quark that does not exist at the first scale."""
+    bottom: Array
+    """1 where operators with a b quark exist at both scales, else 0."""
+
+
+def _is_concrete(x: object) -> bool:
+    return not isinstance(x, jax.core.Tracer)
+
+
+def check_scale(scale_gev: Array | float, inputs: StandardModelInputs, where: str = "scale_gev") -> None:
+    """Refuse a scale outside 2 GeV .. m_W; a scale being traced is not looked at.
+
+    Raises: UserInputError.
+    """
+    if not _is_concrete(scale_gev) or not _is_concrete(inputs.m_w_gev):
+        return
+    try:
+        scale = float(scale_gev)
+    except (TypeError, ValueError):
+        raise UserInputError(f"{where}: {scale_gev!r} is not a scale in GeV") from None
+    m_w = float(inputs.m_w_gev)
+    if not (REFERENCE_SCALE_GEV <= scale <= m_w):
+        raise UserInputError(
+            f"{where}: {scale:g} GeV is outside the range of this theory "
+            f"(allowed: {REFERENCE_SCALE_GEV:g} GeV, where quarks are matched onto mesons and nucleons, to m_W = {m_w:g} GeV)"
+        )
+
+
+def evolution(scale_from: Array | float, scale_to: Array | float, inputs: StandardModelInputs) -> Evolution:
+    """Evolution of all coefficients from one scale to another, in either direction.
+
+    Args:
+        scale_from, scale_to: GeV, in [2 GeV, m_W]; differentiable, as are the inputs.
+        inputs: Standard Model inputs and orders.
+    Returns: `Evolution`; the quadrature error is below 1e-13 relative.
+    Raises: UserInputError for a scale or an input out of range, unless it is being traced.
+    """
+    check(inputs)
+    check_scale(scale_from, inputs, "scale_from")
+    check_scale(scale_to, inputs, "scale_to")
+    both = theories(inputs)
+    scales = jnp.stack([jnp.asarray(scale_from, dtype=float), jnp.asarray(scale_to, dtype=float)])
+    log_scales = jnp.log(scales / inputs.m_b_gev)
+    high, low = split_logs(log_scales)
+    logs = jnp.stack([jnp.concatenate([high, jnp.zeros(2)]), jnp.concatenate([low, reference_logs(inputs)])])
+    a = both.coupling(logs)
+    tensor_exponent, mass_exponent = both.exponent(a, both.tensor_gamma), both.exponent(a, both.mass_gamma)
+    qed = both.qed_integral(logs)
+
+    def total(exponent: Array) -> Array:
+        """Exponents at the two scales: what was accumulated above the threshold and below it."""
+        return jnp.sum(exponent[:, :2], axis=0)
+
+    qed_total, dipole_total = total(qed), total(-jnp.asarray(B_0E) * qed)
+    tensor, scalar, tensor_from = {}, {}, {}
+    for kind, charge in CHARGE.items():
+        strong = 0.0 if kind == "e" else 1.0
+        t = strong * total(tensor_exponent) + 2.0 * charge**2 * qed_total
+        s = strong * total(mass_exponent) - 6.0 * charge**2 * qed_total
+        tensor[kind], scalar[kind], tensor_from[kind] = jnp.exp(t[1] - t[0]), jnp.exp(s[1] - s[0]), jnp.exp(t[0])
+
+    five, four = masses_at_threshold(mass_exponent[1, 2:], qed[1, 2:], both.a_b[0, 0], inputs)
+    source = both.source_integrals(a[:, :2])
+    e_b = jnp.sqrt(4.0 * jnp.pi / both.inv_alpha_b)
+    bottom_from, bottom_to = log_scales[0] >= 0.0, log_scales[1] >= 0.0
+    mixing = {}
+    for f in FERMIONS:
+        kind = FERMION_TYPE[f]
+        above_and_below = five[f] * source[kind][0] + four[f] * source[kind][1]
+        mixing[f] = MIXING[f] * e_b * above_and_below / tensor_from[kind] * jnp.exp(dipole_total[1])
+    mixing["b"] = jnp.where(bottom_from, mixing["b"], 0.0)
+    return Evolution(
+        dipole=jnp.exp(dipole_total[1] - dipole_total[0]),
+        tensor=tensor,
+        scalar=scalar,
+        mixing=mixing,
+        bottom=jnp.where(bottom_from & bottom_to, 1.0, 0.0),
+    )
+
+
+def diagonal_factor(coefficient: Coefficient, evolved: Evolution) -> Array:
+    """Ratio of a coefficient at the second scale to that at the first; 0 if it contains a b quark and one scale is below m_b."""
+    op = coefficient.operator
+    if op.lorentz == "dipole":
+        return evolved.dipole
+    factors = evolved.tensor if op.lorentz == "tensor" else evolved.scalar
+    factor = factors[str(op.fermion)]
+    return factor * evolved.bottom if coefficient.involves_bottom else factor
+
+
+def mixing_factor(coefficient: Coefficient, evolved: Evolution) -> Array | None:
+    """Dipole at the second scale per unit of a tensor coefficient at the first, GeV; None for what does not mix.
+
+    The mass matrix closes the loop and is diagonal, so that tensors with two different quarks do not mix.
+    """
+    fermion = coefficient.fermion if coefficient.operator.lorentz == "tensor" else None
+    return None if fermion is None else evolved.mixing[fermion]
+
+
+def dipole_name(coefficient: Coefficient) -> str:
+    """Name of the dipole with the same neutrinos."""
+    p, r = coefficient.neutrinos
+    return f"{DIPOLE_OF_SECTOR[coefficient.operator.sector]}_{p}{r}"
+
+
+def apply_evolution(
+    coefficients: Mapping[str, complex | Array], evolved: Evolution, bottom_exists: bool = True
+) -> dict[str, Array]:
+    """Coefficients at the second scale, with the dipoles that mixing generates.
+
+    Args:
+        coefficients: name -> value at the first scale, GeV^-1 (dipoles) or GeV^-2; any representative of a symmetry class.
+        evolved: from `evolution`.
+        bottom_exists: False leaves operators with a b quark out of the result.
+    Returns: name of the independent representative -> complex value.
+    Raises: UserInputError for a name that is wrong.
+    """
+    out: dict[str, Array] = {}
+    for c, value in zip(validate_all(coefficients), coefficients.values(), strict=True):
+        x = c.sign * jnp.asarray(value, dtype=complex)
+        if bottom_exists or not c.involves_bottom:
+            out[c.name] = out.get(c.name, 0.0) + diagonal_factor(c, evolved) * x
+        mixing = mixing_factor(c, evolved)
+        if mixing is not None:
+            out[dipole_name(c)] = out.get(dipole_name(c), 0.0) + mixing * x
+    return out

@@ -1,0 +1,178 @@
+"""The theories with five and with four quark flavours, which meet at m_b(m_b): couplings, masses and their integrals.
+
+Everything is a function of ln(mu / m_b) and normalised at m_b(m_b), so that factors between any two scales are ratios.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import jax.numpy as jnp
+import numpy as np
+
+from nmmfit.eft.qcd import (
+    REFERENCE_SCALE_GEV,
+    anomalous_exponent,
+    beta_series,
+    decouple_mass,
+    log_scale_ratio,
+    mass_series,
+    polynomial,
+    run_coupling,
+    tensor_series,
+    threshold_couplings,
+)
+from nmmfit.inputs import StandardModelInputs
+from nmmfit.shapes import Array
+
+FERMIONS = ("u", "c", "d", "s", "b", "e", "mu", "tau")
+"""The fermions whose tensors mix into the dipole."""
+FERMION_TYPE: Mapping[str, str] = {"u": "u", "c": "u", "d": "d", "s": "d", "b": "d", "e": "e", "mu": "e", "tau": "e"}
+CHARGE: Mapping[str, float] = {"u": 2.0 / 3.0, "d": -1.0 / 3.0, "e": -1.0}
+COLOURS: Mapping[str, int] = {"u": 3, "d": 3, "e": 1}
+
+_N_F = (5, 4)
+B_0E = np.array([[-4.0 / 3.0 * (3.0 + (n - 2.0) / 3.0 + 8.0 / 3.0)] for n in _N_F])
+"""(2, 1), -4/3 (n_e + n_d / 3 + 4 n_u / 3): leading coefficient of the running of e with five and with four flavours."""
+
+_NODES, _WEIGHTS = (0.5 * (x + s) for x, s in zip(np.polynomial.legendre.leggauss(16), (1.0, 0.0), strict=True))
+
+
+@dataclass(frozen=True)
+class Theories:
+    """Both theories side by side: the first axis of every array is (five flavours, four flavours), the second a scale.
+
+    Logarithms are ln(mu / m_b(m_b)), all factors 1 at m_b(m_b).
+    """
+
+    a_b: Array
+    """(2, 1), alpha_s / 4 pi at m_b(m_b)."""
+    inv_alpha_b: Array
+    """Scalar, 1/alpha at m_b(m_b)."""
+    inputs: StandardModelInputs
+
+    @property
+    def beta(self) -> np.ndarray:
+        """(2, 1, 4)."""
+        return np.stack([beta_series(n, self.inputs.alpha_s_loops) for n in _N_F])[:, None, :]
+
+    @property
+    def mass_gamma(self) -> np.ndarray:
+        """(2, 1, 4)."""
+        return np.stack([mass_series(n, self.inputs.alpha_s_loops) for n in _N_F])[:, None, :]
+
+    @property
+    def tensor_gamma(self) -> np.ndarray:
+        """(2, 1, 4)."""
+        return np.stack([tensor_series(n, self.inputs.gamma_T_loops) for n in _N_F])[:, None, :]
+
+    def coupling(self, log_scale: Array) -> Array:
+        """alpha_s / 4 pi at each scale, (2, scale)."""
+        return run_coupling(self.a_b, log_scale, self.beta)
+
+    def exponent(self, a: Array, gamma: np.ndarray) -> Array:
+        """Integral of an anomalous dimension over ln mu from m_b to where the coupling is a, (2, scale)."""
+        return anomalous_exponent(a, self.a_b, self.beta, gamma)
+
+    def qed_integral(self, log_scale: Array) -> Array:
+        """Integral of e^2 / 16 pi^2 over ln mu from m_b to the scale, (2, scale)."""
+        if self.inputs.e_running == "fixed":
+            return log_scale / (4.0 * jnp.pi * self.inv_alpha_b)
+        slope = B_0E / (2.0 * jnp.pi)
+        return jnp.log1p(slope * log_scale / self.inv_alpha_b) / (2.0 * B_0E)
+
+    def log_charge(self, qed_integral: Array) -> Array:
+        """ln [e(mu) / e(m_b)] where the integral of `qed_integral` has been accumulated."""
+        return (0.0 if self.inputs.e_running == "fixed" else -jnp.asarray(B_0E)) * qed_integral
+
+    def source_integrals(self, a: Array) -> dict[str, Array]:
+        """Integrals of (e / D) t_f m_f / m_f(m_b) over ln mu between two couplings, for `u`, `d` and `e` (where m is constant).
+
+        t_f and D = exp(-b_0e int e^2/16 pi^2) are the factors of the tensor and of the dipole; e is in units of e(m_b).
+
+        Args:
+            a: (2, 2), alpha_s / 4 pi at the two scales in each theory.
+        Returns: by fermion type, (2,).
+        """
+        u_1, width = 1.0 / a[:, :1], 1.0 / a[:, 1:] - 1.0 / a[:, :1]
+        node = 1.0 / (u_1 + width * _NODES)
+        slope = 2.0 * polynomial(self.beta, node)
+        qed = self.qed_integral(log_scale_ratio(node, self.a_b, self.beta))
+        common = width * _WEIGHTS / slope * jnp.exp(self.log_charge(qed) + B_0E * qed)
+        strong = common * jnp.exp(self.exponent(node, self.tensor_gamma + self.mass_gamma))
+        quarks = {f: jnp.sum(strong * jnp.exp(-4.0 * CHARGE[f] ** 2 * qed), axis=-1) for f in ("u", "d")}
+        return quarks | {"e": jnp.sum(common * jnp.exp(2.0 * qed), axis=-1)}
+
+
+def theories(inputs: StandardModelInputs) -> Theories:
+    """The two theories with their couplings at m_b(m_b)."""
+    if inputs.e_running == "fixed":
+        inv_alpha_b = jnp.asarray(inputs.inv_alpha_0, dtype=float)
+    else:
+        log_ratio = jnp.log(jnp.asarray(inputs.m_b_gev) / inputs.m_z_gev)
+        inv_alpha_b = inputs.inv_alpha_mz + B_0E[0, 0] / (2.0 * jnp.pi) * log_ratio
+    return Theories(jnp.stack(threshold_couplings(inputs))[:, None], inv_alpha_b, inputs)
+
+
+def reference_logs(inputs: StandardModelInputs) -> Array:
+    """ln(2 GeV / m_b) and ln(m_c / m_b), where light-quark and charm masses are given."""
+    return jnp.log(jnp.stack([jnp.asarray(REFERENCE_SCALE_GEV), jnp.asarray(inputs.m_c_gev, dtype=float)]) / inputs.m_b_gev)
+
+
+def masses_at_threshold(
+    strong: Array, qed: Array, a_5: Array, inputs: StandardModelInputs
+) -> tuple[dict[str, Array], dict[str, Array]]:
+    """Masses at m_b(m_b) in GeV, in the theories with five and with four flavours.
+
+    Args:
+        strong: mass exponents of the four-flavour theory at `reference_logs`.
+        qed: `Theories.qed_integral` there.
+        a_5: alpha_s / 4 pi at m_b(m_b) with five flavours.
+        inputs: the masses.
+    """
+    given = {"u": (0, inputs.m_u_gev), "d": (0, inputs.m_d_gev), "s": (0, inputs.m_s_gev), "c": (1, inputs.m_c_gev)}
+    four = {f: m * jnp.exp(-strong[k] + 6.0 * CHARGE[FERMION_TYPE[f]] ** 2 * qed[k]) for f, (k, m) in given.items()}
+    leptons = {"e": jnp.asarray(inputs.m_e_gev), "mu": jnp.asarray(inputs.m_mu_gev), "tau": jnp.asarray(inputs.m_tau_gev)}
+    ratio = decouple_mass(a_5, inputs.alpha_s_loops)
+    five = {f: m / ratio for f, m in four.items()} | {"b": jnp.asarray(inputs.m_b_gev, dtype=float)}
+    return five | leptons, four | {"b": jnp.zeros(())} | leptons
+
+
+def split_logs(log_scale: Array) -> Array:
+    """(2, scale): the part of ln(mu / m_b) above the threshold and the part below."""
+    return jnp.stack([jnp.maximum(log_scale, 0.0), jnp.minimum(log_scale, 0.0)])
+
+
+def inverse_alpha(scale_gev: Array | float, inputs: StandardModelInputs) -> Array:
+    """1/alpha(mu): one loop from m_Z (three charged leptons, u, d, s, c and, above m_b, b), or fixed at 1/alpha(0).
+
+    Args:
+        scale_gev: any shape, GeV.
+        inputs: 1/alpha(m_Z), m_Z, m_b and the option `e_running`.
+    """
+    scale = jnp.asarray(scale_gev, dtype=float)
+    if inputs.e_running == "fixed":
+        return jnp.broadcast_to(jnp.asarray(inputs.inv_alpha_0, dtype=float), scale.shape)
+    above, below = split_logs(jnp.log(scale / inputs.m_b_gev))
+    from_mz = jnp.log(jnp.asarray(inputs.m_b_gev) / inputs.m_z_gev) + above
+    return inputs.inv_alpha_mz + (B_0E[0, 0] * from_mz + B_0E[1, 0] * below) / (2.0 * jnp.pi)
+
+
+def quark_mass(flavour: str, scale_gev: Array | float, inputs: StandardModelInputs) -> Array:
+    """MS-bar mass of a quark at a scale, in GeV: five flavours from m_b(m_b) upwards, four below.
+
+    Args:
+        flavour: u, d, s, c or b.
+        scale_gev: scalar, GeV.
+        inputs: masses, alpha_s and orders.
+    Returns: scalar, GeV; 0 for b below its threshold.
+    """
+    both = theories(inputs)
+    log_scale = jnp.log(jnp.asarray(scale_gev, dtype=float) / inputs.m_b_gev)
+    split, reference = split_logs(log_scale), reference_logs(inputs)
+    logs = jnp.stack([jnp.stack([split[0], 0.0, 0.0]), jnp.stack([split[1], reference[0], reference[1]])])
+    strong, qed = both.exponent(both.coupling(logs), both.mass_gamma), both.qed_integral(logs)
+    five, four = masses_at_threshold(strong[1, 1:], qed[1, 1:], both.a_b[0, 0], inputs)
+    factor = jnp.exp(strong[:, 0] - 6.0 * CHARGE[FERMION_TYPE[flavour]] ** 2 * qed[:, 0])
+    return jnp.where(log_scale >= 0.0, five[flavour] * factor[0], four[flavour] * factor[1])

@@ -1,0 +1,189 @@
+"""Best fits: maximum likelihood, or posterior mode, with errors from the Hessian where it defines any."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from nmmfit.inference.joint import JointLikelihood
+from nmmfit.inference.minimise import Objective, Progress
+from nmmfit.inference.profiling import Job, Profiler
+from nmmfit.inference.space import Space, compensators, space_of
+from nmmfit.precision import require_double_precision
+from nmmfit.shapes import Array
+
+WEAK_CURVATURE = 1e-3
+"""Curvature per squared unit of sensitivity below which a direction has no error: flat, or quartic at its minimum."""
+
+
+class NegativeLogPosterior:
+    """Minus log posterior density as a function of the vector; equal for the same likelihood, so that it compiles once."""
+
+    def __init__(self, joint: JointLikelihood) -> None:
+        self.joint = joint
+
+    def __call__(self, x: Array) -> Array:
+        return -self.joint.log_prob_vector(x)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, NegativeLogPosterior) and other.joint is self.joint
+
+    def __hash__(self) -> int:
+        return hash((NegativeLogPosterior, id(self.joint)))
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """A best fit.
+
+    Attributes:
+        kind: "maximum likelihood" (coefficient priors do not enter) or "posterior mode".
+        point: parameters at the minimum; along exactly flat directions the smallest coefficients, in natural steps.
+        units: unit of every parameter.
+        errors: one standard deviation from the inverse Hessian; None where the likelihood has no curvature: see `limits`.
+        identified: identified quantities at the minimum, in their units.
+        value: minus log likelihood with constraints (and priors for the posterior mode) at the minimum.
+        gradient_norm: norm of the gradient in scaled coordinates. `distance`: estimated height above the true minimum.
+        converged: whether that is small, with no way down.
+        flat: coefficients that the data do not fix, each with its reason in words.
+        minima: other distinct minima, (delta_chi2, point); mirror images under a sign symmetry are among them.
+        covariance: inverse Hessian (parameter, parameter) in the order of `point`, directions without curvature left out.
+    """
+
+    kind: str
+    point: dict[str, float]
+    units: dict[str, str]
+    errors: dict[str, float | None]
+    identified: dict[str, float]
+    value: float
+    gradient_norm: float
+    distance: float
+    converged: bool
+    flat: dict[str, str]
+    minima: tuple[tuple[float, dict[str, float]], ...]
+    covariance: np.ndarray
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything but the covariance, for `json.dumps`."""
+        return {
+            "kind": self.kind,
+            "converged": self.converged,
+            "value": self.value,
+            "gradient_norm": self.gradient_norm,
+            "distance": self.distance,
+            "parameters": {n: {"value": v, "error": self.errors[n], "unit": self.units[n]} for n, v in self.point.items()},
+            "identified": self.identified,
+            "flat": self.flat,
+            "minima": [{"delta_chi2": height, "point": point} for height, point in self.minima],
+        }
+
+
+def flat_reason(name: str, others: list[str]) -> str:
+    """In words why a coefficient is not bounded, from `compensators`."""
+    if not others:
+        return f"flat direction: nothing in the data depends on {name}"
+    return f"flat direction: {', '.join(others)} compensate{'s' if len(others) == 1 else ''} {name} exactly"
+
+
+def fit(
+    joint: JointLikelihood,
+    *,
+    fixed: Mapping[str, float] | None = None,
+    posterior_mode: bool = False,
+    starts: int = 8,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> FitResult:
+    """Best fit of a joint likelihood, from several starts.
+
+    Args:
+        joint: the joint likelihood.
+        fixed: parameters held at these values.
+        posterior_mode: include the priors of coefficients (the mode depends on the choice of variables); else they do not enter.
+        starts: scattered starts besides the nominal one.
+        seed: of the scatter.
+        progress: called with (starts done, starts in all).
+    Returns: the lowest minimum; `converged` says whether it is one.
+    Raises: UserInputError for a name in `fixed` that is no parameter.
+    """
+    require_double_precision()
+    space = space_of(joint)
+    held = [space.index(name, "fixed") for name in (fixed or {})]
+    start = space.vector(fixed or {})
+    free = np.setdiff1d(np.arange(space.n), held)
+    objective, quadratic, linear = _objective(space, posterior_mode)
+    profiler = Profiler(space, objective, seed=seed, progress=progress)
+    job = profiler.job(None, start=start, free=free, quadratic=quadratic, linear=linear)
+    job.slide = not posterior_mode
+    profiler.find_modes([job], starts)
+    return _result(profiler, job, posterior_mode)
+
+
+def _objective(space: Space, posterior_mode: bool) -> tuple[Objective, np.ndarray, np.ndarray]:
+    """Function and added terms; normal priors are added as data, so that both kinds of fit share one compiled function."""
+    quadratic, linear = np.zeros(space.n), np.zeros(space.n)
+    if not posterior_mode:
+        return space.nll, quadratic, linear
+    priors = [space.joint.parameters[i] for i in space.coefficients]
+    if not all(p.is_normal for p in priors):
+        return NegativeLogPosterior(space.joint), quadratic, linear
+    for i, p in zip(space.coefficients, priors, strict=True):
+        quadratic[i] = float(p.prior.scale) ** -2.0
+        linear[i] = -float(p.prior.loc) * quadratic[i]
+    return space.nll, quadratic, linear
+
+
+def _result(profiler: Profiler, job: Job, posterior_mode: bool) -> FitResult:
+    space = profiler.space
+    best = job.modes[0]
+    final = profiler.minimise([job], best[None])
+    x = final.x[0]
+    errors, covariance = hessian_errors(space, job, final.hessian[0])
+    flat = {}
+    if not posterior_mode:
+        for i in np.intersect1d(job.free, space.coefficients):
+            found = compensators(space, x, space.names[i], list(job.free))
+            if found is not None:
+                flat[space.names[i]] = flat_reason(space.names[i], found[1])
+    values = space.joint.identified_values(space.joint.unpack(x))
+    value = float(final.value[0])
+    if posterior_mode and np.any(job.quadratic):
+        # the added terms leave out the priors' constants
+        value = -float(space.joint.log_prob(space.joint.unpack(x)))
+    return FitResult(
+        kind="posterior mode" if posterior_mode else "maximum likelihood",
+        point=dict(zip(space.names, map(float, x), strict=True)),
+        units=dict(space.units),
+        errors=dict(zip(space.names, errors, strict=True)),
+        identified={name: float(v) for name, v in values.items()},
+        value=value,
+        gradient_norm=float(final.gradient_norm[0]),
+        distance=float(final.distance[0]),
+        converged=bool(final.converged[0]),
+        flat=flat,
+        minima=tuple(
+            (2.0 * float(height - job.best_value), dict(zip(space.names, map(float, mode), strict=True)))
+            for mode, height in zip(job.modes[1:], job.mode_values[1:], strict=True)
+        ),
+        covariance=covariance,
+    )
+
+
+def hessian_errors(space: Space, job: Job, hessian: np.ndarray) -> tuple[list[float | None], np.ndarray]:
+    """Standard deviations and covariance from a Hessian (n, n); None for parameters along which there is no curvature."""
+    values, vectors = np.linalg.eigh(job.basis.T @ hessian @ job.basis)
+    columns = job.basis @ vectors
+    length = np.linalg.norm(columns / space.scale[:, None], axis=0)
+    moves = length > 1e-12
+    weak = moves & (values < WEAK_CURVATURE)
+    strong = moves & ~weak
+    covariance = (columns[:, strong] / values[strong]) @ columns[:, strong].T
+    errors: list[float | None] = []
+    for i in range(space.n):
+        lost = float(np.sum((columns[i, weak] / space.scale[i]) ** 2))
+        defined = i in job.free and lost < 1e-8 and covariance[i, i] > 0
+        errors.append(float(np.sqrt(covariance[i, i])) if defined else None)
+    return errors, covariance

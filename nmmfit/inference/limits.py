@@ -1,0 +1,271 @@
+"""Limits of every coefficient and identified quantity: one at a time, profiled and marginalised, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+import jax
+import numpy as np
+from scipy.stats import chi2
+
+from nmmfit.errors import UserInputError
+from nmmfit.inference.endpoints import Region, regions
+from nmmfit.inference.fit import flat_reason
+from nmmfit.inference.intervals import Interval, Limits, LimitsResult, conventions, marginalised
+from nmmfit.inference.joint import JointLikelihood
+from nmmfit.inference.minimise import Progress
+from nmmfit.inference.profiling import Job, Profiler
+from nmmfit.inference.space import Space, Target, compensators, space_of
+from nmmfit.precision import require_double_precision
+
+Presets = Mapping[str, Mapping[str, tuple[float, float]]]
+"""Preset name -> theory input -> (value, uncertainty); uncertainty 0 holds the input at its value."""
+
+PRIOR_DRAWS = 20_000
+
+
+def default_presets() -> Presets:
+    """The project's presets of c_T and c_T_s, by name."""
+    from nmmfit.presets import C_T, C_T_S
+
+    shared = [name for name in C_T if name in C_T_S]
+    return {
+        name: {
+            "theory.c_T": (C_T[name].value, C_T[name].uncertainty),
+            "theory.c_T_s": (C_T_S[name].value, C_T_S[name].uncertainty),
+        }
+        for name in shared
+    }
+
+
+def limits(
+    joint: JointLikelihood,
+    cl: float = 0.90,
+    posterior: Mapping[str, np.ndarray] | None = None,
+    *,
+    parameters: Sequence[str] | None = None,
+    presets: Presets | None = None,
+    starts: int = 8,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> LimitsResult:
+    """Limits of the coefficients and the identified quantities of a joint likelihood.
+
+    Args:
+        joint: the joint likelihood.
+        cl: confidence level, between 0 and 1.
+        posterior: draws of coefficients and identified quantities, name -> (chain, draw), for marginalised intervals.
+        parameters: names of coefficients and identified quantities to do; None: all.
+        presets: determinations of theory inputs for which one-at-a-time limits are shown besides; None: the project's; {}: none.
+        starts: scattered starts of every fit.
+        seed: of the scatter.
+        progress: called with (ends found, ends in all).
+    Returns: limits; `failed` names what did not converge.
+    Raises: UserInputError for a level outside (0, 1) or an unknown name.
+    """
+    require_double_precision()
+    if not 0.0 < cl < 1.0:
+        raise UserInputError(f"limits: cl must lie between 0 and 1, not {cl:g}")
+    space = space_of(joint)
+    level = float(chi2.ppf(cl, 1))
+    names = [space.names[i] for i in space.coefficients] + [item.name for item in space.identified]
+    if parameters is not None:
+        chosen = [space.target(name).name for name in parameters]
+        names = [name for name in names if name in chosen]
+    work = _Work(space, Profiler(space, seed=seed, progress=progress), level, starts)
+    for name in names:
+        work.plan(name)
+    table = default_presets() if presets is None else presets
+    usable = {p: inputs for p, given in table.items() if (inputs := _floated(space, given))}
+    for preset, inputs in usable.items():
+        for name in names:
+            if name in space.names:
+                work.plan_preset(name, preset, inputs)
+    found = work.run()
+    result = LimitsResult(
+        cl=cl,
+        delta_chi2=level,
+        parameters={n: _limits(space, n, found) for n in names if n in space.names},
+        identified={n: _limits(space, n, found) for n in names if n not in space.names},
+        presets={p: {n: found[n, p] for n in names if (n, p) in found} for p in usable},
+        preset_inputs={p: dict(v) for p, v in usable.items()},
+        conventions=conventions(cl, level),
+        failed=tuple(f"{name} ({kind})" for (name, kind), interval in found.items() if not interval.converged),
+    )
+    return result if posterior is None else with_posterior(result, joint, posterior, seed=seed)
+
+
+def _limits(space: Space, name: str, found: Mapping[tuple[str, str], Interval]) -> Limits:
+    return Limits(space.target(name).unit, found.get((name, "one_at_a_time")), found.get((name, "profiled")))
+
+
+def _floated(space: Space, given: Mapping[str, tuple[float, float]]) -> dict[str, tuple[float, float]]:
+    """The inputs of a preset that this likelihood floats with a normal prior, which is what can be replaced."""
+    return {n: v for n, v in given.items() if n in space.names and space.joint.parameters[space.names.index(n)].is_normal}
+
+
+class _Work:
+    """Collects jobs, runs them together, and words the results."""
+
+    def __init__(self, space: Space, profiler: Profiler, level: float, starts: int) -> None:
+        self.space, self.profiler, self.level, self.starts = space, profiler, level, starts
+        self.jobs: dict[tuple[str, str], Job] = {}
+        self.known: dict[tuple[str, str], Interval] = {}
+        self.profiled_last: list[tuple[str, str]] = []
+        self.others = np.setdiff1d(np.arange(space.n), space.coefficients)
+
+    def plan(self, name: str) -> None:
+        """One-at-a-time and profiled jobs of a coefficient or an identified quantity."""
+        target = self.space.target(name)
+        if target.parameter:
+            self._add((name, "one_at_a_time"), self.profiler.job(target, free=np.append(self.others, self.space.index(name))))
+        else:
+            self._plan_alone(target)
+        self._add((name, "profiled"), self.profiler.job(target))
+
+    def _plan_alone(self, target: Target) -> None:
+        within, held = self.space.alone(target)
+        key = (target.name, "one_at_a_time")
+        if not len(within):
+            self.known[key] = Interval(None, None, "not defined: no combination of the coefficients makes it alone")
+            return
+        free = np.setdiff1d(np.arange(self.space.n), held)
+        self._add(key, self.profiler.job(target, free=free, within=within))
+
+    def plan_preset(self, name: str, preset: str, inputs: Mapping[str, tuple[float, float]]) -> None:
+        """The one-at-a-time job of a coefficient with other values of theory inputs."""
+        space = self.space
+        start = space.start.copy()
+        quadratic, linear = np.zeros(space.n), np.zeros(space.n)
+        held = []
+        for input_name, (value, uncertainty) in inputs.items():
+            i = space.index(input_name)
+            start[i] = value
+            prior = space.joint.parameters[i].prior
+            loc, scale = float(prior.loc), float(prior.scale)
+            if uncertainty > 0:
+                quadratic[i] = uncertainty**-2.0 - scale**-2.0
+                linear[i] = loc * scale**-2.0 - value * uncertainty**-2.0
+            else:
+                held.append(i)
+        free = np.setdiff1d(np.append(self.others, space.index(name)), held)
+        job = self.profiler.job(space.target(name), start=start, free=free, quadratic=quadratic, linear=linear)
+        self._add((name, preset), job)
+
+    def _add(self, key: tuple[str, str], job: Job) -> None:
+        self.jobs[key] = job
+
+    def run(self) -> dict[tuple[str, str], Interval]:
+        """All intervals, (name, kind) -> interval."""
+        self.profiler.find_modes(list(self.jobs.values()), self.starts)
+        for key, job in list(self.jobs.items()):
+            reason = self._flat(job)
+            if reason is not None:
+                self.known[key] = Interval(None, None, reason)
+                del self.jobs[key]
+        found = regions(self.profiler, list(self.jobs.values()), self.level)
+        for (key, job), region in zip(self.jobs.items(), found, strict=True):
+            self.known[key] = self._interval(job, region)
+        return self.known
+
+    def _flat(self, job: Job) -> str | None:
+        """Why a job's target is exactly unbounded, confirmed by the likelihood along the direction; None if it is not."""
+        target = job.target
+        assert target is not None
+        x = job.modes[0]
+        moving = list(job.free)
+        if target.parameter:
+            found = compensators(self.space, x, target.name, moving)
+            if found is None:
+                return None
+            direction, others = found
+        else:
+            flat = self.space.flat_directions(x, moving)
+            gradient = self.profiler.gradient_of(target, self.profiler.scattered(job, x, 1))[0]
+            moves = flat @ gradient
+            if not len(flat) or np.max(np.abs(moves)) < 1e-7 * job.step:
+                return None
+            direction = moves @ flat
+            others = [self.space.names[i] for i in np.flatnonzero(np.abs(direction / self.space.scale) > 1e-7)]
+        steps = np.array([0.0, 1.0, -1.0, 10.0]) / np.max(np.abs(direction / self.space.scale))
+        values = np.asarray(self.space.joint.nll(self.space.joint.unpack(x + steps[:, None] * direction)))
+        if np.max(np.abs(values - values[0])) > 1e-5:
+            return None
+        if target.parameter:
+            return flat_reason(target.name, others)
+        return f"flat direction: {', '.join(others)} change it without changing anything that the data see"
+
+    def _interval(self, job: Job, region: Region) -> Interval:
+        target = job.target
+        assert target is not None
+        unit = "" if target.unit == "1" else f" {target.unit}"
+        reasons, notes = [], []
+        for side, end in (("below", region.lower), ("above", region.upper)):
+            if end.boundary:
+                notes.append(
+                    f"starts at the boundary 0, where delta chi2 is {end.highest:.2g}" if end.highest > 0 else "starts at 0"
+                )
+            elif end.failed:
+                reasons.append(f"{side}: the profile did not converge")
+            elif end.value is None:
+                reasons.append(
+                    f"not bounded {side} within {end.farthest:.3g}{unit}: delta chi2 stays below {end.highest:.3g}, "
+                    f"short of {self.level:.3g}"
+                )
+        lower = 0.0 if region.lower.boundary else region.lower.value
+        segments = region.segments if len(region.segments) > 1 else ()
+        if segments:
+            notes.append(f"{len(segments)} separate segments, outermost ends given")
+        fitted = bool(job.fit.converged) if job.fit is not None else False
+        if not fitted:
+            notes.append("the best fit did not converge")
+        return Interval(
+            lower,
+            region.upper.value,
+            "; ".join(reasons) or None,
+            region.best,
+            segments,
+            "; ".join(notes) or None,
+            fitted and not (region.lower.failed or region.upper.failed),
+        )
+
+
+def with_posterior(
+    result: LimitsResult, joint: JointLikelihood, posterior: Mapping[str, np.ndarray], *, seed: int = 0
+) -> LimitsResult:
+    """The same limits with marginalised intervals and contractions from posterior draws, name -> (chain, draw)."""
+    prior_sd = prior_deviations(joint, seed=seed)
+
+    def add(positive: bool) -> Callable[[str, Limits], Limits]:
+        def one(name: str, found: Limits) -> Limits:
+            if name not in posterior:
+                return found
+            interval = marginalised(posterior[name], result.cl, positive)
+            contraction = None
+            before = prior_sd.get(name)
+            if before is not None:
+                contraction = 1.0 - (float(np.std(np.asarray(posterior[name]), ddof=1)) / before) ** 2
+                if contraction < 0.1:
+                    interval = replace(interval, note="; ".join(filter(None, (interval.note, "set by the prior"))))
+            return replace(found, marginalised=interval, contraction=contraction)
+
+        return one
+
+    return replace(
+        result,
+        parameters={n: add(False)(n, v) for n, v in result.parameters.items()},
+        identified={n: add(True)(n, v) for n, v in result.identified.items()},
+    )
+
+
+def prior_deviations(joint: JointLikelihood, seed: int = 0) -> dict[str, float]:
+    """Prior standard deviation of coefficients and, from prior draws, of identified quantities; infinite ones left out."""
+    out = {p.name: p.prior_sd for p in joint.of_kind("coefficient")}
+    draws = {}
+    for p, key in zip(joint.parameters, jax.random.split(jax.random.PRNGKey(seed), len(joint.parameters)), strict=True):
+        if p.kind != "nuisance":
+            draws[p.name] = p.prior.sample(key, (PRIOR_DRAWS,))
+    if joint.identified and all(np.isfinite(v) for v in out.values()):
+        out |= {name: float(np.std(np.asarray(v))) for name, v in joint.identified_values(draws).items()}
+    return {name: sd for name, sd in out.items() if np.isfinite(sd) and sd > 0}

@@ -1,0 +1,293 @@
+"""The space that fits and profiles move in: natural steps, directions that keep the amplitudes, exactly flat directions.
+
+Coefficients enter rates only through a few low-energy amplitudes A = M(theory) c, linear in them. In steps of the
+coefficients themselves a fit would have to walk along thin valleys (a tensor moved alone drags the dipole with it, through
+c_T); in a metric that counts changes of amplitude as long, a coefficient that is moved takes along what keeps the amplitudes.
+Where M has a null space, the likelihood is exactly flat along it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from nmmfit.errors import unknown
+from nmmfit.inference.coordinates import amplitude_sensitivity
+from nmmfit.physics.amplitude_basis import merged_monomials
+from nmmfit.shapes import Array
+from nmmfit.templates import relevant_coordinates
+
+NULL_TOLERANCE = 1e-9
+"""Singular values of the scaled amplitude matrix below this fraction of the largest are zero: double precision leaves 1e-13."""
+
+
+class Quantities:
+    """The identified quantities of a joint likelihood, x -> (q,); equal for the same likelihood, so that it compiles once.
+
+    A quantity is the norm of a vector that is linear in the couplings, hence of a small triangular matrix times the amplitudes.
+    At zero, where a norm has no gradient, its derivatives are given as zero.
+    """
+
+    def __init__(self, joint: Any) -> None:
+        self.joint = joint
+        size = joint.amplitudes.size
+        self.factors = []
+        for item in joint.identified:
+            units = np.stack([np.asarray(item.vector(joint.amplitudes.couplings(unit))) for unit in np.eye(size)], axis=1)
+            self.factors.append(np.linalg.qr(units, mode="r"))
+
+    def vectors(self, x: Array) -> list[Array]:
+        """The vectors whose norms the quantities are, up to a rotation."""
+        coefficients, theory, _ = self.joint.split(x)
+        amplitudes = self.joint.linear_amplitudes(theory) @ coefficients
+        return [jnp.asarray(factor) @ amplitudes for factor in self.factors]
+
+    def __call__(self, x: Array) -> Array:
+        if not self.factors:
+            return jnp.zeros(0)
+        squared = jnp.stack([jnp.sum(v**2) for v in self.vectors(x)])
+        positive = squared > 0
+        return jnp.where(positive, jnp.sqrt(jnp.where(positive, squared, 1.0)), 0.0)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Quantities) and other.joint is self.joint
+
+    def __hash__(self) -> int:
+        return hash((Quantities, id(self.joint)))
+
+
+class NegativeLogLikelihood:
+    """A joint likelihood's nll as a function of its vector; equal for the same likelihood, so that it compiles once."""
+
+    def __init__(self, joint: Any) -> None:
+        self.joint = joint
+
+    def __call__(self, x: Array) -> Array:
+        value: Array = self.joint.nll_vector(x)
+        return value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, NegativeLogLikelihood) and other.joint is self.joint
+
+    def __hash__(self) -> int:
+        return hash((NegativeLogLikelihood, id(self.joint)))
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is profiled: a parameter or an identified quantity, as weights on (x, quantities)."""
+
+    name: str
+    unit: str
+    weights: np.ndarray
+    positive: bool
+    parameter: bool
+
+
+def space_of(joint: Any) -> Space:
+    """The space of a joint likelihood, made once."""
+    if "space" not in joint.compiled:
+        joint.compiled["space"] = Space(joint)
+    space: Space = joint.compiled["space"]
+    return space
+
+
+class Space:
+    """Arrays that describe the vector of a joint likelihood, in the order of its names."""
+
+    def __init__(self, joint: Any) -> None:
+        self.joint = joint
+        self.names: tuple[str, ...] = tuple(joint.names)
+        parameters = {p.name: p for p in joint.parameters}
+        ordered = [parameters[name] for name in self.names]
+        self.units = {p.name: p.unit for p in ordered}
+        self.start = np.array([float(p.start) for p in ordered])
+        self.scale = np.array([float(p.scale) for p in ordered])
+        self.kinds = np.array([p.kind for p in ordered])
+        self.coefficients = np.flatnonzero(self.kinds == "coefficient")
+        self.theory = np.flatnonzero(self.kinds == "theory")
+        self.nll = NegativeLogLikelihood(joint)
+        self.quantities = Quantities(joint)
+        self.identified = tuple(joint.identified)
+
+    @property
+    def n(self) -> int:
+        """Length of the vector."""
+        return len(self.names)
+
+    def index(self, name: str, where: str = "") -> int:
+        """Place of a parameter. Raises: UserInputError with the nearest match for a name that does not exist."""
+        if name not in self.names:
+            raise unknown("parameter", name, self.names, where)
+        return self.names.index(name)
+
+    def target(self, name: str) -> Target:
+        """A parameter or an identified quantity by name. Raises: UserInputError for any other name."""
+        weights = np.zeros(self.n + len(self.identified))
+        for k, item in enumerate(self.identified):
+            if item.name == name:
+                weights[self.n + k] = 1.0
+                return Target(name, item.unit, weights, True, False)
+        if name not in self.names:
+            raise unknown("parameter or identified quantity", name, [*self.names, *(i.name for i in self.identified)])
+        weights[self.names.index(name)] = 1.0
+        return Target(name, self.units[name], weights, False, True)
+
+    def alone(self, target: Target) -> tuple[np.ndarray, np.ndarray]:
+        """What an identified quantity is made of alone, all amplitudes outside it zero.
+
+        Returns: displacements (k, n) of the coefficients that excite nothing else that is seen (at nominal theory inputs; k may
+            be 0), and the indices of theory inputs that must stay at nominal for that.
+        """
+        factor = self.quantities.factors[int(np.flatnonzero(target.weights[self.n :])[0])]
+        outside = ~np.any(factor != 0, axis=0) & np.any(self.seen != 0, axis=0)
+
+        def rows(x: np.ndarray) -> np.ndarray:
+            _, theory, _ = self.joint.split(jnp.asarray(x))
+            every = np.asarray(self.joint.linear_amplitudes(theory), dtype=float)
+            return np.asarray(every[outside] * self.scale[self.coefficients])
+
+        others = rows(self.start)
+        norms = np.linalg.norm(others, axis=1)
+        others = others[norms > 0] / norms[norms > 0, None]
+        if len(others):
+            _, singular, right = np.linalg.svd(others, full_matrices=True)
+            right = right[int(np.sum(singular > NULL_TOLERANCE * singular[0])) :]
+        else:
+            right = np.eye(len(self.coefficients))
+        held = []
+        for i in self.theory:
+            moved = self.start.copy()
+            moved[i] += self.scale[i]
+            change = rows(moved)[norms > 0] / norms[norms > 0, None] @ right.T
+            if np.any(np.abs(change) > 1e-9):
+                held.append(i)
+        within = np.zeros((len(right), self.n))
+        within[:, self.coefficients] = right * self.scale[self.coefficients]
+        return within, np.asarray(held, dtype=int)
+
+    def dimension(self, target: Target, free: np.ndarray) -> int:
+        """Number of components of a target's vector that the free coefficients can move; 1 for a parameter."""
+        if target.parameter:
+            return 1
+        factor = self.quantities.factors[int(np.flatnonzero(target.weights[self.n :])[0])]
+        _, theory, _ = self.joint.split(jnp.asarray(self.start))
+        matrix = factor @ np.asarray(self.joint.linear_amplitudes(theory)) * self.scale[self.coefficients]
+        columns = matrix[:, np.isin(self.coefficients, free)]
+        return max(1, int(np.linalg.matrix_rank(columns)))
+
+    def vector(self, point: Mapping[str, float]) -> np.ndarray:
+        """The start vector with the given parameters replaced."""
+        x = self.start.copy()
+        for name, value in point.items():
+            x[self.index(name)] = float(value)
+        return x
+
+    @cached_property
+    def seen(self) -> np.ndarray:
+        """(row, amplitude): the combinations of amplitudes that some experiment depends on, in units of their sensitivity.
+
+        An experiment sees the amplitudes a through quadratic forms a^T Q a; what all Q send to zero is seen by none.
+        """
+        joint, size = self.joint, self.joint.amplitudes.size
+        forms = []
+        upper = np.triu_indices(size)
+        for k, experiment in enumerate(joint.experiments):
+            if joint.method == "templates":
+                weights = joint.templates[k].monomials.weights
+            else:
+                relevant = relevant_coordinates(experiment)
+                if not np.any(relevant):
+                    continue
+                weights = merged_monomials(joint.amplitudes, relevant).weights
+            for row in weights[:, 1:]:
+                square = np.zeros((size, size))
+                square[upper] = 0.5 * row
+                forms.append(square + square.T)
+        if not forms or not size:
+            return np.zeros((0, size))
+        _, singular, right = np.linalg.svd(np.concatenate(forms))
+        rows = right[: int(np.sum(singular > NULL_TOLERANCE * max(singular[0], 1e-300)))]
+        strength = np.sqrt(rows**2 @ amplitude_sensitivity(joint) ** -2.0)
+        return np.asarray(rows * strength[:, None])
+
+    def amplitudes(self, x: np.ndarray) -> np.ndarray:
+        """(row, coefficient): what the experiments see of a unit of each coefficient, at the theory inputs of x."""
+        _, theory, _ = self.joint.split(jnp.asarray(x))
+        return self.seen @ np.asarray(self.joint.linear_amplitudes(theory), dtype=float)
+
+    def scaled_amplitudes(self, x: np.ndarray, free: np.ndarray) -> np.ndarray:
+        """(row, coefficient): the same for natural steps of the coefficients `free`; zero rows left out."""
+        among = np.isin(self.coefficients, free)
+        rows = self.amplitudes(x)[:, among] * self.scale[self.coefficients[among]]
+        return np.asarray(rows[np.linalg.norm(rows, axis=1) > 0])
+
+    def basis(self, x: np.ndarray, free: Iterable[int] | None = None, within: np.ndarray | None = None) -> np.ndarray:
+        """Displacements (n, n) for the free coordinates: natural steps, coefficients in the metric that keeps the amplitudes.
+
+        Args:
+            x: the point at whose theory inputs amplitudes are taken.
+            free: indices that may move; None: all.
+            within: displacements (k, n) of the free coefficients that they are restricted to; None: all of them.
+        Returns: columns of what is held are zero.
+        """
+        free_ = np.arange(self.n) if free is None else np.asarray(sorted(free), dtype=int)
+        matrix = np.zeros((self.n, self.n))
+        matrix[free_, free_] = self.scale[free_]
+        moving = np.intersect1d(free_, self.coefficients)
+        if len(moving):
+            rows = self.scaled_amplitudes(x, moving)
+            metric = np.eye(len(moving)) + rows.T @ rows
+            span = np.eye(len(moving))
+            if within is not None:
+                span, _ = np.linalg.qr((within / self.scale)[:, moving].T)
+            values, vectors = np.linalg.eigh(span.T @ metric @ span)
+            block = span @ (vectors / np.sqrt(values)) @ vectors.T @ span.T
+            matrix[np.ix_(moving, moving)] = self.scale[moving, None] * block
+        return matrix
+
+    def flat_directions(self, x: np.ndarray, free: Iterable[int] | None = None) -> np.ndarray:
+        """Displacements (k, n) of the free coefficients that change no amplitude, orthonormal in natural steps."""
+        free_ = np.arange(self.n) if free is None else np.asarray(sorted(free), dtype=int)
+        moving = np.intersect1d(free_, self.coefficients)
+        if not len(moving):
+            return np.zeros((0, self.n))
+        rows = self.scaled_amplitudes(x, moving)
+        if len(rows):
+            # rows of unit length: a weakly seen amplitude is no rounding error
+            _, singular, right = np.linalg.svd(rows / np.linalg.norm(rows, axis=1)[:, None], full_matrices=True)
+            rank = int(np.sum(singular > NULL_TOLERANCE * singular[0]))
+        else:
+            right, rank = np.eye(len(moving)), 0
+        out = np.zeros((len(moving) - rank, self.n))
+        out[:, moving] = right[rank:] * self.scale[moving]
+        return out
+
+    def shortest(self, x: np.ndarray, free: Iterable[int] | None = None) -> np.ndarray:
+        """x moved along its flat directions to the smallest coefficients, in natural steps: one name for equal points."""
+        flat = self.flat_directions(x, free) / self.scale
+        moved = np.asarray(x, dtype=float) / self.scale
+        coefficients = np.where(self.kinds == "coefficient", moved, 0.0)
+        return np.asarray((moved - flat.T @ (flat @ coefficients)) * self.scale)
+
+
+def compensators(
+    space: Space, x: np.ndarray, name: str, free: Sequence[int] | None = None
+) -> tuple[np.ndarray, list[str]] | None:
+    """The direction that moves a coefficient at constant amplitudes, and the names of what moves with it; None: there is none."""
+    flat = space.flat_directions(x, free) / space.scale
+    k = space.index(name)
+    if not len(flat) or k not in space.coefficients:
+        return None
+    direction = flat.T @ flat[:, k]
+    if direction[k] < NULL_TOLERANCE:
+        return None
+    direction = direction / direction[k]
+    # an entry at the level of rounding takes no part
+    others = [space.names[i] for i in np.flatnonzero(np.abs(direction) > 1e-7) if i != k]
+    return direction * space.scale, others

@@ -1,0 +1,165 @@
+"""One cross section for those who want no more than that: `dsigma_dt`, for an electron or a nuclide."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from nmmfit import precision as precision
+from nmmfit.constants import M_ELECTRON_MEV
+from nmmfit.errors import UserInputError, unknown
+from nmmfit.physics import cevns, electron, spin_half, spin_zero
+from nmmfit.physics.form_factors import form_factor as named_form_factor
+from nmmfit.physics.kinematics import momentum_transfer
+from nmmfit.physics.nuclei import Nucleus, nucleus, nuclide_names
+from nmmfit.shapes import Array, ArrayLike
+
+FLAVOURS = ("e", "mu", "tau")
+
+
+def dsigma_dt(
+    target: str | Nucleus,
+    e_nu_mev: ArrayLike,
+    t_mev: ArrayLike,
+    *,
+    flavour: str = "e",
+    antineutrino: bool = False,
+    sm: bool = True,
+    dipole: ArrayLike = 0,
+    s1: ArrayLike = 0,
+    s2: ArrayLike = 0,
+    tensor: ArrayLike = 0,
+    m_n_mev: ArrayLike = 0,
+    spin: float | None = None,
+    form_factor: str | ArrayLike | tuple[ArrayLike, ArrayLike] | None = None,
+    weak_charges: str = "radiative",
+    radiative: str = "bks",
+) -> Array:
+    """Differential cross section d sigma / dT of nu X -> N X off a free target at rest, in cm^2/MeV.
+
+    The sum of the Standard Model and of |dipole + scalar + tensor|^2 with all interferences, for the Lagrangian of `spin_half`
+    with one final state. Example, a moment of 1e-11 mu_B: `dsigma_dt("e", 0.42, 0.1, sm=False, dipole=1.48152e-9)` is 1.9007e-46.
+
+    Args:
+        target: "e", the name of a nuclide such as "Cs133", or a `Nucleus`.
+        e_nu_mev, t_mev: neutrino energy, > 0, and recoil energy, >= 0, MeV; all arrays broadcast.
+        flavour: "e", "mu" or "tau"; only the Standard Model part depends on it.
+        antineutrino: whether an antineutrino comes in.
+        sm: whether to include the Standard Model (always with a massless final neutrino).
+        dipole: d = L_gamma, complex, GeV^-1; |mu| = 2 |d|. Double it for an operator that breaks lepton number.
+        s1, s2, tensor: couplings L^{S,RR}, L^{S,RL}, L^{T,RR} to the target as a whole, complex, GeV^-2; for a nuclide, nuclear
+            couplings at zero momentum transfer (Z and N included: t = sum_q L^T_q (Z delta_q^p + N delta_q^n), and so on).
+        m_n_mev: mass of the outgoing N, MeV, >= 0.
+        spin: 0.5 (default, for every target: the literature's convention) or 0 (nuclides; C_S = (s1 + s2) / 2, no tensor).
+        form_factor: nuclides only. None: "helm" with the nuclide's radii for protons and neutrons; another name of
+            `form_factors.FORM_FACTORS`; a number or array for protons and neutrons alike (1: a point); a pair (F_p, F_n).
+            The dipole comes with Z F_p, scalar and tensor with (Z F_p + N F_n) / A.
+        weak_charges: of nuclides, "radiative" or "tree".
+        radiative: corrections for electrons, "bks", "rho_kappa" or "none".
+    Returns: broadcast shape; 0 outside the allowed recoils. A dipole diverges at T = 0.
+    Raises: UserInputError for an unknown name, a value out of range or a combination that does not exist.
+    """
+    if flavour not in FLAVOURS:
+        raise unknown("flavour", flavour, FLAVOURS, "flavour")
+    _check_range("e_nu_mev", e_nu_mev, positive=True)
+    _check_range("t_mev", t_mev)
+    _check_range("m_n_mev", m_n_mev)
+    for name, value in (("dipole", dipole), ("s1", s1), ("s2", s2), ("tensor", tensor)):
+        _check_finite(name, value)
+    spin = 0.5 if spin is None else spin
+    cevns.check_spin(spin)
+    d, a, b, t = (jnp.asarray(x) for x in (dipole, s1, s2, tensor))
+    index = FLAVOURS.index(flavour)
+    total: Array | float = 0.0
+
+    if isinstance(target, str) and target == "e":
+        if spin != 0.5 or form_factor is not None:
+            raise UserInputError("dsigma_dt: an electron is a point of spin 0.5; spin and form_factor are for nuclides")
+        mass, charge = M_ELECTRON_MEV.value, jnp.asarray(electron.ELECTRON_CHARGE_NUMBER)
+        if sm:
+            total = electron.sm_kernel(e_nu_mev, t_mev, radiative, antineutrino)[index]
+    else:
+        nuclide = target if isinstance(target, Nucleus) else _nuclide(target)
+        mass = nuclide.mass_mev
+        f_p, f_n = _form_factors(form_factor, nuclide, t_mev)
+        charge = nuclide.z * f_p
+        mean = (nuclide.z * f_p + nuclide.n * f_n) / nuclide.a
+        a, b, t = mean * a, mean * b, mean * t
+        if sm:
+            total = cevns.sm_kernel(e_nu_mev, t_mev, nuclide, f_p, f_n, weak_charges, spin)[index]
+
+    if spin == 0:
+        if not _is_zero(tensor):
+            raise UserInputError("tensor: a spin-0 nucleus has no tensor coupling of its own; use spin 0.5, or shift the dipole")
+        zero = spin_zero.kernels(e_nu_mev, t_mev, mass, m_n_mev, antineutrino)
+        c_s = 0.5 * (a + b)
+        total = total + zero.scalar * _product(c_s, c_s) + zero.dipole_scalar * charge * _product(d, c_s)
+        kernel = zero.dipole
+    else:
+        half = spin_half.kernels(e_nu_mev, t_mev, mass, m_n_mev, antineutrino)
+        total = (
+            total
+            + half.s_s * (_product(a, a) + _product(b, b))
+            + half.s1_s2 * _product(a, b)
+            + half.tensor * _product(t, t)
+            + half.s1_tensor * _product(a, t)
+            + half.dipole_scalar * charge * _product(d, a + b)
+            + half.dipole_tensor * charge * _product(d, t)
+        )
+        kernel = half.dipole
+    if not _is_zero(dipole):  # its kernel is infinite at T = 0
+        total = total + kernel * charge**2 * _product(d, d)
+    return jnp.asarray(total)
+
+
+def _product(x: Array, y: Array) -> Array:
+    return jnp.real(x * jnp.conj(y))
+
+
+def _nuclide(name: Any) -> Nucleus:
+    names = nuclide_names()
+    if not isinstance(name, str) or name not in names:
+        raise unknown("target", str(name), ("e", *names), "target")
+    return nucleus(name)
+
+
+def _form_factors(choice: Any, nuclide: Nucleus, t_mev: ArrayLike) -> tuple[Array, Array]:
+    """(F_p, F_n) at the given recoil energies."""
+    if choice is None or isinstance(choice, str):
+        function = named_form_factor("helm" if choice is None else choice)
+        q = momentum_transfer(t_mev, nuclide.mass_mev)
+        return function(q, nuclide.r_p_fm), function(q, nuclide.r_n_fm)
+    if isinstance(choice, tuple):
+        if len(choice) != 2:
+            raise UserInputError(f"form_factor: a tuple is a pair (F_p, F_n); got {len(choice)} entries")
+        return jnp.asarray(choice[0]), jnp.asarray(choice[1])
+    return jnp.asarray(choice), jnp.asarray(choice)
+
+
+def _concrete(value: Any) -> np.ndarray | None:
+    """The value as a numpy array, None while it is being traced (traced code does not raise)."""
+    return None if isinstance(value, jax.core.Tracer) else np.asarray(value)
+
+
+def _is_zero(value: Any) -> bool:
+    known = _concrete(value)
+    return known is not None and not np.any(known)
+
+
+def _check_finite(name: str, value: Any) -> None:
+    known = _concrete(value)
+    if known is not None and not (np.issubdtype(known.dtype, np.number) and np.all(np.isfinite(known))):
+        raise UserInputError(f"{name}: must be a finite number; got {value!r}")
+
+
+def _check_range(name: str, value: Any, positive: bool = False) -> None:
+    _check_finite(name, value)
+    known = _concrete(value)
+    if known is None:
+        return
+    if np.iscomplexobj(known) or np.any(known < 0.0) or (positive and np.any(known == 0.0)):
+        bad = known[(known <= 0.0) if positive else (known < 0.0)] if not np.iscomplexobj(known) else known
+        raise UserInputError(f"{name}: must be real and {'> 0' if positive else '>= 0'}; got {np.ravel(bad)[0]}")

@@ -1,0 +1,50 @@
+"""Everything that a fit leaves on disk, in one call."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from nmmfit.inference.joint import JointLikelihood, Point
+from nmmfit.inference.result import SampleResult
+from nmmfit.results.diagnostics import FitSummary
+from nmmfit.results.files import RunFolder
+from nmmfit.results.plots import write_fit_plots
+from nmmfit.results.predictive import channel_draws
+from nmmfit.results.provenance import provenance
+from nmmfit.results.spectra import channel_spectra
+from nmmfit.results.store import fit_json, posterior_data, write_run
+
+
+def write_fit(
+    folder: RunFolder,
+    joint: JointLikelihood,
+    result: SampleResult,
+    summary: FitSummary,
+    run_toml: str,
+    *,
+    best: Point,
+    sm: Point | None = None,
+    choices: Mapping[str, Any] | None = None,
+    plots: bool = True,
+) -> dict[str, Any]:
+    """Write posterior.nc, summary.json, run.toml and the plots into an open run folder; `folder.publish()` is left to the caller.
+
+    Args:
+        folder: open folder.
+        joint, result, summary: what was sampled, its draws, their summaries.
+        run_toml: the run file as it was used.
+        best: best-fit point for the spectra.
+        sm: point of the Standard Model for the spectra; None: `best` with all coefficients at 0.
+        choices: choices of theory to be named in summary.json; default: those of `joint`.
+        plots: whether to draw.
+    Returns: the object in summary.json, which is what `fit --json` prints.
+    Raises: OutputError if anything cannot be written.
+    """
+    named = joint.choices if choices is None else choices
+    printed = fit_json(result, summary, out=folder.final, choices=named)
+    attrs = provenance(run_toml, result.seed) | {f"theory_{name}": str(value) for name, value in named.items()}
+    write_run(folder, posterior_data(result, channel_draws(joint, result), attrs), printed, run_toml)
+    if plots:
+        write_fit_plots(folder.path, result, summary, joint.parameters, channel_spectra(joint, best, sm))
+    return printed

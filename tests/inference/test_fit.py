@@ -1,0 +1,126 @@
+import json
+from functools import cache
+
+import jax
+import numpy as np
+import pytest
+from iminuit import Minuit
+from numpyro import distributions as dist
+from scipy.optimize import brentq
+from small_joint import counts_of, couplings, experiment, joint
+from synthetic import synthetic_joint
+
+from nmmfit.errors import UserInputError
+from nmmfit.inference.fit import fit
+
+
+@cache
+def one_bin(observed):
+    """Counts (100 + 4 L^2) exp(0.1 p)."""
+    lab = experiment([observed], counts_of([100.0], [4.0]), {"norm": lambda p: 0.1 * p})
+    return joint(lab, {"L": couplings(1.0)})
+
+
+@cache
+def without_signal():
+    """Counts 100 exp(0.1 p): nothing depends on L."""
+    lab = experiment([10_000], counts_of([100.0], [0.0]), {"norm": lambda p: 0.1 * p})
+    return joint(lab, {"L": couplings(1.0)}, prior=3.0)
+
+
+@cache
+def four_coefficients():
+    return synthetic_joint("direct")
+
+
+def test_gaussian_problem_has_its_closed_form():
+    """y ~ N(100 (1 + a p), s) with p ~ N(0, 1): precision 1 + (100 a / s)^2, mean (100 a / s^2) (y - 100) / precision."""
+    a, s, y = 0.03, 4.0, 107.0
+    pulls = {"norm": lambda p: jax.numpy.log1p(a * p)}
+    lab = experiment([y], counts_of([100.0], [0.0]), pulls, distribution=lambda mean: dist.Normal(mean, s))
+    found = fit(joint(lab, {"L": couplings(1.0)}))
+    precision = 1.0 + (100.0 * a / s) ** 2
+    assert found.converged
+    assert found.point["lab.norm"] == pytest.approx(100.0 * a / s**2 * (y - 100.0) / precision, abs=1e-6)
+    assert found.errors["lab.norm"] == pytest.approx(precision**-0.5, rel=1e-6)
+    assert found.errors["L"] is None
+    assert found.flat["L"] == "flat direction: nothing in the data depends on L"
+
+
+def test_poisson_bin_with_a_signal():
+    """L-hat^2 = (n - 100) / 4, two mirrored minima; Fisher information (d mean / dL)^2 / mean."""
+    found = fit(one_bin(400), fixed={"lab.norm": 0.0})
+    expected = np.sqrt(75.0)
+    assert found.converged
+    assert found.point["L"] == pytest.approx(expected, abs=1e-4)
+    assert found.identified["mu"] == pytest.approx(expected, abs=1e-4)
+    assert found.errors["L"] == pytest.approx(np.sqrt(400.0) / (8.0 * expected), rel=1e-4)
+    assert found.errors["lab.norm"] is None
+    assert len(found.minima) == 1
+    height, mirror = found.minima[0]
+    assert height == pytest.approx(0.0, abs=1e-6)
+    assert mirror["L"] == pytest.approx(-expected, abs=1e-4)
+
+
+def test_poisson_bin_without_a_signal():
+    """n below the background: the best moment is 0, the pull alone follows the data."""
+    found = fit(one_bin(80))
+    root = brentq(lambda p: 0.1 * (100.0 * np.exp(0.1 * p) - 80.0) + p, -10.0, 10.0, xtol=1e-12)
+    assert found.converged
+    assert found.point["L"] == pytest.approx(0.0, abs=1e-3)
+    assert found.point["lab.norm"] == pytest.approx(root, abs=1e-5)
+    assert found.minima == ()
+
+
+def test_extreme_pull():
+    found = fit(without_signal())
+    root = brentq(lambda p: 0.1 * (100.0 * np.exp(0.1 * p) - 10_000.0) + p, 0.0, 60.0, xtol=1e-12)
+    assert found.converged
+    assert found.point["lab.norm"] == pytest.approx(root, abs=1e-6)
+
+
+def test_posterior_mode_of_a_flat_coefficient_is_its_prior():
+    found = fit(without_signal(), posterior_mode=True, fixed={"lab.norm": 0.0})
+    assert found.kind == "posterior mode"
+    assert found.point["L"] == pytest.approx(0.0, abs=1e-6)
+    assert found.errors["L"] == pytest.approx(3.0, rel=1e-9)
+    poisson = 100.0 - 10_000.0 * np.log(100.0) + np.sum(np.log(np.arange(1, 10_001)))
+    assert found.value == pytest.approx(poisson + np.log(3.0 * np.sqrt(2 * np.pi)) + 0.5 * np.log(2 * np.pi), rel=1e-9)
+
+
+def test_agrees_with_iminuit():
+    likelihood = four_coefficients()
+    fixed = {"L_T_s": 0.0, "L_T_d": 0.3, "L_T_u": 1.0}
+    found = fit(likelihood, fixed=fixed)
+    assert found.converged
+    value, gradient = jax.jit(likelihood.nll_vector), jax.jit(jax.grad(likelihood.nll_vector))
+    minuit = Minuit(lambda x: float(value(x)), np.array(list(found.point.values())), grad=gradient, name=likelihood.names)
+    minuit.errordef = 0.5
+    for name in fixed:
+        minuit.fixed[name] = True
+    minuit.values["L_dipole"] = 1.0
+    minuit.values["theory.c_T"] = -2.5
+    minuit.strategy = 2
+    minuit.tol = 1e-4
+    minuit.migrad()
+    assert 2.0 * (found.value - minuit.fval) < 1e-6
+    assert 2.0 * (minuit.fval - found.value) < 1e-3
+
+
+def test_flat_directions_are_named():
+    found = fit(four_coefficients())
+    assert found.converged
+    assert found.flat["L_T_s"] == "flat direction: L_dipole, L_T_u, L_T_d compensate L_T_s exactly"
+    assert all(found.errors[name] is None for name in ("L_dipole", "L_T_u", "L_T_d", "L_T_s"))
+    assert all(found.errors[name] is not None for name in found.point if "." in name)
+
+
+def test_fixed_parameters_stay_and_unknown_ones_are_refused():
+    assert fit(one_bin(80), fixed={"lab.norm": 0.2}).point["lab.norm"] == 0.2
+    with pytest.raises(UserInputError, match=r"fixed: unknown parameter 'lab.nrm'; did you mean 'lab.norm'\?"):
+        fit(one_bin(80), fixed={"lab.nrm": 0.2})
+
+
+def test_result_can_be_written_as_json():
+    text = json.dumps(fit(one_bin(80)).to_json(), allow_nan=False)
+    assert json.loads(text)["parameters"]["L"]["unit"] == "GeV^-2"

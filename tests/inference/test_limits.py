@@ -1,0 +1,207 @@
+import json
+from functools import cache
+
+import numpy as np
+import pytest
+from numpyro import distributions as dist
+from scipy.optimize import brentq, minimize_scalar
+from scipy.stats import chi2
+from small_joint import counts_of, couplings, experiment, joint
+
+from nmmfit.errors import UserInputError
+from nmmfit.inference.intervals import marginalised
+from nmmfit.inference.limits import limits
+
+LEVEL = float(chi2.ppf(0.9, 1))
+C_T = (-2.9, 0.3)
+
+
+@cache
+def one_bin(observed):
+    """Counts (100 + 4 L^2) exp(0.1 p)."""
+    lab = experiment([observed], counts_of([100.0], [4.0]), {"norm": lambda p: 0.1 * p})
+    return joint(lab, {"L": couplings(1.0)})
+
+
+def chi2_one_bin(value, observed):
+    """Profiled over the pull by scipy."""
+
+    def at(p):
+        mean = (100.0 + 4.0 * value**2) * np.exp(0.1 * p)
+        return 2.0 * (mean - observed - observed * np.log(mean / observed)) + p**2
+
+    return minimize_scalar(at, bounds=(-15, 15), method="bounded", options={"xatol": 1e-10}).fun
+
+
+@cache
+def moment_and_tensor():
+    """L and T: d = L + c_T T; bins see 4 d^2 and 5 T^2 above backgrounds."""
+    lab = experiment([100, 40], counts_of([100.0, 40.0], [4.0, 0.0], tensor_pp=[0.0, 5.0]))
+    units = {"L": couplings(1.0), "T": couplings(0.0, 1.0)}
+    return joint(lab, units, shifts={"T": 1.0}, c_t=C_T)
+
+
+@cache
+def three_for_two():
+    """L, T and S for two amplitudes: one exactly flat direction, L - c_T S and S."""
+    lab = experiment([100, 40], counts_of([100.0, 40.0], [4.0, 0.0], tensor_pp=[0.0, 5.0]))
+    units = {"L": couplings(1.0), "T": couplings(0.0, 1.0), "S": couplings(0.0)}
+    return joint(lab, units, shifts={"T": 1.0, "S": 1.0}, c_t=C_T)
+
+
+def test_upper_limit_of_one_poisson_bin():
+    """n = 90 below the background: best at 0; both signs of L alike; mu = |L| starts at its boundary."""
+    found = limits(one_bin(90), presets={})
+    reference = brentq(lambda v: chi2_one_bin(v, 90) - chi2_one_bin(0.0, 90) - LEVEL, 0.1, 50.0, xtol=1e-10)
+    one = found.parameters["L"].one_at_a_time
+    assert found.converged
+    assert one.upper == pytest.approx(reference, rel=1e-3)
+    assert one.lower == pytest.approx(-reference, rel=1e-3)
+    assert one.reason is None
+    assert one.segments == ()
+    for interval in (found.identified["mu"].profiled, found.identified["mu"].one_at_a_time):
+        assert interval.lower == 0.0
+        assert interval.upper == pytest.approx(reference, rel=1e-3)
+    # a quantity that nothing reaches is said to be so
+    assert found.identified["t_p"].one_at_a_time.upper is None
+    assert found.identified["t_p"].one_at_a_time.reason
+
+
+def test_strong_signal_has_two_segments():
+    found = limits(one_bin(400), presets={}, parameters=["L", "mu"])
+    best = np.sqrt(75.0)
+    inner = brentq(lambda v: chi2_one_bin(v, 400) - LEVEL, 0.5, best)
+    outer = brentq(lambda v: chi2_one_bin(v, 400) - LEVEL, best, 60.0)
+    interval = found.parameters["L"].profiled
+    assert found.converged
+    assert (interval.lower, interval.upper) == (pytest.approx(-outer, rel=1e-3), pytest.approx(outer, rel=1e-3))
+    np.testing.assert_allclose(interval.segments, [[-outer, -inner], [inner, outer]], rtol=1e-3)
+    mu = found.identified["mu"].profiled
+    assert (mu.lower, mu.upper) == (pytest.approx(inner, rel=1e-3), pytest.approx(outer, rel=1e-3))
+    assert mu.best == pytest.approx(best, rel=1e-3)
+
+
+def test_c_t_floats_within_its_prior():
+    """One at a time T feels d = c_T T with c_T profiled; profiled over L only its own bin is left; so for mu and t_p."""
+    found = limits(moment_and_tensor(), presets={})
+
+    def tensor_bin(t):
+        return 2.0 * (5.0 * t**2 - 40.0 * np.log1p(5.0 * t**2 / 40.0))
+
+    def dipole_bin(d):
+        return 2.0 * (4.0 * d**2 - 100.0 * np.log1p(4.0 * d**2 / 100.0))
+
+    def alone(t):
+        def at(c):
+            return tensor_bin(t) + dipole_bin(c * t) + ((c - C_T[0]) / C_T[1]) ** 2
+
+        return minimize_scalar(at, bounds=(-6.0, 2.0), method="bounded", options={"xatol": 1e-10}).fun
+
+    t_alone = brentq(lambda t: alone(t) - LEVEL, 0.01, 20.0)
+    t_free = brentq(lambda t: tensor_bin(t) - LEVEL, 0.01, 20.0)
+    d_free = brentq(lambda d: dipole_bin(d) - LEVEL, 0.01, 20.0)
+    assert found.converged
+    for kind, expected in (("one_at_a_time", t_alone), ("profiled", t_free)):
+        interval = getattr(found.parameters["T"], kind)
+        assert interval.upper == pytest.approx(expected, rel=1e-3)
+        assert interval.lower == pytest.approx(-expected, rel=1e-3)
+    for kind in ("one_at_a_time", "profiled"):
+        assert getattr(found.identified["mu"], kind).upper == pytest.approx(d_free, rel=1e-3)
+        assert getattr(found.identified["t_p"], kind).upper == pytest.approx(t_free, rel=1e-3)
+    assert found.parameters["L"].one_at_a_time.upper == pytest.approx(d_free, rel=1e-3)
+
+
+def test_presets_replace_the_prior_of_c_t():
+    table = {"exact": {"theory.c_T": (-1.0, 0.0)}, "wide": {"theory.c_T": (-2.0, 0.5)}, "elsewhere": {"theory.other": (1.0, 0.1)}}
+    found = limits(moment_and_tensor(), presets=table, parameters=["T"])
+
+    def height(t, c):
+        dipole, tensor = 4.0 * (c * t) ** 2, 5.0 * t**2
+        return 2.0 * (dipole - 100.0 * np.log1p(dipole / 100.0)) + 2.0 * (tensor - 40.0 * np.log1p(tensor / 40.0))
+
+    def wide(t):
+        at = minimize_scalar(lambda c: height(t, c) + ((c + 2.0) / 0.5) ** 2, bounds=(-6, 3), method="bounded")
+        return at.fun - LEVEL
+
+    exact = brentq(lambda t: height(t, -1.0) - LEVEL, 0.01, 20.0)
+    assert set(found.presets) == {"exact", "wide"}
+    assert found.presets["exact"]["T"].upper == pytest.approx(exact, rel=1e-3)
+    assert found.presets["wide"]["T"].upper == pytest.approx(brentq(wide, 0.01, 20.0), rel=1e-3)
+
+
+def test_exactly_flat_direction_is_open_with_its_reason():
+    found = limits(three_for_two(), presets={})
+    for name, other in (("L", "S"), ("S", "L")):
+        interval = found.parameters[name].profiled
+        assert interval.lower is None
+        assert interval.upper is None
+        assert interval.reason == f"flat direction: {other} compensates {name} exactly"
+        assert interval.converged
+    # T shifts the dipole too, but S or L take that up: its own bin bounds it
+    assert found.parameters["T"].profiled.upper is not None
+    assert found.parameters["S"].one_at_a_time.upper is not None
+    assert found.identified["mu"].profiled.upper is not None
+
+
+def test_a_coefficient_that_a_theory_input_can_switch_off_is_not_bounded_at_a_high_level():
+    """d = c_T S alone, c_T -0.6 +- 0.3: c_T = 0 costs 4, so the profile never reaches 6.63 (99 %) but crosses 2.71 (90 %)."""
+    lab = experiment([100], counts_of([100.0], [4.0]))
+    likelihood = joint(lab, {"S": couplings(0.0)}, shifts={"S": 1.0}, c_t=(-0.6, 0.3))
+    assert limits(likelihood, presets={}, parameters=["S"]).parameters["S"].profiled.upper is not None
+    interval = limits(likelihood, cl=0.99, presets={}, parameters=["S"]).parameters["S"].profiled
+    assert interval.lower is None
+    assert interval.upper is None
+    assert "not bounded above within" in interval.reason
+    assert "stays below 4" in interval.reason
+
+
+def test_marginalised_intervals_and_contraction():
+    likelihood = one_bin(90)
+    rng = np.random.default_rng(0)
+    draws = {"L": rng.normal(0.0, 2.0, size=(4, 5000)), "mu": np.abs(rng.normal(0.0, 2.0, size=(4, 5000)))}
+    found = limits(likelihood, presets={}, posterior=draws)
+    interval = found.parameters["L"].marginalised
+    # normal quantiles; the coefficient's prior has width 10
+    assert interval.lower == pytest.approx(-2.0 * 1.6449, abs=0.1)
+    assert interval.upper == pytest.approx(2.0 * 1.6449, abs=0.1)
+    assert found.parameters["L"].contraction == pytest.approx(1.0 - 0.04, abs=0.01)
+    mu = found.identified["mu"].marginalised
+    assert mu.lower == 0.0
+    assert mu.upper == pytest.approx(2.0 * 1.6449, abs=0.1)
+    # prior of mu = |L|: a half-normal of width 10
+    sd = np.sqrt(1.0 - 2.0 / np.pi)
+    assert found.identified["mu"].contraction == pytest.approx(1.0 - (2.0 * sd / (10.0 * sd)) ** 2, abs=0.01)
+    assert found.identified["t_p"].marginalised is None
+
+
+def test_marginalised_is_equal_tailed():
+    draws = np.linspace(0.0, 1.0, 100_001)
+    interval = marginalised(draws**3, 0.9, positive=False)
+    assert (interval.lower, interval.upper) == (pytest.approx(0.05**3, rel=1e-3), pytest.approx(0.95**3, rel=1e-3))
+    assert marginalised(draws**3, 0.9, positive=True).upper == pytest.approx(0.9**3, rel=1e-3)
+
+
+def test_bad_input():
+    with pytest.raises(UserInputError, match="cl must lie between 0 and 1, not 90"):
+        limits(one_bin(90), cl=90)
+    with pytest.raises(UserInputError, match="unknown parameter or identified quantity 'LL'"):
+        limits(one_bin(90), parameters=["LL"])
+
+
+def test_json_and_progress():
+    seen = []
+    found = limits(one_bin(90), presets={}, progress=lambda done, total: seen.append((done, total)))
+    assert seen[-1][0] == seen[-1][1]
+    written = json.loads(json.dumps(found.to_json(), allow_nan=False))
+    assert written["cl"] == 0.9
+    assert set(written["parameters"]["L"]) >= {"one_at_a_time", "profiled", "marginalised", "unit", "contraction"}
+    assert set(written["parameters"]["L"]["profiled"]) >= {"lower", "upper", "reason"}
+    assert "1.645" not in written["conventions"]["profiled"]
+    assert "2.706" in written["conventions"]["profiled"]
+
+
+def test_a_gaussian_statistic():
+    """y ~ N(100 + 4 L^2, 5) with y = 100: delta chi2 = (4 L^2 / 5)^2."""
+    lab = experiment([100.0], counts_of([100.0], [4.0]), distribution=lambda mean: dist.Normal(mean, 5.0))
+    found = limits(joint(lab, {"L": couplings(1.0)}), presets={}, parameters=["L"])
+    assert found.parameters["L"].profiled.upper == pytest.approx(np.sqrt(5.0 * np.sqrt(LEVEL) / 4.0), rel=1e-3)

@@ -1,0 +1,225 @@
+"""The cross section for those who want no more than that: reference numbers, options, bad input, properties."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import dirac
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from derivative_checks import assert_derivatives
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import nmmfit
+from nmmfit.errors import UserInputError
+from nmmfit.physics.form_factors import helm
+from nmmfit.physics.kinematics import max_recoil_energy, momentum_transfer
+from nmmfit.physics.nuclei import nucleus
+
+dsigma_dt = nmmfit.dsigma_dt
+
+ROUND_CAESIUM = dataclasses.replace(nucleus("Cs133"), mass_mev=123800.0)
+MIXED = {"s1": 1e-6, "s2": 2e-6, "tensor": (0.5 - 0.25j) * 1e-6, "dipole": 1e-9}
+ELECTRON_REFERENCE = [
+    # couplings, m_N in MeV, antineutrino, cm^2/MeV
+    ({"s1": 1e-6, "s2": 2e-6}, 0.0, False, 9.75190201e-48),
+    ({"s1": 1e-6, "s2": 2e-6}, 0.3, False, 1.26145014e-47),
+    ({"tensor": MIXED["tensor"]}, 0.0, False, 4.99224732e-47),
+    ({"tensor": MIXED["tensor"]}, 0.3, False, 4.13374802e-47),
+    ({"dipole": 1e-9}, 0.0, False, 2.46974576e-47),
+    ({"dipole": 1e-9}, 0.3, False, 2.02130641e-47),
+    (MIXED, 0.0, False, 9.89652127e-47),
+    (MIXED, 0.3, False, 8.94206738e-47),
+    (MIXED, 0.0, True, 6.20313567e-47),
+]
+NUCLEAR_REFERENCE = [
+    ({"dipole": 1e-7}, 0.0, 4.29652975e-38),
+    ({"dipole": 1e-7}, 20.0, 3.72234919e-38),
+    ({"tensor": 1e-4}, 0.0, 4.44749392e-37),
+    ({"tensor": 1e-4}, 20.0, 4.10618163e-37),
+    ({"s1": 1e-4, "s2": 1e-4}, 0.0, 4.22135482e-38),
+    ({"s1": 1e-4, "s2": 1e-4}, 20.0, 5.07380934e-38),
+    ({"dipole": 1e-7, "tensor": 1e-4}, 0.0, 4.87737406e-37),
+]
+
+
+@pytest.mark.parametrize(("couplings", "m_n", "antineutrino", "expected"), ELECTRON_REFERENCE)
+def test_reference_numbers_on_electrons(couplings, m_n, antineutrino, expected):
+    found = dsigma_dt("e", 0.8618, 0.3, sm=False, m_n_mev=m_n, antineutrino=antineutrino, **couplings)
+    assert float(found) == pytest.approx(expected, rel=1.2e-8)
+
+
+@pytest.mark.parametrize(("couplings", "m_n", "expected"), NUCLEAR_REFERENCE)
+def test_reference_numbers_on_a_point_nucleus(couplings, m_n, expected):
+    found = dsigma_dt(ROUND_CAESIUM, 30.0, 8e-3, sm=False, m_n_mev=m_n, form_factor=1, **couplings)
+    assert float(found) == pytest.approx(expected, rel=1.2e-8)
+
+
+@pytest.mark.parametrize(
+    ("flavour", "radiative", "expected"),
+    [
+        ("e", "bks", 8.768346e-45),
+        ("mu", "bks", 1.901976e-45),
+        ("tau", "rho_kappa", 1.908786e-45),
+        ("e", "rho_kappa", 8.803599e-45),
+    ],
+)
+def test_reference_numbers_of_the_standard_model(flavour, radiative, expected):
+    assert float(dsigma_dt("e", 0.8618, 0.3, flavour=flavour, radiative=radiative)) == pytest.approx(expected, rel=3e-7)
+
+
+def test_reference_magnetic_moment():
+    d = 0.5e-11 * 296.304
+    assert float(dsigma_dt("e", 0.42, 0.1, sm=False, dipole=d)) == pytest.approx(1.900702e-46, rel=3e-6)
+
+
+def test_parts_add_up():
+    full = dsigma_dt("e", 0.8618, 0.3, **MIXED)
+    assert float(full) == pytest.approx(float(dsigma_dt("e", 0.8618, 0.3)) + 9.89652127e-47, rel=1e-8)
+    assert float(dsigma_dt("e", 0.8618, 0.3, sm=False)) == 0.0
+
+
+@pytest.mark.parametrize("antineutrino", [False, True])
+def test_spin_zero_against_dirac_matrices(antineutrino):
+    argon, d, s = nucleus("Ar40"), (2 - 1j) * 1e-7, (1 + 3j) * 1e-5
+    found = dsigma_dt(
+        "Ar40", 30.0, 2e-2, sm=False, antineutrino=antineutrino, dipole=d, s1=s, s2=s, m_n_mev=5.0, spin=0, form_factor=0.9
+    )
+    expected = dirac.spin_zero_rate(30.0, 2e-2, argon.mass_mev, 5.0, antineutrino, c_s=0.9 * s, dipole=d, charge=0.9 * 18)
+    assert float(found) == pytest.approx(expected, rel=1e-9)
+
+
+def test_form_factor_options():
+    caesium = nucleus("Cs133")
+    q = momentum_transfer(8e-3, caesium.mass_mev)
+    f_p, f_n = helm(q, caesium.r_p_fm), helm(q, caesium.r_n_fm)
+    default = float(dsigma_dt("Cs133", 30.0, 8e-3))
+    assert float(dsigma_dt("Cs133", 30.0, 8e-3, form_factor="helm")) == default
+    assert float(dsigma_dt(caesium, 30.0, 8e-3, form_factor=(f_p, f_n))) == pytest.approx(default, rel=1e-12)
+    point = float(dsigma_dt("Cs133", 30.0, 8e-3, form_factor=1))
+    assert point == float(dsigma_dt("Cs133", 30.0, 8e-3, form_factor="point"))
+    assert default == pytest.approx(point * float(f_n) ** 2, rel=0.02)
+    dipole = float(dsigma_dt("Cs133", 30.0, 8e-3, sm=False, dipole=1e-7))
+    assert dipole == pytest.approx(float(f_p) ** 2 * float(dsigma_dt("Cs133", 30.0, 8e-3, sm=False, dipole=1e-7, form_factor=1)))
+    mean = (55 * float(f_p) + 78 * float(f_n)) / 133
+    tensor = float(dsigma_dt("Cs133", 30.0, 8e-3, sm=False, tensor=1e-4))
+    assert tensor == pytest.approx(mean**2 * float(dsigma_dt("Cs133", 30.0, 8e-3, sm=False, tensor=1e-4, form_factor=1)))
+
+
+def test_tree_weak_charges_and_flavour():
+    """At tree level the flavours are the same; the radiative ones differ by the charge radii, most for nu_e."""
+    tree = [float(dsigma_dt("Cs133", 30.0, 8e-3, flavour=f, weak_charges="tree")) for f in ("e", "mu", "tau")]
+    loops = [float(dsigma_dt("Cs133", 30.0, 8e-3, flavour=f)) for f in ("e", "mu", "tau")]
+    assert tree[0] == tree[1] == tree[2]
+    assert loops[0] < loops[1] < loops[2]
+
+
+def test_shapes_broadcast():
+    e, t = jnp.asarray([20.0, 30.0])[:, None], jnp.asarray([1e-3, 5e-3, 9e-3])
+    couplings = jnp.asarray([0.0, 1e-7])[:, None, None]
+    assert dsigma_dt("Cs133", e, t, dipole=couplings).shape == (2, 2, 3)
+    assert dsigma_dt("e", e, t, tensor=1e-6j).shape == (2, 3)
+
+
+def test_outside_the_kinematic_range():
+    t_max = float(max_recoil_energy(1.0, 0.51099895069))
+    assert float(dsigma_dt("e", 1.0, 1.01 * t_max, **MIXED)) == 0.0
+    assert float(dsigma_dt("e", 0.3, 0.05, sm=False, m_n_mev=0.3, **MIXED)) == 0.0
+    assert np.isfinite(float(dsigma_dt("e", 1.0, 0.0, tensor=1e-6, s1=1e-6)))
+    assert float(dsigma_dt("e", 1.0, 0.0, dipole=1e-9)) == np.inf
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"target": "Cs13"}, "unknown target 'Cs13'; did you mean 'Cs133'"),
+        ({"target": 55}, "unknown target '55'"),
+        ({"flavour": "muon"}, "unknown flavour 'muon'; did you mean 'mu'"),
+        ({"e_nu_mev": -1.0}, "e_nu_mev: must be real and > 0; got -1.0"),
+        ({"e_nu_mev": 0.0}, "e_nu_mev: must be real and > 0; got 0.0"),
+        ({"t_mev": [0.1, -0.2]}, "t_mev: must be real and >= 0; got -0.2"),
+        ({"t_mev": float("nan")}, "t_mev: must be a finite number"),
+        ({"m_n_mev": -0.1}, "m_n_mev: must be real and >= 0"),
+        ({"e_nu_mev": 1j}, "e_nu_mev: must be real"),
+        ({"dipole": float("inf")}, "dipole: must be a finite number"),
+        ({"tensor": "big"}, "tensor: must be a finite number; got 'big'"),
+        ({"radiative": "bsk"}, "did you mean 'bks'"),
+        ({"spin": 0}, "an electron is a point of spin 0.5"),
+        ({"form_factor": 1}, "an electron is a point of spin 0.5"),
+        ({"target": "Cs133", "form_factor": "helmm"}, "did you mean 'helm'"),
+        ({"target": "Cs133", "form_factor": (1, 1, 1)}, "a pair"),
+        ({"target": "Cs133", "weak_charges": "loop"}, "unknown set of weak charges 'loop'"),
+        ({"target": "Cs133", "spin": 3.5}, "spin: 3.5 is not implemented"),
+        ({"target": "Ar40", "spin": 0, "tensor": 1e-6}, "no tensor coupling"),
+    ],
+)
+def test_bad_input(arguments, message):
+    target = arguments.get("target", "e")
+    rest = {"e_nu_mev": 1.0, "t_mev": 0.1} | {k: v for k, v in arguments.items() if k != "target"}
+    with pytest.raises(UserInputError, match=message) as caught:
+        dsigma_dt(target, rest.pop("e_nu_mev"), rest.pop("t_mev"), **rest)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("target", ["e", "Cs133"])
+def test_derivatives_in_energies_mass_and_couplings(target):
+    """At zero couplings and away from them; in units in which every variable is of order one."""
+    e, t = (0.8618, 0.3) if target == "e" else (30.0, 8e-3)
+    scale = (1e47, 1e-6, 1e-9) if target == "e" else (1e38, 1e-5, 1e-7)
+
+    def function(x):
+        return scale[0] * dsigma_dt(
+            target, e * x[0], t * x[1], sm=False, antineutrino=True, m_n_mev=0.1 * x[2], dipole=scale[2] * (x[3] + 1j * x[4]),
+            s1=scale[1] * x[3], s2=scale[1] * x[4], tensor=scale[1] * (x[4] - 1j * x[3]),
+        )  # fmt: skip
+
+    assert_derivatives(function, [1.0, 1.0, 1.0, 0.0, 0.0], [1.0, 1.0, 1.0, 0.7, -0.7], atol=1e-6)
+
+
+# one compilation per target for all properties
+COUPLING = st.complex_numbers(max_magnitude=10.0, allow_nan=False, allow_infinity=False)
+FRACTION = st.floats(1e-3, 0.999)
+
+
+def _compiled(target):
+    @jax.jit
+    def function(e, t, m, c, m_n):
+        keywords = {"s1": c[0], "s2": c[1], "tensor": c[2], "dipole": c[3], "m_n_mev": m_n}
+        return jnp.stack([dsigma_dt(target, e, t, sm=False, antineutrino=a, **keywords) for a in (False, True)]) * m
+
+    return function
+
+
+COMPILED = {"e": (_compiled("e"), 1e46, 1e-6, 1e-9), "Cs133": (_compiled("Cs133"), 1e38, 1e-5, 1e-7)}
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    target=st.sampled_from(sorted(COMPILED)),
+    couplings=st.tuples(COUPLING, COUPLING, COUPLING, COUPLING),
+    fraction=FRACTION,
+    factor=st.floats(0.1, 10.0),
+    phase=st.floats(0.0, 6.28),
+    massive=st.booleans(),
+)
+def test_properties_of_the_rate(target, couplings, fraction, factor, phase, massive):
+    """A rate is not negative; it is quadratic in the couplings and blind to their common phase; nu and antinu mix signs."""
+    function, unit, four_fermion, moment = COMPILED[target]
+    e = 0.8618 if target == "e" else 30.0
+    m_n = (0.2 if target == "e" else 10.0) if massive else 0.0
+    mass = 0.51099895069 if target == "e" else nucleus("Cs133").mass_mev
+    t = fraction * float(max_recoil_energy(e, mass))
+    c = np.asarray(couplings) * np.array([four_fermion, four_fermion, four_fermion, moment])
+    rate = np.asarray(function(e, t, unit, c, m_n))
+    parts = sum(np.asarray(function(e, t, unit, c * np.eye(4)[k], m_n)) for k in range(4))
+    size = float(np.max(parts)) + 1e-30
+    assert np.all(np.isfinite(rate))
+    assert np.all(rate >= -1e-12 * size)
+    assert np.allclose(function(e, t, unit, c * factor, m_n), factor**2 * rate, rtol=1e-11, atol=1e-12 * factor**2 * size)
+    assert np.allclose(function(e, t, unit, c * np.exp(1j * phase), m_n), rate, rtol=1e-11, atol=1e-12 * size)
+    # the terms odd under nu <-> antinu are those with one scalar and one tensor or dipole: they change sign with the scalars
+    flipped = np.asarray(function(e, t, unit, c * np.array([-1, -1, 1, 1]), m_n))
+    assert np.allclose(flipped[::-1], rate, rtol=1e-11, atol=1e-12 * size)
