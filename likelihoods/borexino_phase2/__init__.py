@@ -31,8 +31,9 @@ from nmmfit.tables import read_table
 class Options(BaseModel):
     """Options of `build`.
 
-    solar_flux_constraint: "gallium": pp, 7Be and pep free, tied by the measured gallium rate; "free": the same without it; "ssm":
-        solar-model errors for all. CNO, 8B and hep keep their solar-model errors in each: the spectrum cannot tell CNO from 210Bi and pep.
+    solar_flux_constraint: "gallium": pp, 7Be and pep free, tied by the measured gallium rate; "free": the same without it;
+        "ssm": solar-model errors for all. CNO, 8B and hep keep their solar-model errors in each: the spectrum cannot tell CNO
+        from 210Bi and pep.
     ssm: solar model of the fluxes at pull 0 and of the production regions.
     bin_structure: "po210" adds the residual structure of the official fit to the 210Po curve; "none" leaves it out.
     """
@@ -70,16 +71,16 @@ def build(theory: TheoryChoices | None = None, **options: Any) -> BinnedExperime
         for name in SOLAR_COMPONENTS
     )
     backgrounds = background_components(
-        read_table(folder / "backgrounds.csv", text=("component",)), read_table(folder / "bin_structure.csv"), chosen.bin_structure
+        read_table(folder / "backgrounds.csv", text=("component",)),
+        read_table(folder / "bin_structure.csv"),
+        chosen.bin_structure,
     )
     own = (*SHAPE_PULLS, C14_SCALE, PO210_SCALE, *(background_pull(name) for name in BACKGROUNDS))
     constraint = flux_constraint(chosen.ssm, widths) if chosen.solar_flux_constraint == "gallium" else None
     return BinnedExperiment(
         name="borexino_phase2",
         title="Borexino Phase-II, solar neutrinos on electrons, Dec 2011 - May 2016",
-        channels=(
-            Channel("spectrum", np.asarray(spectrum["counts"]), solar + backgrounds, {"energy_hits": hit_edges()}),
-        ),
+        channels=(Channel("spectrum", np.asarray(spectrum["counts"]), solar + backgrounds, {"energy_hits": hit_edges()}),),
         pulls={**solar_pull_priors(), **oscillation_pull_priors(), **{name: dist.Normal(0.0, 1.0) for name in own}},
         references=(
             "Nature 562 (2018) 505 (data)",

@@ -104,7 +104,7 @@ def curve_factor(curve: Curve, name: str, structure: np.ndarray | None) -> Facto
 
     def counts(forms: Forms, pulls: Pulls) -> Array:
         inverse = jnp.exp(-width * pulls[pull])
-        return exposure * curve(hits * inverse) * inverse
+        return jnp.asarray(exposure) * curve(jnp.asarray(hits) * inverse) * inverse
 
     return Factor(counts, (pull,))
 

@@ -9,7 +9,9 @@ from nmmfit.constants import Constant
 
 # 1291.51 d x 71.3 t x 63.25 % left by the three-fold-coincidence cut; makes every bin of the official file a whole number.
 EXPOSURE_DAY_100T = Constant(582.326, "day x 100 t", 0.0, "arXiv:1707.09279; confirmed by the whole numbers in the official file")
-ELECTRONS_PER_100T = Constant(3.307e31, "1 / 100 t", 0.0, "used in public Borexino analyses (Newtrinos.jl, SNuDD); unverified in a paper")
+ELECTRONS_PER_100T = Constant(
+    3.307e31, "1 / 100 t", 0.0, "used in public Borexino analyses (Newtrinos.jl, SNuDD); unverified in a paper"
+)
 
 FIRST_HITS, LAST_HITS = 100, 700
 
@@ -18,9 +20,9 @@ FIRST_HITS, LAST_HITS = 100, 700
 MEAN_HITS = (-8.065244, 493.2560, -64.09629, 4.146102)
 SIGMA_HITS = (1.21974, 1.31394, -0.0148585)
 
-# Relative one-sigma widths of the shape pulls. Not published numbers but choices of this project, three times or more wider than what
-# the spectrum itself decides: 0.2 % (light yield, from the 7Be edge), 0.02 % (210Po peak), 0.1 % (14C), except the resolution
-# (known to 2 % from the spectrum), where the width matters a little; docs/experiments/borexino_phase2.md shows how much.
+# Relative one-sigma widths of the shape pulls: not published numbers but choices of this project. The spectrum itself decides the
+# light yield to 0.35 %, the scale of 210Po to 0.02 % and that of 14C to 0.17 %; the resolution hardly, but then it hardly matters
+# (docs/experiments/borexino_phase2.md shows how the limit depends on each).
 LIGHT_YIELD_WIDTH = 0.01
 RESOLUTION_WIDTH = 0.03
 PO210_SCALE_WIDTH = 0.01
@@ -52,7 +54,9 @@ BACKGROUNDS: Mapping[str, BackgroundInput] = {
         BackgroundInput("kr85", 2.0, "softplus", "6.8 +- 1.8 cpd/100 t", f"free; published rate {_MEMORY}"),
         BackgroundInput("bi210", 1.0, "softplus", "17.5 +- 1.9 cpd/100 t", f"free; published rate {_MEMORY}"),
         BackgroundInput("c11", 0.50, "exponential", "26.8 +- 0.2 cpd/100 t", f"free; published rate {_MEMORY}"),
-        BackgroundInput("ext", 0.50, "exponential", "1.0 (40K) + 1.9 (214Bi) + 3.3 (208Tl) cpd/100 t", f"free; published rate {_MEMORY}"),
+        BackgroundInput(
+            "ext", 0.50, "exponential", "1.0 (40K) + 1.9 (214Bi) + 3.3 (208Tl) cpd/100 t", f"free; published rate {_MEMORY}"
+        ),
     )
 }
 """Free normalisations have priors at least five times wider than what the data decide."""

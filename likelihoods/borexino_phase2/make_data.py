@@ -34,9 +34,9 @@ class Smoothing:
     """How one drawn curve becomes an analytic one: a sum of exponentials of polynomials in N_h.
 
     Fitted to the drawn points from `first` to `last`, weighted by their square root (Poisson errors of the simulation behind the
-    curve). `degrees` are those of the polynomials' terms, with `start` their first guesses (Chebyshev coefficients on the range) where
-    there is more than one. Points below the plot floor are left out, or count as BELOW_FLOOR with `use_floor`: without them the
-    tail of a noisy curve comes out too high.
+    curve). `degrees` are those of the terms' polynomials, with `start` their first guesses (Chebyshev coefficients on the range)
+    where there is more than one. Points below the plot floor are left out, or count as BELOW_FLOOR with `use_floor`: without
+    them the tail of a noisy curve comes out too high.
     """
 
     first: int
@@ -46,13 +46,11 @@ class Smoothing:
     use_floor: bool = False
 
 
-# Degrees are as low as the points allow, and such that the curves fall beyond their ranges: no published value supports them there.
+# Degrees are as low as the points allow, and such that curves fall beyond their ranges, where no published value supports them.
 # Pile-up: falling 14C + 14C, 14C on 210Po, and the rest.
 SMOOTHING = {
     "c14": Smoothing(93, 110, (1,)),
-    "pileup": Smoothing(
-        93, 420, (2, 2, 1), start=((-25.0, -30.0, -5.0), (-12.0, -20.0, -13.0), (-8.0, -1.0)), use_floor=True
-    ),
+    "pileup": Smoothing(93, 420, (2, 2, 1), start=((-25.0, -30.0, -5.0), (-12.0, -20.0, -13.0), (-8.0, -1.0)), use_floor=True),
     "po210": Smoothing(123, 260, (5,)),
     "kr85": Smoothing(93, 312, (4,)),
     "bi210": Smoothing(93, 475, (6,)),
@@ -127,8 +125,8 @@ def bin_structure(
 ) -> np.ndarray:
     """Fractional bin-to-bin structure of the official fit relative to the smooth 210Po curve, where 210Po dominates.
 
-    The hit estimator is discrete, so that single bins stand out by up to 13 per cent, in data and official fit alike but not in the
-    drawn curves. Where 210Po exceeds all others together, (fit - sum) / 210Po; 0 elsewhere.
+    The hit estimator is discrete, so that single bins stand out by up to 13 per cent, in data and official fit alike but not in
+    the drawn curves. Where 210Po exceeds all others together, (fit - sum) / 210Po; 0 elsewhere.
     """
     fit = np.interp(grid, spectrum["n_hits"], spectrum["fit"]) / EXPOSURE_DAY_100T
     good = drawn["N_h"] != SOLAR_ARTEFACT
@@ -153,7 +151,7 @@ def make(release: Path, out: Path) -> None:
         },
         {
             "title": "Borexino Phase-II spectrum after the three-fold-coincidence cut, Dec 2011 - May 2016",
-            "source": "Borexino open data: data file of Fig. 2a of Nature 562 (2018) 505; rate times exposure gives whole numbers",
+            "source": "Borexino open data, file of Fig. 2a of Nature 562 (2018) 505; rate times exposure gives whole numbers",
             "doi": "10.1038/s41586-018-0624-y",
             "arxiv": "1707.09279",
             "licence": "facts; copy of the official file in a public repository under MIT (athompson-tamu/pyCEvNS, branch nsi)",
@@ -182,7 +180,13 @@ def make(release: Path, out: Path) -> None:
     }
     write_table(
         out / "backgrounds.csv",
-        dict(zip(("component", "term", "first_hits", "last_hits", "order", "coefficient"), map(list, zip(*rows, strict=True)), strict=True)),
+        dict(
+            zip(
+                ("component", "term", "first_hits", "last_hits", "order", "coefficient"),
+                map(list, zip(*rows, strict=True)),
+                strict=True,
+            )
+        ),
         {
             "title": "Background curves of the Borexino Phase-II fit, analytic",
             "source": "Fig. 6a of PRD 100 (2019) 082004; smoothed here: counts / (day x 100 t x N_h) = sum over terms of "

@@ -24,7 +24,7 @@ SHAPE_PULLS = (LIGHT_YIELD, RESOLUTION)
 # Below this energy no electron reaches the first bin: with the light yield 5 % up and the resolution 13 % worse, more than
 # what 4 standard deviations of the pulls give, its probability there is below 3e-13. The polynomial is positive above 0.0165 MeV.
 LOWEST_RECOIL_MEV = 0.08
-# Above this energy no electron is left in the last bin: 3e-10 with the light yield 5 % down, of components with few electrons there.
+# Above this energy hardly an electron is left in the last bin: a fraction of 2e-10 with the light yield 5 % down, of few.
 # The polynomial rises monotonically throughout.
 HIGHEST_RECOIL_MEV = 2.7
 

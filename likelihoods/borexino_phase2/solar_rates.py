@@ -1,8 +1,9 @@
 """Solar-neutrino counts per bin: flux x flavour x cross section, folded with the response.
 
-The fold is counts = R(light yield, resolution) [ S_0 + sum_k S_k ], with S_k(T_r) = sum_j M_k(T_r, E_j) Tr[rho(E_j) Q_k]. The density matrix rho
-is smooth in the neutrino energy, so that it is needed at a few Chebyshev nodes E_j only (at the energies themselves for lines); M_k
-holds flux, cross section, electrons and exposure, integrated over energy against the Lagrange polynomials of these nodes when the model is built.
+The fold is counts = R(light yield, resolution) [S_SM + sum_k S_k], with S_k(T_r) = sum_j M_k(T_r, E_j) Tr[rho(E_j) Q_k]. The
+density matrix rho is smooth in the neutrino energy, so that it is needed at a few Chebyshev nodes E_j only (at the energies
+themselves for lines); M_k holds flux, cross section, electrons and exposure, integrated over energy against the Lagrange
+polynomials of these nodes when the model is built.
 """
 
 from __future__ import annotations
@@ -30,15 +31,16 @@ from nmmfit.physics.sources import NeutrinoSource
 from nmmfit.shapes import Array
 from nmmfit.units import SECONDS_PER_DAY
 
-# Recoil nodes in a panel: at most EDGE_NODES for its ends, and per resolution that it spans; energy nodes above threshold; Chebyshev nodes
-# in energy for the density matrix, which matter effects bend over a few MeV. Converged to 1e-8 of a component's largest bin.
+# Recoil nodes in a panel: between THIN_NODES and EDGE_NODES for its ends, and some per resolution that it spans; energy nodes
+# above threshold; Chebyshev nodes in energy for the density matrix, which matter effects bend over a few MeV. Converged to 1e-8 of
+# a component's largest bin.
 EDGE_NODES, THIN_NODES, NODES_PER_SIGMA = 16, 6, 2.3
 ENERGY_ORDER = 40
 DENSITY_NODES, DENSITY_NODES_HIGH_ENERGY, HIGH_ENERGY_MEV = 10, 30, 5.0
 
 
 def largest_recoil_mev(e_nu_mev: float) -> float:
-    """Largest recoil energy of an electron: kinematics.max_recoil_energy in plain numbers, where jax would only cost compilation."""
+    """Largest recoil energy of an electron: kinematics.max_recoil_energy in plain numbers, as jax would only add compilation."""
     return 2.0 * e_nu_mev**2 / (M_ELECTRON_MEV.value + 2.0 * e_nu_mev)
 
 
@@ -55,7 +57,6 @@ class RecoilGrid:
     weight: np.ndarray
 
 
-@jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class FoldedKernel:
     """Kernels of one component, contracted over energy onto the nodes of the density matrix.
@@ -63,16 +64,16 @@ class FoldedKernel:
     `sm` (3, recoil, node) and `forms` name -> (recoil, node): counts before the response, quadrature weights included.
     """
 
-    energy_mev: Array
-    sm: Array
-    forms: dict[str, Array]
+    energy_mev: np.ndarray
+    sm: np.ndarray
+    forms: dict[str, np.ndarray]
 
 
 def recoil_grid(sources: Iterable[NeutrinoSource]) -> RecoilGrid:
     """Panels between the largest recoils of all lines and spectra, where rates have an edge or end.
 
-    Gauss-Legendre in s after T = lower + (upper - lower) s^3 (10 - 15 s + 6 s^2): the radiative corrections have logarithms at the
-    edges, which this turns into something smooth.
+    Gauss-Legendre in s after T = lower + (upper - lower) s^3 (10 - 15 s + 6 s^2): the radiative corrections have logarithms at
+    the edges, which this turns into something smooth.
     """
     ends = {largest_recoil_mev(e) for s in sources for e in (s.lines_mev or (s.e_max_mev,))}
     edges = [LOWEST_RECOIL_MEV, *sorted(e for e in ends if LOWEST_RECOIL_MEV < e < HIGHEST_RECOIL_MEV), HIGHEST_RECOIL_MEV]

@@ -31,8 +31,8 @@ class Options(BaseModel):
     """Options of `build`.
 
     convention: what xi_T^2 / N^2 of two nuclei means. "consistent" sums over caesium and iodine above and below the line;
-        "seed_faithful" sums above the line only and divides by the square of the average N, as arXiv:2206.13122 did, which makes the
-        limits on tensor coefficients stronger by sqrt(2).
+        "seed_faithful" sums above the line only and divides by the square of the average N, as arXiv:2206.13122 did, which makes
+        the limits on tensor coefficients stronger by sqrt(2).
     limit_convention: "two_sided" (Delta chi2 = 2.71 at the published number) or "one_sided".
     """
 
@@ -75,9 +75,7 @@ def build(theory: TheoryChoices | None = None, **options: Any) -> BinnedExperime
             PublishedLimit(
                 "dipole", "a_m_sq_over_2_v_sq_z_sq", dipole, ("dipole",), A_M_LIMIT, convention=chosen.limit_convention
             ),
-            PublishedLimit(
-                "tensor", "xi_t_sq_over_n_sq", tensor, tuple(weights), XI_T_LIMIT, convention=chosen.limit_convention
-            ),
+            PublishedLimit("tensor", "xi_t_sq_over_n_sq", tensor, tuple(weights), XI_T_LIMIT, convention=chosen.limit_convention),
         ),
         references=("arXiv:2206.13122, eq. (3.13)", "arXiv:1708.01294", "arXiv:1711.09773"),
         overlaps=("coherent_csi_2021",),

@@ -162,7 +162,11 @@ def gallium_rate_snu(pulls: Mapping[str, Array], model: str = "b16_gs98", width:
     total = jnp.asarray(0.0)
     for component, (rate, energy) in GALLIUM_CONTRIBUTIONS.items():
         pull = pulls.get(flux_pull_name(component), jnp.asarray(0.0))
-        flux = nominal[component][0] / reference[component][0] * jnp.exp(_log_width(component, model, _width_of(component, width)) * pull)
+        flux = (
+            nominal[component][0]
+            / reference[component][0]
+            * jnp.exp(_log_width(component, model, _width_of(component, width)) * pull)
+        )
         p_ee = survival_probability(oscillation, jnp.asarray(energy), production_region(component, model))
         total = total + rate * flux * p_ee
     return total
