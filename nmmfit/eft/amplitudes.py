@@ -16,6 +16,7 @@ Two conventions are settled here.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 
@@ -161,7 +162,14 @@ def linear_map(names: Sequence[str], scale_gev: float | Array, inputs: StandardM
     Raises: UserInputError for a wrong name, scale, method or input.
     """
     names = tuple(names)
-    coefficients = check_coefficients(names, scale_gev, inputs, method)
+    check_coefficients(names, scale_gev, inputs, method)
+    return _linear_map(names, jnp.asarray(scale_gev, dtype=float), inputs, method)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 3))
+def _linear_map(names: tuple[str, ...], scale_gev: Array, inputs: StandardModelInputs, method: str) -> LinearMap:
+    """`linear_map` without the checks; compiled as a whole, which is faster than its many small operations one by one."""
+    coefficients = validate_all(names)
     evolved = method_evolution(method, scale_gev, REFERENCE_SCALE_GEV, inputs)
     to_zero_momentum = jnp.sqrt(inverse_alpha(REFERENCE_SCALE_GEV, inputs) / inputs.inv_alpha_0)
     per_chiral, per_loop = matching_at_2_gev(inputs, method)
