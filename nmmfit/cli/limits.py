@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nmmfit.cli.arguments import Json, Out, Overrides, RunFile, open_run
-from nmmfit.cli.fit import Chains, Draws, Seed, Warmup, sample_run, sampler_overrides
+from nmmfit.cli.fit import Chains, Draws, Seed, Warmup, not_converged, sample_run, sampler_overrides
 from nmmfit.cli.output import add_row, emit, note, plain, table
 from nmmfit.cli.progress import counting_bar
 from nmmfit.errors import InterruptedRunError, NotConvergedError, UserInputError
@@ -98,7 +98,7 @@ def limits(
     emit("limits", {**payload, "out": str(place)}, as_json, None, lambda console: _show_limits(console, payload))
     note(f"wrote {place}")
     if problems:
-        raise NotConvergedError("not converged: " + "; ".join(problems))
+        raise not_converged(problems)
 
 
 def _run_of(folder: Path) -> Run:
@@ -139,21 +139,37 @@ def _show_limits(console: Console, payload: Mapping[str, Any]) -> None:
     from nmmfit.results.tables import limits_table
 
     console.print(limits_table(payload))
-    for preset, found in payload["presets"].items():
-        inputs = ", ".join(
-            f"{name} = {value:g}" + (f" +- {sigma:g}" if sigma else "") for name, (value, sigma) in found["inputs"].items()
-        )
-        made = table(f"One at a time with the preset {preset} ({inputs})", "coefficient", "lower", "upper", numbers=(1, 2))
-        for name, interval in found["one_at_a_time"].items():
-            unit = payload["parameters"][name]["unit"]
-            add_row(
-                made,
-                f"{name} [{unit}]",
-                *("open" if interval[side] is None else f"{interval[side]:.3g}" for side in ("lower", "upper")),
-            )
-        console.print(made)
+    if payload["presets"]:
+        _show_presets(console, payload)
     for kind, meaning in payload["conventions"].items():
         console.print(f"{kind.replace('_', ' ')}: {meaning}", markup=False)
+
+
+def _show_presets(console: Console, payload: Mapping[str, Any]) -> None:
+    """One-at-a-time limits with other determinations of the theory inputs, a column each."""
+
+    def inputs(found: Mapping[str, Any]) -> str:
+        return "\n".join(
+            f"{name.removeprefix('theory.')} = {v:g}" + (f" +- {s:g}" if s else "") for name, (v, s) in found["inputs"].items()
+        )
+
+    presets = payload["presets"]
+    columns = [f"{name.replace('_', ' ')}\n{inputs(found)}" for name, found in presets.items()]
+    made = table(
+        "One at a time, by determination of the theory inputs", "coefficient", *columns, numbers=tuple(range(1, len(columns) + 1))
+    )
+    for name, limits_of in payload["parameters"].items():
+        cells = []
+        for found in presets.values():
+            interval = found["one_at_a_time"].get(name)
+            lower, upper = (interval or {}).get("lower"), (interval or {}).get("upper")
+            cells.append(
+                "-"
+                if interval is None
+                else f"[{'-inf' if lower is None else f'{lower:.3g}'}, {'inf' if upper is None else f'{upper:.3g}'}]"
+            )
+        add_row(made, f"{name} [{limits_of['unit']}]", *cells)
+    console.print(made)
 
 
 def profile(

@@ -66,7 +66,7 @@ def test_limits_of_a_quantity_and_of_a_flat_coefficient(capsys: pytest.CaptureFi
     shown = capsys.readouterr().out
     assert "90 % CL" in shown
     assert "flat direction" in shown
-    assert "One at a time with the preset mateu_portoles" in shown
+    assert "mateu portoles" in shown
 
 
 def test_marginalised_limits_from_an_earlier_fit(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
