@@ -21,6 +21,7 @@ _PUBLIC = {
     "StandardModelInputs": "nmmfit.inputs",
     "default_run": "nmmfit.run",
     "dsigma_dt": "nmmfit.physics.cross_section",
+    "evolve": "nmmfit.evolution",
     "fit": "nmmfit.inference.fit",
     "limits": "nmmfit.inference.limits",
     "load_run": "nmmfit.run",

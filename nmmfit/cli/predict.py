@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nmmfit.cli.arguments import Json, Out, Overrides, name_values
+from nmmfit.cli.arguments import Json, Out, Overrides, coefficient_values, name_values
 from nmmfit.cli.output import add_row, emit, table
 
 if TYPE_CHECKING:
@@ -61,38 +61,28 @@ def _one_point(
     Raises: UserInputError for an unknown name, with its nearest match.
     """
     import json
-    import re
 
     from nmmfit import catalogue
     from nmmfit.config import TheorySpec, check_scale, validate
-    from nmmfit.eft import operators
     from nmmfit.errors import UserInputError, unknown
     from nmmfit.run import default_run_text, parse_run
 
     if experiment not in catalogue.names():
         raise unknown("experiment", experiment, catalogue.names())
     default = parse_run(default_run_text(), overrides=[*(overrides or ()), f"experiments=[{json.dumps(experiment)}]"])
-    coefficients: dict[str, complex] = {}
+    given: dict[str, complex] = {}
     theory: dict[str, float] = {}
     pulls: dict[str, float] = {}
     for name, value in values.items():
-        is_theory = name.startswith("theory.") and name.removeprefix("theory.") in TheorySpec.model_fields
-        if "." in name:
-            if value.imag:
-                raise UserInputError(f"{name}={value}: a nuisance is a real number")
-            if is_theory:
-                theory[name.removeprefix("theory.")] = value.real
-            else:
-                pulls[name] = value.real
-        elif name in default.config.parameters:
-            for coefficient, amount in default.config.parameters[name].coefficients.items():
-                coefficients[coefficient] = coefficients.get(coefficient, 0.0) + amount * value
-        elif re.fullmatch(r".*_\d+", name):
-            operators.validate(name)
-            coefficients[name] = coefficients.get(name, 0.0) + value
+        if "." not in name:
+            given[name] = value
+        elif value.imag:
+            raise UserInputError(f"{name}={value}: a nuisance is a real number")
+        elif name.startswith("theory.") and name.removeprefix("theory.") in TheorySpec.model_fields:
+            theory[name.removeprefix("theory.")] = value.real
         else:
-            raise unknown("name", name, [*default.config.parameters, *operators.OPERATORS])
-    operators.validate_all(coefficients)
+            pulls[name] = value.real
+    coefficients = coefficient_values(given, default.config)
     table = default.config.model_dump(mode="json", exclude_none=True)
     if scale is not None:
         check_scale(scale, "--scale")
