@@ -32,7 +32,7 @@ from nmmfit.shapes import Array
 from nmmfit.units import SECONDS_PER_DAY
 
 # Recoil nodes in a panel: between THIN_NODES and EDGE_NODES for its ends, and some per resolution that it spans; energy nodes
-# above threshold; Chebyshev nodes in energy for the density matrix, which matter effects bend over a few MeV. Converged to 1e-8 of
+# above threshold; Chebyshev nodes in energy for the density matrix, bent by matter effects over a few MeV. Converged to 1e-8 of
 # a component's largest bin.
 EDGE_NODES, THIN_NODES, NODES_PER_SIGMA = 16, 6, 2.3
 ENERGY_ORDER = 40

@@ -401,7 +401,7 @@ def test_flux_constraints(experiment):
 
 
 def test_bin_structure_is_an_option(experiment):
-    """The data rise by over 10 % from bin 200 to 201, on the falling side of the polonium peak, as the counts with structure do."""
+    """The data rise by over 10 % from bin 200 to 201, beyond the top of the polonium peak, as the counts with structure do."""
     plain = borexino_phase2.build(bin_structure="none")
     forms, pulls = quadratic_forms(TargetCouplings.zero()), experiment.nominal_pulls()
     observed = experiment.channels[0].observed
