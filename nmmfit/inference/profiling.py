@@ -16,7 +16,8 @@ import jax
 import numpy as np
 
 from nmmfit.inference.minimise import BLOCK, TOLERANCE, Minima, Objective, Problems, Progress, minimise
-from nmmfit.inference.space import Quantities, Space, Target
+from nmmfit.inference.space import Space, Target
+from nmmfit.inference.vector import Quantities
 from nmmfit.shapes import Array
 
 MAX_MODES = 4
@@ -134,7 +135,7 @@ class Profiler:
 
     def minimise(self, jobs: Sequence[Job], starts: np.ndarray, targets: np.ndarray | None = None) -> Minima:
         """One minimisation per job and start; at the target values where they are given."""
-        n, q = self.space.n, len(self.space.identified)
+        n, q = self.space.n, self.space.n_quantities
         weights = np.zeros((len(jobs), n + q))
         if targets is not None:
             for i, job in enumerate(jobs):
@@ -233,7 +234,7 @@ class Profiler:
         """Gradient (point, n) of a target at points (point, n); zero where it does not exist."""
         n = self.space.n
         out = np.tile(target.weights[:n], (len(x), 1))
-        if not target.parameter:
+        if not target.linear:
             out = out + np.asarray(_values_and_gradients(self.space.quantities, np.asarray(x), target.weights[n:])[1])
         return out
 
@@ -241,7 +242,7 @@ class Profiler:
         """The target at one point (n,)."""
         n = self.space.n
         value = float(target.weights[:n] @ x)
-        if target.parameter:
+        if target.linear:
             return value
         return value + float(_values_and_gradients(self.space.quantities, np.asarray(x)[None], target.weights[n:])[0][0])
 
@@ -270,7 +271,7 @@ class Profiler:
         return np.stack(points)
 
     def solve(self, requests: Sequence[Request]) -> list[Solved]:
-        """The lowest converged minimum of every request; one without is tried again from scattered points, then shown as failed."""
+        """The lowest converged minimum of every request; one without is tried again from scattered points, then shown."""
         results = self.solve_from(requests, [self.starts_for(r) for r in requests])
         bad = [i for i, r in enumerate(results) if not r.converged]
         if bad:
