@@ -57,7 +57,11 @@ def main() -> int:
         print(f"built {wheel.name} ({wheel.stat().st_size / 1e3:.0f} kB)", flush=True)
         for version in REQUIRED + OPTIONAL:
             if version in found:
-                check(version, found[version], wheel, work)
+                try:
+                    check(version, found[version], wheel, work)
+                except subprocess.CalledProcessError as problem:
+                    print(f"Python {version}: FAILED in {' '.join(map(str, problem.cmd[1:]))}", file=sys.stderr)
+                    return 1
             elif version in REQUIRED:
                 print(f"Python {version}: MISSING, and required", file=sys.stderr)
                 return 1

@@ -37,17 +37,47 @@ class TheoryChoices:
 
 
 @dataclass(frozen=True)
+class Weighting:
+    """What follows a factor's function: counts = matrix @ (weight(pulls) * fine values).
+
+    An efficiency, say: a weight at fine nodes of reconstructed energy, then their sum into bins. Kept apart from the function
+    because it is exact and cheap at every point, however its pulls bend it; the function depends on none of `pulls`.
+    """
+
+    weight: Callable[[Pulls], Array]
+    """pulls -> (fine,), positive."""
+    matrix: np.ndarray
+    """(bin, fine), not negative."""
+    pulls: tuple[str, ...] = ()
+
+    def apply(self, fine: Array, pulls: Pulls) -> Array:
+        """Counts (bin,) from fine values (fine,)."""
+        return jnp.asarray(self.matrix) @ (self.weight(pulls) * fine)
+
+
+@dataclass(frozen=True)
 class Factor:
     """One factor of a component: counts (or a distribution) along one or several axes.
 
     `function(forms, pulls)` returns (n,); it must be pure and traceable, linear in the forms named in `forms`, and depend on no
     pull but `shape_pulls`, smoothly. `forms` names the flavour matrices it reads beside `sm`; None: it reads no forms at all
-    (a background). Traced under jit and vmap.
+    (a background). Traced under jit and vmap. With a `weighting`, `function` returns the fine values that it turns into counts.
     """
 
     function: Callable[[Forms, Pulls], Array]
     shape_pulls: tuple[str, ...] = ()
     forms: tuple[str, ...] | None = None
+    weighting: Weighting | None = None
+
+    def values(self, forms: Forms, pulls: Pulls) -> Array:
+        """The factor (n,) at a point, by direct evaluation."""
+        direct = self.function(forms, pulls)
+        return direct if self.weighting is None else self.weighting.apply(direct, pulls)
+
+    @property
+    def all_pulls(self) -> tuple[str, ...]:
+        """Every pull that the factor depends on."""
+        return self.shape_pulls + (self.weighting.pulls if self.weighting is not None else ())
 
 
 def unit_scale(pulls: Pulls) -> Array:
@@ -69,9 +99,9 @@ class Component:
 
     def counts(self, forms: Forms, pulls: Pulls) -> Array:
         """Expected counts per bin, (bin,), by direct evaluation."""
-        product = self.factors[0].function(forms, pulls)
+        product = self.factors[0].values(forms, pulls)
         for factor in self.factors[1:]:
-            product = jnp.ravel(product[:, None] * factor.function(forms, pulls)[None, :])
+            product = jnp.ravel(product[:, None] * factor.values(forms, pulls)[None, :])
         return self.scale(pulls) * product
 
 
@@ -128,7 +158,7 @@ class BinnedExperiment:
             if channel.statistic == "poisson":
                 check_counts(channel.observed, f"{self.name}.{channel.name}")
             for component in channel.components:
-                named = set(component.scale_pulls).union(*(f.shape_pulls for f in component.factors))
+                named = set(component.scale_pulls).union(*(f.all_pulls for f in component.factors))
                 missing = named - set(self.pulls)
                 if missing:
                     raise DataError(f"{self.name}.{channel.name}.{component.name}: pulls without a prior: {sorted(missing)}")

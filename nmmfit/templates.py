@@ -4,16 +4,19 @@ Every component of an experiment is linear in the quadratic forms, hence in the 
 and smooth in its shape pulls. Its direct evaluation is therefore sampled once, at Chebyshev-distributed points in the box of
 +-HALF_WIDTH sigma, and fitted by T[m, b, bin] on an anisotropic total-degree basis b. The degrees are found from the decay of
 one-dimensional coefficients and confirmed at random points; b is then compressed by SVD in the metric 1/sqrt(expected counts).
-A likelihood value is basis functions -> few amplitudes u -> (scale m) x u -> one matrix product -> counts.
+A likelihood value is basis functions -> few amplitudes u -> (scale m) x u -> one matrix product -> counts. A factor's
+weighting (an efficiency) is no matter of interpolation: it is applied as it is.
 
 Beyond the box a shape freezes at its edge. The interpolation error is measured when templates are built and is kept in `error`.
 """
 
 from __future__ import annotations
 
+import functools
 import math
+import operator
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import jax
 import jax.numpy as jnp
@@ -21,7 +24,7 @@ import numpy as np
 from scipy.stats import qmc
 
 from nmmfit.errors import NotConvergedError
-from nmmfit.experiment import BinnedExperiment, Channel, Factor, Pulls
+from nmmfit.experiment import BinnedExperiment, Channel, Component, Factor, Pulls, Weighting
 from nmmfit.numerics.chebyshev import ChebyshevBasis, chebyshev_nodes, coefficients_1d
 from nmmfit.physics.amplitude_basis import AmplitudeBasis, MergedMonomials, merged_monomials
 from nmmfit.physics.forms import ALL_FORMS, Forms, forms_to_vector, vector_to_forms
@@ -35,30 +38,78 @@ _PROBE_NODES = 25
 _CHECKS = 24
 _CHUNK = 8
 _SLACK = 10.0
-_MAX_BASIS = 4000
+MAX_BASIS = 3000
 
 
 @dataclass(frozen=True)
-class _Block:
-    """Rows that share one set of shape pulls and one place in the outer product."""
+class _Part:
+    """The rows of a block that end in one group."""
 
-    pulls: tuple[str, ...]
-    basis: ChebyshevBasis
-    compress: np.ndarray
-    """(basis, rank)."""
+    group: int
     members: tuple[int, ...]
     """Indices of the channel's components, in the order of the feature rows."""
-    with_monomials: bool
     matrix: np.ndarray
     """(member * monomial * rank, bin of the first axis)."""
 
 
 @dataclass(frozen=True)
-class _Group:
-    """Components with one common second factor: sum over blocks, then the outer product with `second`."""
+class _Block:
+    """Components that share one set of shape pulls, hence one set of basis functions, compressed together."""
 
-    blocks: tuple[_Block, ...]
+    pulls: tuple[str, ...]
+    basis: ChebyshevBasis
+    compress: np.ndarray
+    """(basis, rank)."""
+    with_monomials: bool
+    parts: tuple[_Part, ...]
+
+    @property
+    def rank(self) -> int:
+        """Number of compressed basis functions."""
+        return self.compress.shape[1]
+
+    def shape(self, pulls: Pulls) -> Array:
+        """Compressed basis functions (rank,) at the pulls."""
+        if not self.pulls:
+            return jnp.ones((1,))
+        x = jnp.stack([pulls[name] for name in self.pulls])
+        return self.basis.evaluate(x) @ jnp.asarray(self.compress)
+
+    @property
+    def multiplies(self) -> int:
+        """Multiplications of its matrix products."""
+        return (self.compress.size if self.pulls else 0) + sum(p.matrix.size for p in self.parts)
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Components with a common weighting and a common second factor.
+
+    The rows of their first factors are added, lifted to the first axis by `project`, weighted, then multiplied by `second`.
+    """
+
+    project: np.ndarray | None
+    """(rank, fine or bin): undoes the compression of the first axis; None where it is not compressed."""
+    weighting: Weighting | None
     second: _Block | None
+
+    def counts(self, first: Array, pulls: Pulls) -> Array:
+        """Counts (bin,) from the sum of rows (rank,)."""
+        if self.project is not None:
+            first = first @ jnp.asarray(self.project)
+        if self.weighting is not None:
+            first = self.weighting.apply(first, pulls)
+        if self.second is None:
+            return first
+        second = self.second.shape(pulls) @ jnp.asarray(self.second.parts[0].matrix)
+        return jnp.ravel(first[:, None] * second[None, :])
+
+    @property
+    def multiplies(self) -> int:
+        """Multiplications of its matrix products."""
+        weighted = self.weighting.matrix.size if self.weighting is not None else 0
+        second = self.second.multiplies if self.second is not None else 0
+        return (self.project.size if self.project is not None else 0) + weighted + second
 
 
 @dataclass(frozen=True)
@@ -66,39 +117,34 @@ class ChannelTemplate:
     """Compressed templates of one channel."""
 
     channel: Channel
+    blocks: tuple[_Block, ...]
     groups: tuple[_Group, ...]
     error: float
-    project: np.ndarray | None = None
-    """(rank, bin): the last matrix product, where the bins are compressed too."""
 
     def expected(self, monomials: Array, pulls: Pulls) -> Array:
         """Expected counts (bin,) from monomials (monomial,) and pulls."""
-        total = jnp.asarray(0.0)
-        for group in self.groups:
-            first = jnp.asarray(0.0)
-            for block in group.blocks:
-                first = first + _features(self.channel, block, monomials, pulls) @ jnp.asarray(block.matrix)
-            if group.second is not None:
-                u = _shape(group.second, pulls)
-                second = u @ jnp.asarray(group.second.matrix)
-                first = jnp.ravel(first[:, None] * second[None, :])
-            total = total + first
-        return total @ jnp.asarray(self.project) if self.project is not None else total
+        firsts: list[Array | None] = [None] * len(self.groups)
+        for block in self.blocks:
+            u = block.shape(pulls)
+            for part in block.parts:
+                scales = jnp.stack([self.channel.components[k].scale(pulls) for k in part.members])
+                rows = (scales[:, None] * monomials[None, :]).ravel() if block.with_monomials else scales
+                counts = (rows[:, None] * u[None, :]).ravel() @ jnp.asarray(part.matrix)
+                before = firsts[part.group]
+                firsts[part.group] = counts if before is None else before + counts
+        parts = [g.counts(first, pulls) for g, first in zip(self.groups, firsts, strict=True) if first is not None]
+        return functools.reduce(operator.add, parts)
 
     @property
     def multiplies(self) -> int:
         """Multiplications of the matrix products of one evaluation."""
-        count = 0
-        for group in self.groups:
-            for block in (*group.blocks, *([group.second] if group.second else [])):
-                count += block.compress.size * (len(block.pulls) > 0) + block.matrix.size
-        return count + (self.project.size if self.project is not None else 0)
+        return sum(b.multiplies for b in self.blocks) + sum(g.multiplies for g in self.groups)
 
     @property
     def ranks(self) -> list[tuple[str, int, int]]:
         """(shape pulls, basis size, rank) of every block."""
-        blocks = [b for g in self.groups for b in (*g.blocks, *([g.second] if g.second else []))]
-        return [(" ".join(b.pulls) or "-", b.basis.size, b.compress.shape[1]) for b in blocks]
+        blocks = [*self.blocks, *(g.second for g in self.groups if g.second is not None)]
+        return [(" ".join(b.pulls) or "-", b.basis.size, b.rank) for b in blocks]
 
 
 @dataclass(frozen=True)
@@ -115,21 +161,6 @@ class ExperimentTemplate:
         """Expected counts, channel name -> (bin,), from the products a_i a_j (pair,) and pulls."""
         monomials = jnp.asarray(self.monomials.weights) @ jnp.concatenate([jnp.ones((1,)), products])
         return {t.channel.name: t.expected(monomials, pulls) for t in self.channels}
-
-
-def _shape(block: _Block, pulls: Pulls) -> Array:
-    if not block.pulls:
-        return jnp.ones((1,))
-    x = jnp.stack([pulls[name] for name in block.pulls])
-    return block.basis.evaluate(x) @ jnp.asarray(block.compress)
-
-
-def _features(channel: Channel, block: _Block, monomials: Array, pulls: Pulls) -> Array:
-    scales = jnp.stack([channel.components[k].scale(pulls) for k in block.members])
-    amplitudes = (scales[:, None] * monomials[None, :]).ravel() if block.with_monomials else scales
-    if not block.pulls:
-        return amplitudes
-    return (amplitudes[:, None] * _shape(block, pulls)[None, :]).ravel()
 
 
 def relevant_coordinates(experiment: BinnedExperiment) -> np.ndarray:
@@ -212,7 +243,9 @@ def _chebyshev_points(n: int, dimension: int) -> np.ndarray:
     return HALF_WIDTH * np.cos(np.pi * uniform)
 
 
-def _fit(sample: _Sampler, weight: np.ndarray, tol: float) -> tuple[ChebyshevBasis, np.ndarray, float]:
+def _fit(
+    sample: _Sampler, weight: np.ndarray, tol: float, max_basis: int = MAX_BASIS
+) -> tuple[ChebyshevBasis, np.ndarray, float]:
     """Polynomial fit (basis, row, bin); raises the degrees until random points agree to the tolerance.
 
     `weight` (row, bin) is the metric, 1/sqrt(expected) times the row's lift.
@@ -223,9 +256,9 @@ def _fit(sample: _Sampler, weight: np.ndarray, tol: float) -> tuple[ChebyshevBas
     truth = sample(check)
     while True:
         basis = ChebyshevBasis(tuple(degrees), HALF_WIDTH)
-        if basis.size > _MAX_BASIS:
+        if basis.size > max_basis:
             raise NotConvergedError(
-                f"templates: shape pulls {', '.join(pulls)} need more than {_MAX_BASIS} basis functions "
+                f"templates: shape pulls {', '.join(pulls)} need more than {max_basis} basis functions "
                 f"(degrees {degrees}); use the direct evaluation"
             )
         points = _chebyshev_points(int(1.6 * basis.size) + 8, len(pulls))
@@ -240,95 +273,115 @@ def _fit(sample: _Sampler, weight: np.ndarray, tol: float) -> tuple[ChebyshevBas
 
 
 def _block(
-    factors: list[Factor], members: list[int], directions: Forms, nominal: Pulls, metric: np.ndarray, tol: float
+    factors: list[Factor],
+    members: list[int],
+    groups: list[int],
+    directions: Forms,
+    nominal: Pulls,
+    metrics: list[np.ndarray],
+    tol: float,
 ) -> tuple[_Block, float]:
-    """Fit factors with common shape pulls on one basis and compress its functions by SVD in the metric of the data."""
+    """Fit factors with common shape pulls on one basis and compress its functions by SVD in the metric of the data.
+
+    `groups` and `metrics` (bin,) belong to the factors one by one, as does `members`.
+    """
     pulls, with_monomials = factors[0].shape_pulls, factors[0].forms is not None
     sample = _sampler(factors, directions, nominal)
     base = sample(np.zeros((1, len(pulls))))[0]
+    per_factor = len(base) // len(factors)
+    metric = np.repeat(np.asarray(metrics), per_factor, axis=0)
     weight = metric * _lift(base * metric, with_monomials)[:, None]
-    if not pulls:
-        return _Block(pulls, ChebyshevBasis((), HALF_WIDTH), np.ones((1, 1)), tuple(members), with_monomials, base), 0.0
-    basis, coefficients, error = _fit(sample, weight, tol)
-    left, singular, _ = np.linalg.svd((coefficients * weight).reshape(basis.size, -1), full_matrices=False)
-    rank = max(1, int(np.sum(np.sqrt(np.cumsum(singular[::-1] ** 2)[::-1]) > tol)))
-    compress = left[:, :rank]
-    core = np.einsum("bni,br->nri", coefficients, compress)
-    return _Block(pulls, basis, compress, tuple(members), with_monomials, core.reshape(-1, core.shape[-1])), error
+    basis, compress, core, error = ChebyshevBasis((), HALF_WIDTH), np.ones((1, 1)), base[:, None, :], 0.0
+    if pulls:
+        basis, coefficients, error = _fit(sample, weight, tol)
+        left, singular, _ = np.linalg.svd((coefficients * weight).reshape(basis.size, -1), full_matrices=False)
+        rank = max(1, int(np.sum(np.sqrt(np.cumsum(singular[::-1] ** 2)[::-1]) > tol)))
+        compress = left[:, :rank]
+        core = np.einsum("bni,br->nri", coefficients, compress)
+    core = core.reshape(len(factors), -1, core.shape[-1])
+    parts = []
+    for group in sorted(set(groups)):
+        inside = [n for n, g in enumerate(groups) if g == group]
+        parts.append(_Part(group, tuple(members[n] for n in inside), core[inside].reshape(-1, core.shape[-1])))
+    return _Block(pulls, basis, compress, with_monomials, tuple(parts)), error
 
 
-def _blocks(
-    channel: Channel, members: list[int], directions: Forms, nominal: Pulls, metric: np.ndarray, tol: float
-) -> tuple[tuple[_Block, ...], float]:
-    """Blocks of the first factors of the components `members`."""
-    kinds: dict[tuple[tuple[str, ...], bool], list[int]] = {}
-    for k in members:
-        factor = channel.components[k].factors[0]
-        kinds.setdefault((factor.shape_pulls, factor.forms is not None), []).append(k)
-    built = [
-        _block([channel.components[k].factors[0] for k in inside], inside, directions, nominal, metric, tol)
-        for inside in kinds.values()
-    ]
-    return tuple(b for b, _ in built), max(error for _, error in built)
-
-
-def _compress_bins(groups: tuple[_Group, ...], metric: np.ndarray, tol: float) -> tuple[tuple[_Group, ...], np.ndarray | None]:
-    """SVD over the bins of a channel with a single group, where it saves multiplications."""
-    if len(groups) != 1 or groups[0].second is not None:
-        return groups, None
-    blocks = groups[0].blocks
-    stacked = np.concatenate([b.matrix for b in blocks]) * metric
+def _compress_first_axis(
+    blocks: list[_Block], group: int, metric: np.ndarray, tol: float
+) -> tuple[list[_Block], np.ndarray | None]:
+    """SVD over the first axis of the rows that end in one group, where it saves multiplications."""
+    mine = [(b, p) for b in blocks for p in b.parts if p.group == group]
+    stacked = np.concatenate([p.matrix for _, p in mine]) * metric
     # A row here is one basis amplitude of a (member, monomial); all amplitudes of one such pair are lifted together.
     lift = np.concatenate(
-        [
-            np.repeat(
-                _lift((b.matrix * metric).reshape(-1, b.compress.shape[1] * stacked.shape[1]), b.with_monomials),
-                b.compress.shape[1],
-            )
-            for b in blocks
-        ]
+        [np.repeat(_lift((p.matrix * metric).reshape(-1, b.rank * stacked.shape[1]), b.with_monomials), b.rank) for b, p in mine]
     )
     _, singular, right = np.linalg.svd(stacked * lift[:, None], full_matrices=False)
-    tails = np.sqrt(np.cumsum(singular[::-1] ** 2)[::-1])
-    rank = max(1, int(np.sum(tails > tol)))
-    n_rows, n_bins = stacked.shape
-    if rank * (n_rows + n_bins) > 0.8 * n_rows * n_bins:
-        return groups, None
-    project = right[:rank] / metric
-    lowered = []
-    for block in blocks:
-        matrix = (block.matrix * metric) @ right[:rank].T
-        lowered.append(_Block(block.pulls, block.basis, block.compress, block.members, block.with_monomials, matrix))
-    return (_Group(tuple(lowered), None),), project
+    rank = max(1, int(np.sum(np.sqrt(np.cumsum(singular[::-1] ** 2)[::-1]) > tol)))
+    n_rows, n_first = stacked.shape
+    if rank * (n_rows + n_first) > 0.8 * n_rows * n_first:
+        return blocks, None
+
+    def lowered(part: _Part) -> _Part:
+        return replace(part, matrix=(part.matrix * metric) @ right[:rank].T) if part.group == group else part
+
+    return [replace(b, parts=tuple(lowered(p) for p in b.parts)) for b in blocks], right[:rank] / metric
+
+
+def _group_key(component: Component) -> tuple[int, ...]:
+    """Components with the same key share their weighting and their second factor."""
+    weighting = component.factors[0].weighting
+    return (id(weighting.weight) if weighting is not None else 0, *(id(f.function) for f in component.factors[1:]))
+
+
+def _fine_metric(metric: np.ndarray, weighting: Weighting | None, nominal: Pulls) -> np.ndarray:
+    """Metric of the first axis before weighting: what a unit there can do to the bins, at the largest weight within the box."""
+    if weighting is None:
+        return metric
+    moved = [dict(nominal) | dict.fromkeys(weighting.pulls, jnp.asarray(x)) for x in (-HALF_WIDTH, 0.0, HALF_WIDTH)]
+    largest = np.max([np.asarray(weighting.weight(pulls)) for pulls in moved], axis=0)
+    return np.maximum((metric @ np.abs(weighting.matrix)) * largest, 1e-300)
 
 
 def _channel_template(channel: Channel, directions: Forms, nominal: Pulls, tol: float) -> ChannelTemplate:
-    if any(len(c.factors) > 2 or (len(c.factors) == 2 and c.factors[1].forms is not None) for c in channel.components):
-        raise NotConvergedError(f"{channel.name}: templates take one factor with forms, then at most one without")
+    components = channel.components
+    if any(len(c.factors) > 2 or any(f.forms is not None or f.weighting is not None for f in c.factors[1:]) for c in components):
+        raise NotConvergedError(
+            f"{channel.name}: templates take one factor with forms or weighting, then at most one plain factor"
+        )
     sm = vector_to_forms(jnp.zeros(1 + 9 * len(ALL_FORMS)).at[0].set(1.0), ALL_FORMS)
-    level = np.asarray(jax.jit(lambda: channel.expected(sm, nominal))())
-    seconds: dict[tuple[int, ...], list[int]] = {}
-    for k, component in enumerate(channel.components):
-        key = tuple(id(f.function) for f in component.factors[1:])
-        seconds.setdefault(key, []).append(k)
-    groups, worst = [], 0.0
-    for members in seconds.values():
-        second = None
-        component = channel.components[members[0]]
-        n_first = len(np.asarray(component.factors[0].function(sm, nominal)))
-        projected = level.reshape(n_first, -1).sum(axis=1)
-        metric = 1.0 / np.sqrt(np.maximum(np.abs(projected), 1e-12))
-        if len(component.factors) == 2:
-            other = component.factors[1]
+    level = np.maximum(np.abs(np.asarray(jax.jit(lambda: channel.expected(sm, nominal))())), 1e-12)
+    keys = [_group_key(c) for c in components]
+    order = list(dict.fromkeys(keys))
+    index = [order.index(key) for key in keys]
+    groups: list[_Group] = []
+    metrics: list[np.ndarray] = []
+    worst = 0.0
+    for g in range(len(order)):
+        first, *others = components[index.index(g)].factors
+        second, n_second = None, 1
+        if others:
+            n_second = len(np.asarray(others[0].function(sm, nominal)))
             # As a distribution over the second axis it is compared with one part in the size of the data.
-            flat = np.full(level.size // n_first, math.sqrt(level.sum()))
-            second, error = _block([other], [members[0]], directions, nominal, flat, tol)
+            flat = np.full(n_second, math.sqrt(level.sum()))
+            second, error = _block(others, [index.index(g)], [g], directions, nominal, [flat], tol)
             worst = max(worst, error)
-        blocks, error = _blocks(channel, members, directions, nominal, metric, tol)
+        groups.append(_Group(None, first.weighting, second))
+        metrics.append(_fine_metric(1.0 / np.sqrt(level.reshape(-1, n_second).sum(axis=1)), first.weighting, nominal))
+    kinds: dict[tuple[tuple[str, ...], bool, int], list[int]] = {}
+    for k, component in enumerate(components):
+        first = component.factors[0]
+        kinds.setdefault((first.shape_pulls, first.forms is not None, len(metrics[index[k]])), []).append(k)
+    blocks = []
+    for inside in kinds.values():
+        factors, mine = [components[k].factors[0] for k in inside], [index[k] for k in inside]
+        block, error = _block(factors, inside, mine, directions, nominal, [metrics[g] for g in mine], tol)
+        blocks.append(block)
         worst = max(worst, error)
-        groups.append(_Group(blocks, second))
-    compressed, project = _compress_bins(tuple(groups), 1.0 / np.sqrt(np.maximum(np.abs(level), 1e-12)), tol)
-    return ChannelTemplate(channel, compressed, worst, project)
+    for g, group in enumerate(groups):
+        blocks, project = _compress_first_axis(blocks, g, metrics[g], tol)
+        groups[g] = replace(group, project=project)
+    return ChannelTemplate(channel, tuple(blocks), tuple(groups), worst)
 
 
 def build_templates(

@@ -45,10 +45,9 @@ class Coordinates:
         """What the shear adds to the linear coefficients; depends on other coefficients and theory inputs only."""
         if not np.any(self.shear):
             return jnp.zeros(len(self.linear))
-        n = self.joint.n_coefficients
         nominal = _theory(self.joint, jnp.asarray(self.joint.start))
         change = self.joint.linear_amplitudes(_theory(self.joint, vector)) - self.joint.linear_amplitudes(nominal)
-        return jnp.asarray(self.shear) @ (change @ vector[:n])
+        return jnp.asarray(self.shear) @ (change @ self.joint.split(vector)[0])
 
     def to_parameters(self, z: Array) -> tuple[Array, Array]:
         """Parameter vector x (parameter,) of z (parameter,), and log |dx/dz|."""
@@ -154,7 +153,7 @@ def amplitude_sensitivity(joint: JointLikelihood) -> np.ndarray:
         else:
             forms = quadratic_forms(joint.amplitudes.couplings(a))
             parts = [v for e in joint.experiments for v in e.expected(forms, pulls).values()]
-        return jnp.concatenate(parts)
+        return jnp.concatenate([jnp.zeros(1), *parts])
 
     values = np.asarray(jax.jit(jax.vmap(counts))(jnp.concatenate([jnp.zeros((1, n)), jnp.eye(n)])))
     background = np.maximum(np.abs(values[0]), 1e-12)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -21,11 +21,14 @@ from scipy.special import gammaln
 from nmmfit.errors import UserInputError, unknown
 from nmmfit.experiment import BinnedExperiment, Channel
 from nmmfit.inference.parameters import Identified, Parameter, log_prior
-from nmmfit.physics.amplitude_basis import AmplitudeBasis, amplitude_basis, vector_to_couplings
+from nmmfit.physics.amplitude_basis import N_COORDINATES, AmplitudeBasis, amplitude_basis, vector_to_couplings
 from nmmfit.physics.forms import Forms, TargetCouplings, quadratic_forms
 from nmmfit.precision import require_double_precision
 from nmmfit.shapes import Array
 from nmmfit.templates import DEFAULT_TOLERANCE, ExperimentTemplate, build_templates
+
+if TYPE_CHECKING:
+    from nmmfit.config import RunConfig
 
 Point = Mapping[str, Any]
 BLOCK = 256
@@ -53,7 +56,10 @@ class JointLikelihood:
         parameters: all sampled parameters, in the order of the vector.
         experiments: the experiments.
         fixed: values of pulls and theory inputs that are held.
+        fixed_coefficients: values of coefficient parameters that are held; in the coupling map they follow the free ones.
         method: "templates" or "direct".
+        amplitudes: basis of the real amplitudes that the coefficients excite.
+        templates: compressed templates of every experiment; empty for "direct".
     """
 
     def __init__(
@@ -63,6 +69,7 @@ class JointLikelihood:
         couplings: CouplingMap,
         identified: Sequence[Identified] = (),
         fixed: Mapping[str, float] | None = None,
+        fixed_coefficients: Mapping[str, float] | None = None,
         method: str = "templates",
         tolerance: float = DEFAULT_TOLERANCE,
         choices: Mapping[str, str] | None = None,
@@ -76,11 +83,24 @@ class JointLikelihood:
         self.coupling_map = couplings
         self.identified = tuple(identified)
         self.fixed = dict(fixed or {})
+        self.fixed_coefficients = dict(fixed_coefficients or {})
         self.method = method
         self.tolerance = tolerance
         self.choices = dict(choices or {})
         self.compiled: dict[Any, Any] = {}
         """Compiled functions by purpose, so that a second identical call compiles nothing."""
+        reached = [m[np.any(m != 0.0, axis=1)] for m in couplings.samples]
+        self.amplitudes: AmplitudeBasis = amplitude_basis(np.concatenate([np.zeros((0, N_COORDINATES)), *reached]))
+        self.templates: tuple[ExperimentTemplate, ...] = ()
+        if method == "templates":
+            self.templates = tuple(build_templates(e, self.amplitudes, tolerance) for e in self.experiments)
+
+    @classmethod
+    def from_config(cls, config: RunConfig, method: str = "templates") -> JointLikelihood:
+        """The joint likelihood of a run file; see `assemble.joint_from_config`."""
+        from nmmfit.inference.assemble import joint_from_config
+
+        return joint_from_config(config, method)
 
     # -- names and vectors --------------------------------------------------------------------------------------------
 
@@ -120,19 +140,8 @@ class JointLikelihood:
 
     # -- the model ----------------------------------------------------------------------------------------------------
 
-    @cached_property
-    def amplitudes(self) -> AmplitudeBasis:
-        """Basis of the real amplitudes that the coefficients excite."""
-        rows = [m[np.any(m != 0.0, axis=1)] for m in self.coupling_map.samples]
-        return amplitude_basis(np.concatenate(rows)) if rows else amplitude_basis(np.zeros((0, 288)))
-
-    @cached_property
-    def templates(self) -> tuple[ExperimentTemplate, ...]:
-        """Compressed templates of every experiment."""
-        return tuple(build_templates(e, self.amplitudes, self.tolerance) for e in self.experiments)
-
     def split(self, vector: Array) -> tuple[Array, dict[str, Array], dict[str, Array]]:
-        """Coefficients (coefficient,), theory inputs and pulls (fixed ones included) of a vector (parameter,)."""
+        """Coefficients (coefficient,), theory inputs and pulls of a vector (parameter,); held ones included."""
         n = self.n_coefficients
         theory = {name: jnp.asarray(v) for name, v in self.fixed.items() if name.startswith("theory.")}
         pulls = {name: jnp.asarray(v) for name, v in self.fixed.items() if not name.startswith("theory.")}
@@ -141,7 +150,8 @@ class JointLikelihood:
                 theory[p.name] = vector[i]
             elif p.kind == "nuisance":
                 pulls[p.name] = vector[i]
-        return vector[:n], theory, pulls
+        held = jnp.asarray(list(self.fixed_coefficients.values()))
+        return (jnp.concatenate([vector[:n], held]) if held.size else vector[:n]), theory, pulls
 
     def linear_amplitudes(self, theory: Mapping[str, Array]) -> Array:
         """(amplitude, coefficient): amplitudes of a unit of each coefficient parameter at given theory inputs."""
@@ -230,8 +240,6 @@ class JointLikelihood:
     def batched(self, purpose: str, function: Callable[[Array], Any]) -> Callable[[Array], Any]:
         """`function` of one vector as a compiled function of (point, parameter), in blocks of BLOCK points."""
         if purpose not in self.compiled:
-            if self.method == "templates":
-                _ = self.templates
             self.compiled[purpose] = jax.jit(lambda xs: jax.lax.map(function, xs, batch_size=min(BLOCK, xs.shape[0])))
         return self.compiled[purpose]
 

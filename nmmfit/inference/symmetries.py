@@ -48,7 +48,11 @@ def decoupled_sets(finals: tuple[frozenset[int], ...]) -> list[list[int]]:
 def sign_symmetries(joint: JointLikelihood) -> tuple[SignSymmetry, ...]:
     """Every sign symmetry of the posterior of `joint`."""
     found = []
+    n = joint.n_coefficients
     for members in decoupled_sets(joint.coupling_map.finals):
+        if any(i >= n for i in members):
+            # A coefficient held at a value other than zero fixes the sign.
+            continue
         parameters = [joint.parameters[i] for i in members]
         if all(p.is_symmetric for p in parameters):
             found.append(SignSymmetry(tuple(members), tuple(p.name for p in parameters)))

@@ -118,7 +118,7 @@ def amplitude_basis(samples: np.ndarray) -> AmplitudeBasis:
         samples: real coordinates of target couplings, from unit coefficients at several theory inputs.
     """
     columns = samples.T
-    norms = np.abs(samples).max(axis=1)
+    norms = np.abs(samples).max(axis=1, initial=0.0)
     columns = columns[:, norms > 0] / norms[norms > 0]
     rows = independent_rows(columns)
     if len(rows) == 0:

@@ -1,0 +1,71 @@
+"""COHERENT CsI[Na], full data set (2021): coherent scattering at the SNS in photoelectrons and time, arXiv:2110.07730."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+from pydantic import ValidationError
+
+from nmmfit.experiment import BinnedExperiment, Channel, TheoryChoices
+from nmmfit.tables import read_table
+from nmmfit.validation import user_error
+
+from .backgrounds import neutrons, steady_state
+from .model import EFFECTIVE_MOMENTS, signal
+from .options import Options
+from .response import NAME, read_response
+
+
+def build(theory: TheoryChoices = TheoryChoices(), **options: Any) -> BinnedExperiment:  # noqa: B008 (frozen)
+    """Build the experiment: read its tables, fold the kernels.
+
+    Args:
+        theory: tensor coherence, weak charges and form factor.
+        options: see `Options`.
+    Returns: channels "coincidence" and, unless `steady_state` is "fixed_shape", "anticoincidence"; bins are energy x time.
+    Raises: UserInputError for an unknown option or choice.
+    """
+    try:
+        chosen = Options(**options)
+    except ValidationError as problem:
+        raise user_error(problem, NAME, Options) from None
+    data = files(__name__) / "data"
+    counts = read_table(data / "counts.csv")
+    coefficients = read_table(data / "coefficients.csv", text=("kind", "set"))
+    energy_edges = np.unique(np.concatenate([counts["energy_low_pe"], counts["energy_high_pe"]]))
+    time_edges = np.unique(np.concatenate([counts["time_low_us"], counts["time_high_us"]]))
+    anticoincidence = counts["anticoincidence"].reshape(len(energy_edges) - 1, len(time_edges) - 1)
+
+    response = read_response(coefficients, energy_edges, chosen.efficiency_pull)
+    cevns, signal_pulls = signal(response, time_edges, theory, chosen)
+    neutron, neutron_pulls = neutrons(
+        read_table(data / "background_energy.csv"), read_table(data / "background_time.csv"), time_edges
+    )
+    steady, steady_pulls = steady_state(anticoincidence, time_edges, chosen.steady_state)
+
+    edges = {"energy_pe": energy_edges, "time_us": time_edges}
+    channels = [Channel("coincidence", counts["coincidence"], (*cevns, *neutron, *steady), edges)]
+    if chosen.steady_state == "free_shape":
+        channels.append(Channel("anticoincidence", counts["anticoincidence"], tuple(steady), edges))
+    return BinnedExperiment(
+        name=NAME,
+        title="COHERENT CsI[Na] 2021, coherent elastic neutrino-nucleus scattering",
+        channels=tuple(channels),
+        pulls={**signal_pulls, **neutron_pulls, **steady_pulls},
+        references=("arXiv:2110.07730", "doi:10.1103/PhysRevLett.129.081801"),
+        overlaps=("coherent_csi_2017_limit",),
+        choices={
+            "tensor_coherence": theory.tensor_coherence,
+            "weak_charges": theory.weak_charges,
+            "form_factor": theory.form_factor,
+            "binning": chosen.binning,
+            "efficiency_pull": chosen.efficiency_pull,
+            "steady_state": chosen.steady_state,
+        },
+        effective_moments=EFFECTIVE_MOMENTS,
+    )
+
+
+__all__ = ["Options", "build"]

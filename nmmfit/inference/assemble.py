@@ -1,0 +1,259 @@
+"""From a checked run file to a joint likelihood: experiments, the linear map to couplings, parameters and their priors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from nmmfit import catalogue
+from nmmfit.config import ParameterSpec, RunConfig
+from nmmfit.constants import bohr_magneton_per_gev
+from nmmfit.eft.amplitudes import LinearMap, linear_map
+from nmmfit.eft.chiral import ChiralInputs
+from nmmfit.errors import UserInputError, unknown
+from nmmfit.experiment import BinnedExperiment, TheoryChoices
+from nmmfit.inference.joint import CouplingMap, JointLikelihood
+from nmmfit.inference.parameters import Identified, Parameter
+from nmmfit.inference.priors import to_distribution
+from nmmfit.inputs import StandardModelInputs
+from nmmfit.physics.amplitude_basis import couplings_to_vector, vector_to_couplings
+from nmmfit.physics.forms import TargetCouplings
+from nmmfit.physics.nuclei import nucleus
+from nmmfit.physics.nucleons import nucleon_charges, target_couplings
+from nmmfit.shapes import Array
+
+MOMENT_UNIT_MUB = 1e-11
+TENSOR_UNIT = 1e-6
+_CHIRAL = ("theory.c_T", "theory.c_T_s")
+_SAMPLES = 6
+
+
+@dataclass(frozen=True)
+class _Theory:
+    """Theory inputs of a run: floated ones as parameters, fixed ones as values, both under `theory.<name>`."""
+
+    parameters: tuple[Parameter, ...]
+    fixed: dict[str, float]
+    orders: dict[str, Any]
+
+    def inputs(self, values: Mapping[str, Any]) -> StandardModelInputs:
+        """Standard Model inputs with this run's changes, at `values` of the theory inputs."""
+        numbers = {name.removeprefix("theory."): v for name, v in values.items() if name not in _CHIRAL}
+        return StandardModelInputs(**numbers, **self.orders)
+
+    @property
+    def floats_running(self) -> bool:
+        """Whether an input of the running is floated, so that the map has to be made anew at every point."""
+        return any(p.name not in _CHIRAL for p in self.parameters)
+
+    def draws(self) -> list[dict[str, float]]:
+        """Values of the theory inputs spread over their priors, the nominal ones first."""
+        spread = [dict(self.fixed) | {p.name: p.start for p in self.parameters}]
+        random = np.random.default_rng(0)
+        for _ in range(_SAMPLES if self.parameters else 0):
+            spread.append(dict(self.fixed) | {p.name: p.start + p.scale * random.uniform(-1, 1) for p in self.parameters})
+        return spread
+
+
+def joint_from_config(config: RunConfig, method: str = "templates") -> JointLikelihood:
+    """The joint likelihood of a run.
+
+    Args:
+        config: a checked run file.
+        method: "templates" or "direct".
+    Raises: UserInputError if experiments overlap, or an option, a pull or a preset does not exist.
+    """
+    choices = TheoryChoices(
+        tensor_coherence=config.theory.tensor_coherence,
+        weak_charges=config.theory.weak_charges,
+        electron_radiative=config.theory.electron_radiative,
+        form_factor=config.theory.form_factor,
+    )
+    experiments = [
+        catalogue.build(name, choices, config.options.get(name), f"experiments[{i}]") for i, name in enumerate(config.experiments)
+    ]
+    refuse_overlaps(experiments)
+    theory = _theory(config)
+    nuisances, held = _nuisances(experiments, config)
+    free = {name: spec for name, spec in config.parameters.items() if not spec.prior.is_fixed}
+    constant = {n: s.prior.numbers[0] for n, s in config.parameters.items() if s.prior.is_fixed and s.prior.numbers[0] != 0.0}
+    ordered = {**free, **{name: config.parameters[name] for name in constant}}
+    return JointLikelihood(
+        experiments,
+        [*_coefficients(free), *theory.parameters, *nuisances],
+        _coupling_map(config, ordered, theory),
+        identified_quantities(experiments),
+        fixed={**theory.fixed, **held},
+        fixed_coefficients=constant,
+        method=method,
+        choices={k: str(v) for k, v in config.theory.choices().items()},
+    )
+
+
+def refuse_overlaps(experiments: Sequence[BinnedExperiment]) -> None:
+    """Refuse two experiments that share data.
+
+    Raises: UserInputError naming both.
+    """
+    names = {e.name for e in experiments}
+    for experiment in experiments:
+        for other in experiment.overlaps:
+            if other in names:
+                raise UserInputError(
+                    f"experiments: {experiment.name!r} and {other!r} share data and cannot be combined; name one"
+                )
+
+
+def _natural_scale(prior: Any, fallback: float) -> float:
+    width = float(np.sqrt(np.asarray(prior.variance)))
+    return width if np.isfinite(width) and width > 0.0 else fallback
+
+
+def _coefficients(specs: Mapping[str, ParameterSpec]) -> list[Parameter]:
+    found = []
+    for name, spec in specs.items():
+        prior = to_distribution(spec.prior)
+        low, high = spec.prior.support
+        start = 0.0 if low < 0.0 < high else spec.prior.centre
+        found.append(Parameter(name, "coefficient", spec.unit, prior, start, _natural_scale(prior, spec.prior.width)))
+    return found
+
+
+def _theory(config: RunConfig) -> _Theory:
+    parameters, fixed = [], {}
+    for name, spec in config.theory.inputs().items():
+        if spec.is_fixed:
+            fixed[f"theory.{name}"] = spec.numbers[0]
+        else:
+            prior = to_distribution(spec)
+            scale = _natural_scale(prior, spec.width)
+            parameters.append(
+                Parameter(f"theory.{name}", "theory", "1" if name in ("c_T", "c_T_s") else _unit(name), prior, spec.centre, scale)
+            )
+    orders = {k: getattr(config.theory, k) for k in ("alpha_s_loops", "gamma_T_loops", "e_running")}
+    return _Theory(tuple(parameters), fixed, orders)
+
+
+def _unit(name: str) -> str:
+    return "GeV" if name.endswith("_gev") else "1"
+
+
+def _nuisances(experiments: Sequence[BinnedExperiment], config: RunConfig) -> tuple[list[Parameter], dict[str, float]]:
+    """Pulls of all experiments, shared ones once, with the run file's changes; free ones and values of held ones."""
+    priors: dict[str, Any] = {}
+    for experiment in experiments:
+        priors.update(experiment.pulls)
+    for name in config.pulls:
+        if name not in priors:
+            raise unknown("pull", name, priors, "pulls")
+    parameters, held = [], {}
+    for name, prior in priors.items():
+        spec = config.pulls.get(name)
+        if spec is not None and spec.is_fixed:
+            held[name] = spec.numbers[0]
+            continue
+        chosen = to_distribution(spec) if spec is not None else prior
+        start = 0.0 if spec is None else spec.centre
+        # Pulls are made so that one unit matters, however wide a prior leaves them free.
+        parameters.append(Parameter(name, "nuisance", "1", chosen, start, min(1.0, _natural_scale(chosen, 1.0))))
+    return parameters, held
+
+
+def _coupling_map(config: RunConfig, specs: Mapping[str, ParameterSpec], theory: _Theory) -> CouplingMap:
+    """Coordinates of target couplings per unit of each coefficient parameter, as a function of the theory inputs."""
+    names = sorted({c for spec in specs.values() for c in spec.coefficients})
+    weights = np.asarray([[spec.coefficients.get(c, 0.0) for c in names] for spec in specs.values()], dtype=complex)
+    weights = weights.reshape(len(specs), len(names))
+    charges = nucleon_charges(config.theory.nucleon_charges)
+    coherence, scale_gev, running = config.theory.tensor_coherence, config.scale_gev, config.theory.running
+
+    def mapped(values: Mapping[str, Any]) -> LinearMap:
+        return linear_map(names, scale_gev, theory.inputs(values), running).for_parameters(tuple(specs), weights)
+
+    def rows(mapping: LinearMap, values: Mapping[str, Any]) -> Array:
+        chiral = ChiralInputs(values["theory.c_T"], values["theory.c_T_s"])
+        to_vector = jax.vmap(lambda q: couplings_to_vector(target_couplings(q, charges, coherence)))
+        return to_vector(mapping.rows(chiral))
+
+    if theory.floats_running:
+
+        def coordinates(values: Mapping[str, Any]) -> Array:
+            return rows(mapped(values), values)
+
+    else:
+        fixed = mapped(theory.fixed)
+        probe = {(a, b): rows(fixed, {"theory.c_T": a, "theory.c_T_s": b}) for a, b in ((0.0, 0.0), (1.0, 0.0), (0.0, 1.0))}
+        constant = np.asarray(probe[0.0, 0.0])
+        slopes = np.asarray(probe[1.0, 0.0]) - constant, np.asarray(probe[0.0, 1.0]) - constant
+
+        def coordinates(values: Mapping[str, Any]) -> Array:
+            return (
+                jnp.asarray(constant)
+                + values["theory.c_T"] * jnp.asarray(slopes[0])
+                + values["theory.c_T_s"] * jnp.asarray(slopes[1])
+            )
+
+    if not specs:
+        return CouplingMap(lambda values: jnp.zeros((0, 288)), (), ())
+    samples = tuple(np.asarray(coordinates(values)) for values in theory.draws())
+    return CouplingMap(coordinates, samples, tuple(_finals(row) for row in np.max(np.abs(samples), axis=0)))
+
+
+def _finals(coordinates: np.ndarray) -> frozenset[int]:
+    """Final states that a row of coordinates leads to."""
+    couplings = vector_to_couplings(jnp.asarray(coordinates))
+    used = sum(np.abs(np.asarray(leaf)).sum(axis=0) for leaf in jax.tree_util.tree_leaves(couplings))
+    return frozenset(int(r) for r in np.flatnonzero(np.asarray(used)))
+
+
+def _root(density: np.ndarray) -> np.ndarray:
+    """Hermitian square root of a density matrix."""
+    values, vectors = np.linalg.eigh(density)
+    return (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.conj().T
+
+
+def _weighted(density: np.ndarray, antineutrino: bool) -> np.ndarray:
+    """Matrix W with sum_r |W A|^2 = Tr[rho A A^dagger], or with the transpose for antineutrinos."""
+    return _root(np.asarray(density).T if antineutrino else np.asarray(density))
+
+
+def identified_quantities(experiments: Sequence[BinnedExperiment]) -> tuple[Identified, ...]:
+    """Effective moments and nuclear tensor charges that the experiments see, each once."""
+    found: dict[str, Identified] = {}
+    unit = 2.0 / (bohr_magneton_per_gev() * MOMENT_UNIT_MUB)
+    for experiment in experiments:
+        for name, (density, antineutrino) in experiment.effective_moments.items():
+            weight = _weighted(density, antineutrino)
+
+            def moment(c: TargetCouplings, weight: np.ndarray = weight) -> Array:
+                return _real(unit * (jnp.asarray(weight) @ c.dipole))
+
+            label = rf"$\mu_\mathrm{{eff}}$ {name.replace('_', ' ')}"
+            found[f"mu_eff_{name}"] = Identified(f"mu_eff_{name}", "1e-11 mu_B", label, moment)
+    for experiment in experiments:
+        for name in experiment.nuclei:
+            found[f"tensor_charge_{name.lower()}"] = _tensor_charge(name)
+    return tuple(found.values())
+
+
+def _tensor_charge(name: str) -> Identified:
+    """Size of Z t_p + N t_n for an incoming nu_mu, the tensor coupling of a nucleus at zero momentum transfer."""
+    target = nucleus(name)
+
+    def charge(c: TargetCouplings) -> Array:
+        return _real((target.z * c.tensor_p[1] + target.n * c.tensor_n[1]) / TENSOR_UNIT)
+
+    return Identified(f"tensor_charge_{name.lower()}", "1e-6 GeV^-2", f"tensor charge {name}", charge)
+
+
+def _real(values: Array) -> Array:
+    flat = jnp.ravel(values)
+    return jnp.concatenate([jnp.real(flat), jnp.imag(flat)])
+
+
+__all__ = ["identified_quantities", "joint_from_config", "refuse_overlaps"]

@@ -1,0 +1,92 @@
+"""Recoil spectra whose form factors float: cross-section kernels folded with a source once, form factors applied afterwards.
+
+A nuclear kernel is the product of a point-target cross section and two form factors, F_p^2, F_p F_n or F_n^2. The fold over
+neutrino energies is therefore done once, when a model is built; per evaluation there remain a few products on the recoil grid.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from nmmfit.physics import cevns
+from nmmfit.physics.forms import N_FLAVOUR, NUCLEAR_FORMS, Forms
+from nmmfit.physics.nuclei import Nucleus
+from nmmfit.physics.rates import SourceNodes
+from nmmfit.shapes import Array, ArrayLike
+
+_ENDINGS = {"_pp": "pp", "_pn": "pn", "_np": "pn", "_nn": "nn", "_p": "pp", "_n": "pn"}
+
+
+def form_factor_product(form: str) -> str:
+    """Which product of form factors a nuclear form's kernel carries: "pp", "pn" or "nn".
+
+    The photon couples to protons, so that `dipole` carries F_p^2 and `dipole_tensor_n` F_p F_n.
+    """
+    for ending, product in _ENDINGS.items():
+        if form.endswith(ending):
+            return product
+    return "pp"
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class FoldedKernels:
+    """Kernels of one source on one nucleus, folded over neutrino energies, without form factors.
+
+    `sm` maps "pp", "pn", "nn" to (recoil,); `forms` maps a form's name to (recoil, 3, 3) complex, to be contracted with the form.
+    Both in cm^2/MeV times the unit of the source's weight.
+    """
+
+    sm: dict[str, Array]
+    forms: dict[str, Array]
+
+    def spectrum(self, forms: Forms, f_p: ArrayLike, f_n: ArrayLike) -> Array:
+        """Rate per target per MeV of recoil, (recoil,).
+
+        Args:
+            forms: quadratic forms of the couplings.
+            f_p, f_n: form factors of protons and neutrons at the recoil energies of the fold, (recoil,).
+        """
+        f_p, f_n = jnp.asarray(f_p), jnp.asarray(f_n)
+        products = {"pp": f_p**2, "pn": f_p * f_n, "nn": f_n**2}
+        total = forms["sm"] * sum(self.sm[k] * products[k] for k in products)
+        for k, product in products.items():
+            names = [name for name in self.forms if form_factor_product(name) == k]
+            stacked = jnp.stack([self.forms[name] for name in names])
+            matrices = jnp.stack([forms[name] for name in names])
+            total = total + product * jnp.real(jnp.einsum("ktij,kji->t", stacked, matrices))
+        return total
+
+
+def fold_cevns(
+    nodes: SourceNodes, t_mev: ArrayLike, nucleus: Nucleus, weak_charges: str, tensor_coherence: str, spin: float = 0.5
+) -> FoldedKernels:
+    """Fold the kernels of coherent scattering with a source.
+
+    Args:
+        nodes: source nodes, arrays broadcastable to (recoil, energy).
+        t_mev: recoil energies, MeV, (recoil,), > 0.
+        nucleus, weak_charges, tensor_coherence, spin: as in `cevns`.
+    Returns: `FoldedKernels`.
+    """
+    t = jnp.asarray(t_mev)[:, None]
+    energy = jnp.broadcast_to(nodes.energy_mev, (t.shape[0], nodes.energy_mev.shape[-1]))
+    shape = energy.shape
+    weight = jnp.broadcast_to(nodes.weight, shape)
+    density = jnp.broadcast_to(nodes.density, (*shape, N_FLAVOUR, N_FLAVOUR))
+
+    def sm(f_p: float, f_n: float) -> Array:
+        per_flavour = cevns.sm_kernel(energy, t, nucleus, f_p, f_n, weak_charges, spin)
+        return jnp.einsum("te,teaa,ate->t", weight, jnp.real(density), per_flavour)
+
+    pp, nn = sm(1.0, 0.0), sm(0.0, 1.0)
+    kernels = cevns.kernels(energy, t, nucleus, 1.0, 1.0, nodes.antineutrino, tensor_coherence, spin)
+    # Tr[rho Q] for neutrinos, Tr[rho Q^T] for antineutrinos
+    states = jnp.swapaxes(density, -1, -2) if nodes.antineutrino else density
+    folded = {name: jnp.einsum("te,te,teij->tij", weight, kernels[name], states) for name in NUCLEAR_FORMS}
+    # Operation by operation: compiled as one, the many small products would take seconds, for something done once.
+    return jax.tree_util.tree_map(np.asarray, FoldedKernels({"pp": pp, "pn": sm(1.0, 1.0) - pp - nn, "nn": nn}, folded))

@@ -1,0 +1,108 @@
+"""Templates against the direct evaluation they are made from, and merged monomials against the full forms."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from synthetic import couplings, nuclear_like
+
+from nmmfit.errors import NotConvergedError
+from nmmfit.experiment import Factor
+from nmmfit.physics.amplitude_basis import (
+    amplitude_basis,
+    couplings_to_vector,
+    independent_rows,
+    merged_monomials,
+    vector_to_couplings,
+)
+from nmmfit.physics.forms import ALL_FORMS, TargetCouplings, forms_to_vector, quadratic_forms
+from nmmfit.templates import _fit, _sampler
+
+
+def random_points(joint, n, seed=0):
+    """Points with all nuisances moved together within +-3 sigma and couplings of a few times the sensitivity."""
+    random = np.random.default_rng(seed)
+    scale = np.asarray([p.scale for p in joint.parameters])
+    x = joint.start + random.uniform(-3, 3, (n, len(joint.names))) * scale
+    x[:, : joint.n_coefficients] = random.normal(size=(n, joint.n_coefficients)) * 2.0
+    return joint.unpack(jnp.asarray(x))
+
+
+def test_templates_agree_with_direct_evaluation(joint, direct_joint):
+    points = random_points(joint, 200)
+    difference = joint.log_likelihood(points) - direct_joint.log_likelihood(points)
+    assert np.abs(difference).max() < 1e-4
+
+
+def test_template_errors_are_recorded(joint):
+    for template in joint.templates:
+        assert set(template.errors) == {c.channel.name for c in template.channels}
+        assert all(0.0 <= e < 1e-4 for e in template.errors.values())
+
+
+def test_coupling_vector_round_trip():
+    vector = np.random.default_rng(3).normal(size=288)
+    np.testing.assert_allclose(couplings_to_vector(vector_to_couplings(jnp.asarray(vector))), vector, rtol=1e-14)
+
+
+@given(st.integers(0, 2**31), st.integers(1, 4))
+@settings(max_examples=15, deadline=None)
+def test_merged_monomials_reproduce_every_form(seed, n_directions):
+    random = np.random.default_rng(seed)
+    samples = random.normal(size=(n_directions, 288)) * (random.uniform(size=288) < 0.1)
+    basis = amplitude_basis(samples)
+    assert basis.size == np.linalg.matrix_rank(samples)
+    everything = np.ones(1 + 9 * len(ALL_FORMS), dtype=bool)
+    merged = merged_monomials(basis, everything)
+    mix = random.normal(size=n_directions) @ samples
+    amplitudes = jnp.asarray(mix[basis.rows])
+    np.testing.assert_allclose(couplings_to_vector(basis.couplings(amplitudes)), mix, atol=1e-9)
+    monomials = merged.weights @ np.concatenate([[1.0], basis.products(amplitudes)])
+    full = forms_to_vector(quadratic_forms(vector_to_couplings(jnp.asarray(mix))), ALL_FORMS)
+    summed = {name: jnp.tensordot(jnp.asarray(monomials), merged.forms[name], axes=1) for name in merged.forms}
+    got = forms_to_vector(summed, ALL_FORMS)
+    for k in range(len(ALL_FORMS)):
+        block = slice(1 + 9 * k, 10 + 9 * k)
+        size = max(float(jnp.abs(full[block]).max()), 1e-300)
+        np.testing.assert_allclose(got[block], full[block], atol=1e-8 * size)
+
+
+def test_universal_dipole_and_tensors_need_seven_monomials():
+    units = [couplings(1e-9), couplings(tensor_p=1e-6), couplings(tensor_n=1e-6)]
+    basis = amplitude_basis(np.asarray([couplings_to_vector(c) for c in units]))
+    everything = np.ones(1 + 9 * len(ALL_FORMS), dtype=bool)
+    assert merged_monomials(basis, everything).size == 7
+    dipole_only = np.zeros_like(everything)
+    dipole_only[:10] = True
+    assert merged_monomials(basis, dipole_only).size == 2
+
+
+def test_no_coefficient_leaves_the_standard_model():
+    basis = amplitude_basis(np.zeros((2, 288)))
+    merged = merged_monomials(basis, np.ones(1 + 9 * len(ALL_FORMS), dtype=bool))
+    assert (basis.size, merged.size) == (0, 1)
+    np.testing.assert_array_equal(merged.weights @ np.ones(1), [1.0])
+
+
+def test_independent_rows_of_a_zero_matrix():
+    assert independent_rows(np.zeros((3, 4))).size == 0
+
+
+def test_a_shape_with_a_kink_is_refused():
+    kinked = Factor(lambda forms, pulls: jnp.abs(pulls["k"] - 0.123) * jnp.ones(3), ("k",))
+    sample = _sampler([kinked], quadratic_forms(TargetCouplings.zero()), {"k": jnp.asarray(0.0)})
+    with pytest.raises(NotConvergedError, match="k need more than"):
+        _fit(sample, np.ones((1, 3)), 1e-10, max_basis=60)
+
+
+def test_zero_couplings_give_the_background_and_standard_model_only():
+    experiment = nuclear_like()
+    pulls = experiment.nominal_pulls()
+    sm = experiment.expected(quadratic_forms(TargetCouplings.zero()), pulls)["beam_on"]
+    assert np.all(np.asarray(sm) > 0.0)
+    flipped = experiment.expected(quadratic_forms(couplings(-1e-9, -1e-6, -2e-6)), pulls)["beam_on"]
+    straight = experiment.expected(quadratic_forms(couplings(1e-9, 1e-6, 2e-6)), pulls)["beam_on"]
+    np.testing.assert_allclose(flipped, straight, rtol=1e-14)
