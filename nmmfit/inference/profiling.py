@@ -24,6 +24,10 @@ MAX_MODES = 4
 """Distinct minima that every profiled point is started from."""
 
 
+NEAR = 0.5
+"""A solved point within this fraction of the distance from the best fit serves as the only start."""
+
+
 @dataclass
 class Job:
     """One fit: where it starts, what is free, what replaces a prior, and what is profiled.
@@ -79,10 +83,14 @@ class Solved:
 
 @dataclass(frozen=True)
 class Request:
-    """A wish for the profiled minimum of a job at one value of its target."""
+    """A wish for the profiled minimum of a job at one value of its target.
+
+    `thorough`: start from every mode, even where a solved point is near.
+    """
 
     job: Job
     at: float
+    thorough: bool = True
 
 
 @partial(jax.jit, static_argnames="quantities")
@@ -176,12 +184,17 @@ class Profiler:
 
         Args:
             jobs: what to fit.
-            starts: scattered starts of each.
+            starts: scattered starts of each; jobs that differ in their target only are fitted once.
             extra: further starts (k, n), such as a known best fit; coordinates that a job holds keep the job's value.
         """
         owners: list[Job] = []
         points: list[np.ndarray] = []
+        alike: dict[bytes, list[Job]] = {}
         for job in jobs:
+            key = b"".join(a.tobytes() for a in (job.start, job.basis, job.quadratic, job.linear))
+            alike.setdefault(key, []).append(job)
+        leaders = [group[0] for group in alike.values()]
+        for job in leaders:
             here = [job.start[None], self.scattered(job, job.start, starts)]
             if extra is not None:
                 placed = np.tile(job.start, (len(extra), 1))
@@ -192,10 +205,11 @@ class Profiler:
             points.append(stacked)
         found = self.minimise(owners, np.concatenate(points))
         first = 0
-        for job, stacked in zip(jobs, points, strict=True):
+        for group, stacked in zip(alike.values(), points, strict=True):
             mine = found.take(slice(first, first + len(stacked)))
             first += len(stacked)
-            self._set_modes(job, mine)
+            for job in group:
+                self._set_modes(job, mine)
 
     def _set_modes(self, job: Job, found: Minima) -> None:
         order = np.lexsort(
@@ -230,6 +244,11 @@ class Profiler:
         amplitude = rows @ steps[moving] if len(moving) else np.zeros(0)
         return float(np.sqrt(np.sum(amplitude**2) + np.sum(steps[others] ** 2)))
 
+    def value_at_best(self, job: Job) -> float:
+        """The target at the job's lowest minimum."""
+        assert job.target is not None
+        return self.value_of(job.target, job.modes[0])
+
     def gradient_of(self, target: Target, x: np.ndarray) -> np.ndarray:
         """Gradient (point, n) of a target at points (point, n); zero where it does not exist."""
         n = self.space.n
@@ -254,7 +273,7 @@ class Profiler:
         return float(np.max(sizes))
 
     def starts_for(self, request: Request) -> np.ndarray:
-        """Starts of a request: the nearest solved point, then every mode.
+        """Starts of a request: the nearest solved point, then every mode unless that point is near and will do.
 
         A mode at which the target, a norm, vanishes has no direction to go: points thrown off it take its place.
         """
@@ -262,7 +281,10 @@ class Profiler:
         assert target is not None
         points = []
         if job.solved:
-            points.append(min(job.solved, key=lambda s: abs(s.at - request.at)).x)
+            nearest = min(job.solved, key=lambda s: abs(s.at - request.at))
+            points.append(nearest.x)
+            if not request.thorough and abs(nearest.at - request.at) < NEAR * abs(request.at - self.value_at_best(job)):
+                return np.stack(points)
         for mode in job.modes:
             if target.positive and self.value_of(target, mode) < 0.1 * job.step:
                 points.extend(self.scattered(job, mode, 2 * self.space.dimension(target, job.free)))
