@@ -13,13 +13,21 @@ __version__ = "0.1.0"
 
 # Public name -> the module that holds it.
 _PUBLIC = {
+    "JointLikelihood": "nmmfit.inference.joint",
     "NmmfitError": "nmmfit.errors",
     "Run": "nmmfit.run",
     "RunConfig": "nmmfit.config",
+    "SamplerSettings": "nmmfit.inference.sampling",
+    "StandardModelInputs": "nmmfit.inputs",
     "default_run": "nmmfit.run",
     "dsigma_dt": "nmmfit.physics.cross_section",
+    "evolve": "nmmfit.evolution",
+    "fit": "nmmfit.inference.fit",
+    "limits": "nmmfit.inference.limits",
     "load_run": "nmmfit.run",
     "parse_run": "nmmfit.run",
+    "profile": "nmmfit.inference.profile",
+    "sample": "nmmfit.inference.sampling",
 }
 
 __all__ = ["__version__", *_PUBLIC]
