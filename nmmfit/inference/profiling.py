@@ -187,6 +187,8 @@ class Profiler:
             starts: scattered starts of each; jobs that differ in their target only are fitted once.
             extra: further starts (k, n), such as a known best fit; coordinates that a job holds keep the job's value.
         """
+        if not jobs:
+            return
         owners: list[Job] = []
         points: list[np.ndarray] = []
         alike: dict[bytes, list[Job]] = {}
@@ -310,6 +312,8 @@ class Profiler:
 
     def solve_from(self, requests: Sequence[Request], starts: Sequence[np.ndarray]) -> list[Solved]:
         """The lowest converged minimum of every request from given starts, one array (start, n) each."""
+        if not requests:
+            return []
         owners = [r.job for r, s in zip(requests, starts, strict=True) for _ in s]
         targets = np.array([r.at for r, s in zip(requests, starts, strict=True) for _ in s])
         found = self.minimise(owners, np.concatenate(list(starts)), targets)
