@@ -75,7 +75,7 @@ def test_official_file_holds_counts_and_the_published_fit(release_dir):
 
 
 def test_curves_follow_the_drawn_points(release_dir):
-    """Within the Poisson errors of the data the smooth curves are the drawn ones."""
+    """The smooth curves are the drawn ones to a fraction of the Poisson errors of the data."""
     drawn = make_data.read_components(release_dir / "borexino_phase2" / make_data.COMPONENT_FILE)
     for name, how in make_data.SMOOTHING.items():
         points = drawn[make_data.RELEASE_NAME[name]]
@@ -83,8 +83,8 @@ def test_curves_follow_the_drawn_points(release_dir):
         inside = (drawn["N_h"] >= how.first) & (drawn["N_h"] <= how.last) & (points > make_data.PLOT_FLOOR)
         smooth = make_data.evaluate_curve(terms, how, drawn["N_h"][inside])
         chi2 = np.sum((smooth - points[inside]) ** 2 / smooth) * EXPOSURE_DAY_100T.value
-        # 14C: the simulation behind the drawn curve scatters more than the data do.
-        assert chi2 < (5.0 if name == "c14" else 0.25) * inside.sum(), name
+        # The simulation behind the drawn curves of 14C and pile-up scatters more than that.
+        assert chi2 < {"c14": 5.0, "pileup": 0.3}.get(name, 0.05) * inside.sum(), name
 
 
 @pytest.mark.parametrize("name", list(BACKGROUNDS))
