@@ -27,7 +27,7 @@ from nmmfit.errors import NotConvergedError
 from nmmfit.experiment import BinnedExperiment, Channel, Component, Factor, Pulls, Weighting
 from nmmfit.numerics.chebyshev import ChebyshevBasis, chebyshev_nodes, coefficients_1d
 from nmmfit.physics.amplitude_basis import AmplitudeBasis, MergedMonomials, merged_monomials
-from nmmfit.physics.forms import ALL_FORMS, Forms, forms_to_vector, vector_to_forms
+from nmmfit.physics.forms import ALL_FORMS, Forms, vector_to_forms
 from nmmfit.shapes import Array
 
 HALF_WIDTH = 4.0
