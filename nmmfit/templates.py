@@ -21,13 +21,14 @@ from dataclasses import dataclass, field, replace
 import jax
 import jax.numpy as jnp
 import numpy as np
+import scipy.linalg
 from scipy.stats import qmc
 
 from nmmfit.errors import NotConvergedError
 from nmmfit.experiment import BinnedExperiment, Channel, Component, Factor, Pulls, Weighting
 from nmmfit.numerics.chebyshev import ChebyshevBasis, chebyshev_nodes, coefficients_1d
 from nmmfit.physics.amplitude_basis import AmplitudeBasis, MergedMonomials, merged_monomials
-from nmmfit.physics.forms import ALL_FORMS, Forms, forms_to_vector, vector_to_forms
+from nmmfit.physics.forms import ALL_FORMS, Forms, vector_to_forms
 from nmmfit.shapes import Array
 
 HALF_WIDTH = 4.0
@@ -164,23 +165,23 @@ class ExperimentTemplate:
 
 
 def relevant_coordinates(experiment: BinnedExperiment) -> np.ndarray:
-    """(form coordinate,) True where some rate of the experiment depends on that real coordinate of ALL_FORMS."""
-    size = 1 + 9 * len(ALL_FORMS)
-    relevant = np.zeros(size, dtype=bool)
+    """(form coordinate,) True where some rate of the experiment depends on that real coordinate of ALL_FORMS.
+
+    Rates are linear in the forms: the gradient of one random combination of all of them vanishes only where every rate's does.
+    """
     pulls = experiment.nominal_pulls()
-    for channel in experiment.channels:
-        for component in channel.components:
-            for factor in component.factors:
-                if factor.forms is None:
-                    continue
+    factors = [f for c in experiment.channels for k in c.components for f in k.factors if f.forms is not None]
+    size = 1 + 9 * len(ALL_FORMS)
+    if not factors:
+        return np.zeros(size, dtype=bool)
+    random = np.random.default_rng(3)
 
-                def counts(vector: Array, factor: Factor = factor) -> Array:
-                    return factor.function(vector_to_forms(vector, ALL_FORMS), pulls)
+    def combination(vector: Array) -> Array:
+        forms = vector_to_forms(vector, ALL_FORMS)
+        values = [factor.function(forms, pulls) for factor in factors]
+        return functools.reduce(operator.add, [jnp.dot(random.uniform(0.5, 1.5, v.shape), v) for v in values])
 
-                zero = forms_to_vector(vector_to_forms(jnp.zeros(size), ALL_FORMS), ALL_FORMS)
-                slopes = np.asarray(jax.jit(jax.jacfwd(counts))(zero))
-                relevant |= np.any(slopes != 0.0, axis=0)
-    return relevant
+    return np.asarray(jax.jit(jax.grad(combination))(jnp.zeros(size))) != 0.0
 
 
 @dataclass(frozen=True)
@@ -263,13 +264,25 @@ def _fit(
             )
         points = _chebyshev_points(int(1.6 * basis.size) + 8, len(pulls))
         values = sample(points)
-        solution, *_ = np.linalg.lstsq(basis.matrix(points), values.reshape(len(points), -1), rcond=None)
+        # Chebyshev sampling makes the design well conditioned, so that plain QR solves it; many right-hand sides cost nothing
+        # more.
+        q, r = np.linalg.qr(basis.matrix(points))
+        solution = scipy.linalg.solve_triangular(r, q.T @ values.reshape(len(points), -1))
         coefficients = solution.reshape(basis.size, *values.shape[1:])
         guess = np.tensordot(basis.matrix(check), coefficients, axes=1)
         error = float(np.sqrt((((guess - truth) * weight) ** 2).sum(axis=-1)).max())
         if error < _SLACK * tol:
             return basis, coefficients, error
         degrees = [d + max(1, round(0.2 * d)) if d > 0 else 0 for d in degrees]
+
+
+def _leading_directions(rows: np.ndarray, tol: float) -> np.ndarray:
+    """(rank, column): orthonormal directions that hold `rows` (row, column) but for a root sum of squares below `tol`."""
+    if len(rows) > rows.shape[1]:
+        rows = np.linalg.qr(rows, mode="r")
+    _, singular, right = np.linalg.svd(rows, full_matrices=False)
+    rank = max(1, int(np.sum(np.sqrt(np.cumsum(singular[::-1] ** 2)[::-1]) > tol)))
+    return right[:rank]
 
 
 def _block(
@@ -294,9 +307,7 @@ def _block(
     basis, compress, core, error = ChebyshevBasis((), HALF_WIDTH), np.ones((1, 1)), base[:, None, :], 0.0
     if pulls:
         basis, coefficients, error = _fit(sample, weight, tol)
-        left, singular, _ = np.linalg.svd((coefficients * weight).reshape(basis.size, -1), full_matrices=False)
-        rank = max(1, int(np.sum(np.sqrt(np.cumsum(singular[::-1] ** 2)[::-1]) > tol)))
-        compress = left[:, :rank]
+        compress = _leading_directions((coefficients * weight).reshape(basis.size, -1).T, tol).T
         core = np.einsum("bni,br->nri", coefficients, compress)
     core = core.reshape(len(factors), -1, core.shape[-1])
     parts = []
@@ -316,16 +327,15 @@ def _compress_first_axis(
     lift = np.concatenate(
         [np.repeat(_lift((p.matrix * metric).reshape(-1, b.rank * stacked.shape[1]), b.with_monomials), b.rank) for b, p in mine]
     )
-    _, singular, right = np.linalg.svd(stacked * lift[:, None], full_matrices=False)
-    rank = max(1, int(np.sum(np.sqrt(np.cumsum(singular[::-1] ** 2)[::-1]) > tol)))
+    right = _leading_directions(stacked * lift[:, None], tol)
     n_rows, n_first = stacked.shape
-    if rank * (n_rows + n_first) > 0.8 * n_rows * n_first:
+    if len(right) * (n_rows + n_first) > 0.8 * n_rows * n_first:
         return blocks, None
 
     def lowered(part: _Part) -> _Part:
-        return replace(part, matrix=(part.matrix * metric) @ right[:rank].T) if part.group == group else part
+        return replace(part, matrix=(part.matrix * metric) @ right.T) if part.group == group else part
 
-    return [replace(b, parts=tuple(lowered(p) for p in b.parts)) for b in blocks], right[:rank] / metric
+    return [replace(b, parts=tuple(lowered(p) for p in b.parts)) for b in blocks], right / metric
 
 
 def _group_key(component: Component) -> tuple[int, ...]:
