@@ -13,13 +13,17 @@ __version__ = "0.1.0"
 
 # Public name -> the module that holds it.
 _PUBLIC = {
+    "JointLikelihood": "nmmfit.inference.joint",
     "NmmfitError": "nmmfit.errors",
     "Run": "nmmfit.run",
     "RunConfig": "nmmfit.config",
+    "SamplerSettings": "nmmfit.inference.sampling",
+    "StandardModelInputs": "nmmfit.inputs",
     "default_run": "nmmfit.run",
     "dsigma_dt": "nmmfit.physics.cross_section",
     "load_run": "nmmfit.run",
     "parse_run": "nmmfit.run",
+    "sample": "nmmfit.inference.sampling",
 }
 
 __all__ = ["__version__", *_PUBLIC]

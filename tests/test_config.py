@@ -14,7 +14,7 @@ from scipy import stats
 
 from nmmfit.config import HIGH_SCALE_GEV, RunConfig, TheorySpec, validate
 from nmmfit.errors import UserInputError
-from nmmfit.presets import CHOICES
+from nmmfit.presets import C_T, C_T_S, CHOICES
 from nmmfit.priors import FAMILIES, PriorSpec
 from nmmfit.runfile import read_toml, with_overrides, write_toml
 
@@ -306,3 +306,27 @@ def test_orders_of_the_running() -> None:
     made = config("theory.alpha_s_loops=2", "theory.gamma_T_loops=1").theory.choices()
     assert (made["alpha_s_loops"], made["gamma_T_loops"]) == (2, 1)
     assert "theory.alpha_s_loops: unknown choice '5' (allowed: 1, 2, 3, 4)" in message("theory.alpha_s_loops=5")
+
+
+def test_theory_inputs_are_those_of_the_running() -> None:
+    from dataclasses import fields
+
+    from nmmfit.constants import STANDARD_MODEL_INPUTS
+    from nmmfit.inputs import StandardModelInputs
+
+    config_inputs = {name for name, field in TheorySpec.model_fields.items() if field.annotation == PriorSpec | None}
+    assert config_inputs == set(STANDARD_MODEL_INPUTS)
+    for name in fields(StandardModelInputs):
+        assert name.name in TheorySpec.model_fields
+        if name.metadata.get("static"):
+            assert TheorySpec.model_fields[name.name].default == name.default
+
+
+def test_presets_are_those_of_the_matching() -> None:
+    from nmmfit.eft import chiral
+
+    for table, suffix in ((C_T, ""), (C_T_S, "_s")):
+        for name, preset in table.items():
+            found = chiral.PRESETS.get(name + suffix, chiral.PRESETS.get(name))
+            assert found is not None
+            assert (preset.value, preset.uncertainty) == (found.value, found.uncertainty)

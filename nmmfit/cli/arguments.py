@@ -32,7 +32,7 @@ class VerbGroup(TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """The verb that the first argument names. Raises: UserInputError if there is none."""
         if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
-            raise unknown("verb", args[0], self.list_commands(ctx), ctx.command_path)
+            raise unknown("verb", args[0], self.list_commands(ctx), ctx.command_path if ctx.parent else "")
         return super().resolve_command(ctx, args)
 
 

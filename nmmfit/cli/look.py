@@ -84,22 +84,26 @@ def parameters(run: RunFile = None, overrides: Overrides = None, as_json: Json =
 
     chosen = open_run(run, overrides)
     config = chosen.config
+    start_computing()
+    from nmmfit.inference.priors import describe
+
+    joint = chosen.joint(method="direct")
+    owners: dict[str, list[str]] = {}
+    for experiment in joint.experiments:
+        for name in experiment.pulls:
+            owners.setdefault(name, []).append(experiment.name)
     rows: dict[str, dict[str, Any]] = {}
     for name, spec in config.parameters.items():
         meaning = " + ".join(f"{_amount(z)}{coefficient}" for coefficient, z in spec.coefficients.items())
         rows[name] = {"kind": "coefficient", "prior": str(spec.prior), "unit": spec.unit, "meaning": meaning}
+    units = {p.name: p.unit for p in joint.parameters}
     for name, prior in config.theory.inputs().items():
-        rows[f"theory.{name}"] = {"kind": "theory", "prior": str(prior), "unit": "1", "meaning": "theory input"}
-    start_computing()
-    from nmmfit import catalogue
-    from nmmfit.inference.priors import describe
-
-    for index, experiment in enumerate(config.experiments):
-        built = catalogue.build(experiment, options=config.options.get(experiment), where=f"experiments[{index}]")
-        for name, distribution in built.pulls.items():
-            shown = str(config.pulls[name]) if name in config.pulls else describe(distribution)
-            owners = [rows[name]["meaning"]] if name in rows else []
-            rows[name] = {"kind": "nuisance", "prior": shown, "unit": "1", "meaning": ", ".join([*owners, experiment])}
+        unit = units.get(f"theory.{name}", "GeV" if name.endswith("_gev") else "1")
+        rows[f"theory.{name}"] = {"kind": "theory", "prior": str(prior), "unit": unit, "meaning": "theory input"}
+    free = {p.name: p for p in joint.of_kind("nuisance")}
+    for name, sharing in owners.items():
+        shown = describe(free[name].prior) if name in free else str(config.pulls[name])
+        rows[name] = {"kind": "nuisance", "prior": shown, "unit": "1", "meaning": ", ".join(sharing)}
 
     def show(console: Console) -> None:
         made = table(

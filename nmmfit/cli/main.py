@@ -11,7 +11,7 @@ from typing import Any
 
 import typer
 
-from nmmfit.cli import look
+from nmmfit.cli import fit, look, predict, reproduce
 from nmmfit.cli.arguments import VerbGroup
 from nmmfit.errors import NmmfitError
 
@@ -51,6 +51,9 @@ def _program(
 
 
 look.register(app)
+fit.register(app)
+predict.register(app)
+reproduce.register(app)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -141,7 +141,7 @@ def test_answers_go_into_a_fresh_folder(capsys: pytest.CaptureFixture[str], tmp_
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["lits"], "nmmfit: unknown verb 'lits'; did you mean 'list'?"),
+        (["lst"], "nmmfit: unknown verb 'lst'; did you mean 'list'?"),
         (["list", "coeficients"], "nmmfit list: unknown verb 'coeficients'; did you mean 'coefficients'?"),
         (["list", "coefficients", "--jsn"], "--json"),
         (["schema", "x"], "unexpected extra argument"),

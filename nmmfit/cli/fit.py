@@ -1,0 +1,98 @@
+"""`fit`: sample the joint posterior and write it down."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nmmfit.cli.arguments import Json, Out, Overrides, RunFile, open_run
+from nmmfit.cli.output import emit, note
+from nmmfit.cli.progress import sampling_bar
+from nmmfit.errors import InterruptedRunError, NotConvergedError
+
+if TYPE_CHECKING:
+    from nmmfit.inference.joint import JointLikelihood
+    from nmmfit.inference.result import SampleResult
+    from nmmfit.run import Run
+
+Seed = Annotated[int | None, typer.Option("--seed", metavar="N", help="Seed of the random numbers.", show_default=False)]
+Chains = Annotated[int | None, typer.Option("--chains", metavar="N", help="Number of chains.", show_default=False)]
+Warmup = Annotated[int | None, typer.Option("--warmup", metavar="N", help="Warm-up steps per chain.", show_default=False)]
+Draws = Annotated[int | None, typer.Option("--draws", metavar="N", help="Draws per chain after warm-up.", show_default=False)]
+
+
+def register(app: typer.Typer) -> None:
+    """Add this verb to the program."""
+    app.command(epilog="Example: nmmfit fit my-run.toml --out my-fit --seed 1")(fit)
+
+
+def sampler_overrides(**given: int | None) -> list[str]:
+    """Options of the sampler as overrides of the run file, those that were given."""
+    return [f"sampler.{name}={value}" for name, value in given.items() if value is not None]
+
+
+def sample_run(chosen: Run, joint: JointLikelihood) -> SampleResult:
+    """Sample with the settings of a run, with a progress bar.
+
+    Raises: InterruptedRunError if interrupted before the first draw after warm-up.
+    """
+    from nmmfit.inference.sampling import SamplerSettings, sample
+
+    settings = SamplerSettings(**chosen.config.sampler.model_dump())
+    try:
+        with sampling_bar() as advance:
+            return sample(joint, settings, advance)
+    except KeyboardInterrupt:
+        raise InterruptedRunError("interrupted before the first draw after warm-up; nothing was written") from None
+
+
+def fit(
+    run: RunFile = None,
+    seed: Seed = None,
+    chains: Chains = None,
+    draws: Draws = None,
+    warmup: Warmup = None,
+    overrides: Overrides = None,
+    plots: Annotated[bool, typer.Option("--plots/--no-plots", help="Draw the plots too.")] = True,
+    as_json: Json = False,
+    out: Out = None,
+) -> None:
+    """Sample the joint posterior; write posterior.nc, summary.json and plots into a fresh folder."""
+    changes = sampler_overrides(seed=seed, chains=chains, draws=draws, warmup=warmup)
+    chosen = open_run(run, [*(overrides or ()), *changes])
+
+    from nmmfit.results.files import RunFolder
+
+    with RunFolder(out) as folder:
+        from nmmfit.cli.runtime import start_computing
+
+        start_computing()
+        from nmmfit.results.diagnostics import summarise_fit
+        from nmmfit.results.fit_output import write_fit
+        from nmmfit.results.tables import fit_tables
+
+        note(f"{chosen.source}: {', '.join(chosen.config.experiments) or 'no experiment, the priors alone'}")
+        joint = chosen.joint()
+        result = sample_run(chosen, joint)
+        summary = summarise_fit(result)
+        payload = write_fit(folder, joint, result, summary, chosen.to_toml(), best=_best(result), plots=plots)
+        place = folder.publish()
+    emit(
+        "fit",
+        {**payload, "out": str(place)},
+        as_json,
+        None,
+        lambda console: console.print(fit_tables(result, summary, joint.choices)),
+    )
+    note(f"wrote {place}")
+    if result.interrupted:
+        raise InterruptedRunError(f"interrupted after {result.draws_per_chain} draws per chain; what was drawn is in {place}")
+    if not summary.convergence.converged:
+        raise NotConvergedError("not converged: " + "; ".join(summary.convergence.problems))
+
+
+def _best(result: SampleResult) -> dict[str, float]:
+    """The draw of highest posterior density, which stands for the best fit in the spectra."""
+    chain, draw = divmod(int(result.sample_stats["lp"].argmax()), result.draws_per_chain)
+    return {name: float(values[chain, draw]) for name, values in result.draws.items()}

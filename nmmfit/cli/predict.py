@@ -1,0 +1,174 @@
+"""`predict`: expected counts of one experiment at given coefficients, beside the observed ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nmmfit.cli.arguments import Json, Out, Overrides, name_values
+from nmmfit.cli.output import add_row, emit, table
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from nmmfit.config import RunConfig
+
+# A table with more bins than this is summarised; the numbers are in --json and --out.
+MOST_ROWS = 40
+HELD = "given_coefficients"
+
+
+def register(app: typer.Typer) -> None:
+    """Add this verb to the program."""
+    app.command(epilog="Example: nmmfit predict coherent_csi_2021 TnuNuRR_1111=1e-5 --scale 2")(predict)
+
+
+def predict(
+    experiment: Annotated[str, typer.Argument(metavar="EXPERIMENT", help="Name of an experiment (nmmfit list experiments).")],
+    values: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[NAME=VALUE]...",
+            help="Coefficients (complex: 1e-6+2e-6j), parameters of the default run, pulls such as sns.flux, theory.c_T; none: "
+            "the Standard Model.",
+            show_default=False,
+        ),
+    ] = None,
+    scale: Annotated[
+        float | None, typer.Option("--scale", metavar="GeV", help="Scale of the coefficients.", show_default="m_W")
+    ] = None,
+    overrides: Overrides = None,
+    as_json: Json = False,
+    out: Out = None,
+) -> None:
+    """Expected counts per bin, by component, with the observed ones."""
+    from nmmfit.cli.runtime import start_computing
+
+    config, point = _one_point(experiment, name_values(values or ()), scale, overrides)
+    start_computing()
+    payload = _evaluate(config, point)
+    emit("predict", payload, as_json, out, lambda console: _show(console, payload))
+
+
+def _one_point(
+    experiment: str, values: Mapping[str, complex], scale: float | None, overrides: list[str] | None
+) -> tuple[RunConfig, dict[str, float]]:
+    """A run of one experiment whose only parameter holds all given coefficients at their values, and the pulls that are set.
+
+    Raises: UserInputError for an unknown name, with its nearest match.
+    """
+    import json
+    import re
+
+    from nmmfit import catalogue
+    from nmmfit.config import check_scale, validate
+    from nmmfit.eft import operators
+    from nmmfit.errors import UserInputError, unknown
+    from nmmfit.run import default_run_text, parse_run
+
+    if experiment not in catalogue.names():
+        raise unknown("experiment", experiment, catalogue.names())
+    default = parse_run(default_run_text(), overrides=[*(overrides or ()), f"experiments=[{json.dumps(experiment)}]"])
+    coefficients: dict[str, complex] = {}
+    theory: dict[str, float] = {}
+    pulls: dict[str, float] = {}
+    for name, value in values.items():
+        owner, dot, rest = name.partition(".")
+        if dot:
+            if value.imag:
+                raise UserInputError(f"{name}={value}: a nuisance is a real number")
+            (theory if owner == "theory" else pulls)[rest if owner == "theory" else name] = value.real
+        elif name in default.config.parameters:
+            for coefficient, amount in default.config.parameters[name].coefficients.items():
+                coefficients[coefficient] = coefficients.get(coefficient, 0.0) + amount * value
+        elif re.fullmatch(r".*_\d+", name):
+            operators.validate(name)
+            coefficients[name] = coefficients.get(name, 0.0) + value
+        else:
+            raise unknown("name", name, [*default.config.parameters, *operators.OPERATORS])
+    operators.validate_all(coefficients)
+    table = default.config.model_dump(mode="json", exclude_none=True)
+    if scale is not None:
+        check_scale(scale, "--scale")
+        table["scale_gev"] = scale
+    table["theory"].update(theory)
+    table["parameters"] = {}
+    nonzero = {name: [value.real, value.imag] for name, value in coefficients.items() if value}
+    if nonzero:
+        table["parameters"][HELD] = {"coefficients": nonzero, "prior": 1.0}
+    return validate(table), pulls
+
+
+def _evaluate(config: RunConfig, point: Mapping[str, float]) -> dict[str, Any]:
+    import numpy as np
+
+    from nmmfit.errors import unknown
+    from nmmfit.inference.joint import JointLikelihood
+
+    joint = JointLikelihood.from_config(config, method="direct")
+    for name in point:
+        if name not in joint.names:
+            raise unknown("pull", name, joint.names)
+    expected, components, per_bin = joint.expected(point), joint.components(point), joint.pointwise_log_likelihood(point)
+    channels: dict[str, dict[str, Any]] = {}
+    for name, channel in joint.channels.items():
+        counts = np.asarray(expected[name])
+        channels[name.partition(".")[2]] = {
+            "observed": np.asarray(channel.observed),
+            "expected": counts,
+            "components": {part: np.asarray(values) for part, values in components[name].items()},
+            "edges": {axis: np.asarray(edges) for axis, edges in channel.edges.items()},
+            "observed_total": float(np.sum(channel.observed)),
+            "expected_total": float(np.sum(counts)),
+            "statistic": channel.statistic,
+            "log_likelihood": float(np.sum(per_bin[name])),
+        }
+    first = next(iter(channels))
+    whole = {
+        "experiment": config.experiments[0],
+        "channel": first,
+        "scale_gev": config.scale_gev,
+        "theory": {**config.theory.choices(), **{name: prior.centre for name, prior in config.theory.inputs().items()}},
+        "coefficients": config.parameters[HELD].coefficients if HELD in config.parameters else {},
+        **channels[first],
+    }
+    # The data of an experiment are all its channels; the other fields are those of the first one, which holds the signal.
+    return {**whole, "log_likelihood": sum(c["log_likelihood"] for c in channels.values()), "channels": channels}
+
+
+def _show(console: Console, payload: Mapping[str, Any]) -> None:
+    import numpy as np
+
+    for name, channel in payload["channels"].items():
+        parts = channel["components"]
+        totals = table(
+            f"{payload['experiment']}, {name} channel ({channel['statistic']})", "component", "expected counts", numbers=(1,)
+        )
+        for part, counts in parts.items():
+            add_row(totals, part, f"{np.sum(counts):.4g}")
+        add_row(totals, "all", f"{channel['expected_total']:.2f}")
+        add_row(totals, "observed", f"{channel['observed_total']:.0f}")
+        console.print(totals)
+        for axis, edges in channel["edges"].items():
+            sizes = [len(e) - 1 for e in channel["edges"].values()]
+            along = list(channel["edges"]).index(axis)
+            others = tuple(i for i in range(len(sizes)) if i != along)
+            spread = {part: np.reshape(counts, sizes).sum(axis=others) for part, counts in parts.items()}
+            seen = np.reshape(channel["observed"], sizes).sum(axis=others)
+            group = -(-len(seen) // MOST_ROWS)
+            shown = table(f"by {axis}", axis, *spread, "all", "observed", numbers=tuple(range(1, len(spread) + 3)))
+            for start in range(0, len(seen), group):
+                stop = min(start + group, len(seen))
+                cells = [counts[start:stop].sum() for counts in spread.values()]
+                add_row(
+                    shown,
+                    f"{edges[start]:g} to {edges[stop]:g}",
+                    *(f"{cell:.4g}" for cell in cells),
+                    f"{sum(cells):.4g}",
+                    f"{seen[start:stop].sum():.0f}",
+                )
+            console.print(shown)
+    console.print(f"log-likelihood, all channels: {payload['log_likelihood']:.4f}")
+    console.print("theory: " + ", ".join(f"{key} = {value}" for key, value in payload["theory"].items()), markup=False)

@@ -1,0 +1,49 @@
+"""Progress bars on stderr; where stderr is no terminal there are none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+
+@contextmanager
+def _bars() -> Iterator[Progress]:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    state = TextColumn("{task.fields[state]}")
+    columns = (TextColumn("{task.description}"), BarColumn(), state, TimeElapsedColumn(), TimeRemainingColumn())
+    screen = Console(stderr=True)
+    with Progress(*columns, console=screen, disable=not screen.is_terminal, transient=True) as bars:
+        yield bars
+
+
+@contextmanager
+def sampling_bar() -> Iterator[Callable[[Any], None]]:
+    """Callback of a sampler: phase, steps done, divergences and speed."""
+    with _bars() as bars:
+        task = bars.add_task("compiling", total=None, state="")
+
+        def advance(now: Any) -> None:
+            phase = "warm-up" if now.done < now.warmup else "sampling"
+            speed = now.done / now.seconds if now.seconds > 0 else 0.0
+            state = f"{now.done}/{now.total}, {now.divergences} divergences, {speed:.0f} steps/s"
+            bars.update(task, description=phase, total=now.total, completed=now.done, state=state)
+
+        yield advance
+
+
+@contextmanager
+def counting_bar(what: str) -> Iterator[Callable[[int, int], None]]:
+    """Callback of a computation that counts what it has done."""
+    with _bars() as bars:
+        task = bars.add_task(what, total=None, state="")
+
+        def advance(done: int, total: int) -> None:
+            bars.update(task, total=total, completed=done, state=f"{done}/{total}")
+
+        yield advance

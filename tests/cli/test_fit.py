@@ -1,0 +1,154 @@
+"""`fit` on a synthetic likelihood: what it prints, what it writes, and what it keeps when it is stopped."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nmmfit.cli.main import main
+from nmmfit.inference.joint import JointLikelihood
+from tests.synthetic import synthetic_joint
+
+SHORT = ("--chains", "2", "--warmup", "50", "--draws", "50", "--seed", "3")
+
+
+@pytest.fixture(scope="module")
+def joint() -> JointLikelihood:
+    return synthetic_joint()
+
+
+@pytest.fixture(autouse=True)
+def _synthetic(joint: JointLikelihood, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr("nmmfit.compilation_cache.enable", lambda: None)
+    monkeypatch.setattr("nmmfit.run.Run.joint", lambda self, method="templates": joint)
+    (tmp_path / "run.toml").write_text("experiments = []\n[sampler]\ndraws = 60\n")
+
+
+def test_a_short_fit_writes_everything_and_says_that_it_did_not_converge(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, joint: JointLikelihood
+) -> None:
+    assert main(["fit", "run.toml", *SHORT, "--out", "mine", "--json"]) == 3
+    printed = capsys.readouterr()
+    answer = json.loads(printed.out)
+    assert (answer["chains"], answer["warmup"], answer["draws"], answer["seed"]) == (2, 50, 50, 3)
+    assert answer["converged"] is False
+    assert answer["out"] == "mine"
+    assert set(answer["parameters"]) == set(joint.names)
+    fields = {"mean", "sd", "hdi_90", "abs_upper_90", "r_hat", "ess_bulk", "ess_tail", "contraction"}
+    for section in ("parameters", "identified"):
+        for entry in answer[section].values():
+            assert fields <= set(entry)
+    last = printed.err.splitlines()[-1]
+    assert last.startswith("nmmfit: not converged: ")
+    assert "effective sample size" in last
+    folder = tmp_path / "mine"
+    assert {"posterior.nc", "summary.json", "run.toml"} <= {p.name for p in folder.iterdir()}
+    assert any(p.suffix == ".png" for p in folder.iterdir())
+    assert {k: v for k, v in json.loads((folder / "summary.json").read_text()).items() if k != "out"} == {
+        k: v for k, v in answer.items() if k != "out"
+    }
+    # The stored run file holds the options of the command line.
+    assert "draws = 50" in (folder / "run.toml").read_text()
+
+    from nmmfit.run import load_run
+
+    assert load_run(folder / "run.toml").config.sampler.draws == 50
+
+    assert main(["fit", "run.toml", *SHORT, "--out", "mine"]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "--out mine: the folder is not empty" in printed.err
+
+
+def test_the_default_folder_is_named_by_time_and_always_fresh(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    for _ in range(2):
+        assert main(["fit", "run.toml", *SHORT, "--no-plots"]) == 3
+    folders = sorted((tmp_path / "nmmfit-runs").iterdir())
+    assert len(folders) == 2
+    for folder in folders:
+        assert {"posterior.nc", "summary.json", "run.toml"} == {p.name for p in folder.iterdir()}
+    shown = capsys.readouterr().out
+    assert "NOT converged" in shown
+
+
+@contextmanager
+def _impatient(after: int) -> Iterator[Any]:
+    def advance(now: Any) -> None:
+        if now.done >= after:
+            raise KeyboardInterrupt
+
+    yield advance
+
+
+def test_an_interrupted_fit_keeps_its_draws(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("nmmfit.cli.fit.sampling_bar", lambda: _impatient(75))
+    assert main(["fit", "run.toml", *SHORT, "--no-plots", "--out", "kept", "--json"]) == 130
+    printed = capsys.readouterr()
+    answer = json.loads(printed.out)
+    assert answer["interrupted"] is True
+    assert answer["draws"] == 25
+    assert printed.err.splitlines()[-1] == "nmmfit: interrupted after 25 draws per chain; what was drawn is in kept"
+    assert (tmp_path / "kept" / "posterior.nc").exists()
+
+
+def test_a_fit_interrupted_in_warm_up_leaves_nothing(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("nmmfit.cli.fit.sampling_bar", lambda: _impatient(25))
+    assert main(["fit", "run.toml", *SHORT, "--out", "none"]) == 130
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.splitlines()[-1] == "nmmfit: interrupted before the first draw after warm-up; nothing was written"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["run.toml"]
+
+
+def test_a_full_disk_leaves_nothing(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    real = os.replace
+
+    def full(source: Any, target: Any) -> None:
+        if str(target).endswith("posterior.nc"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(source, target)
+
+    monkeypatch.setattr("os.replace", full)
+    assert main(["fit", "run.toml", *SHORT, "--no-plots", "--out", "full"]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.splitlines()[-1] == "nmmfit: cannot write full/posterior.nc: the disk is full"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["run.toml"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--chains", "0"], "sampler.chains: expected greater than or equal to 1, got 0"),
+        (["--draws", "-1"], "sampler.draws: expected greater than or equal to 1, got -1"),
+        (["--seed", "-1"], "sampler.seed: expected greater than or equal to 0, got -1"),
+        (["--draws", "many"], "draws"),
+        (["--out", "run.toml"], "--out run.toml: there is a file of that name"),
+        (["--out", "run.toml/deeper"], "cannot write run.toml/deeper"),
+    ],
+)
+def test_wrong_options_stop_before_anything_is_sampled(
+    arguments: list[str], expected: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def sampled(*_: Any, **__: Any) -> None:
+        raise AssertionError("sampling began")
+
+    monkeypatch.setattr("nmmfit.inference.sampling.sample", sampled)
+    assert main(["fit", "run.toml", *arguments]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert expected in printed.err
+    assert len(printed.err.splitlines()) == 1
