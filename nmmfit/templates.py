@@ -279,7 +279,7 @@ def _fit(
 def _leading_directions(rows: np.ndarray, tol: float) -> np.ndarray:
     """(rank, column): orthonormal directions that hold `rows` (row, column) but for a root sum of squares below `tol`."""
     if len(rows) > rows.shape[1]:
-        rows = np.linalg.qr(rows, mode="r")
+        rows = np.asarray(np.linalg.qr(rows, mode="r"))
     _, singular, right = np.linalg.svd(rows, full_matrices=False)
     rank = max(1, int(np.sum(np.sqrt(np.cumsum(singular[::-1] ** 2)[::-1]) > tol)))
     return right[:rank]
