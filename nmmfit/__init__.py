@@ -21,8 +21,12 @@ _PUBLIC = {
     "StandardModelInputs": "nmmfit.inputs",
     "default_run": "nmmfit.run",
     "dsigma_dt": "nmmfit.physics.cross_section",
+    "evolve": "nmmfit.evolution",
+    "fit": "nmmfit.inference.fit",
+    "limits": "nmmfit.inference.limits",
     "load_run": "nmmfit.run",
     "parse_run": "nmmfit.run",
+    "profile": "nmmfit.inference.profile",
     "sample": "nmmfit.inference.sampling",
 }
 

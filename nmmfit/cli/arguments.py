@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +14,7 @@ from typer.core import TyperGroup
 from nmmfit.errors import UserInputError, unknown
 
 if TYPE_CHECKING:
+    from nmmfit.config import RunConfig
     from nmmfit.run import Run
 
 RunFile = Annotated[
@@ -64,3 +66,25 @@ def name_values(pairs: Iterable[str]) -> dict[str, complex]:
             raise UserInputError(f"{pair!r}: the value must be finite")
         values[name] = value
     return values
+
+
+def coefficient_values(values: Mapping[str, complex], config: RunConfig) -> dict[str, complex]:
+    """Wilson coefficients of NAME=VALUE pairs that name coefficients, or parameters of a run, which stand for several.
+
+    Raises: UserInputError for an unknown name, with its nearest match, and for two names of one coefficient.
+    """
+    from nmmfit.eft import operators
+
+    coefficients: dict[str, complex] = {}
+    for name, value in values.items():
+        if name in config.parameters:
+            parts = {c: amount * value for c, amount in config.parameters[name].coefficients.items()}
+        elif re.fullmatch(r".*_[0-9]+", name):
+            operators.validate(name)
+            parts = {name: value}
+        else:
+            raise unknown("name", name, [*config.parameters, *operators.OPERATORS])
+        for coefficient, part in parts.items():
+            coefficients[coefficient] = coefficients.get(coefficient, 0.0) + part
+    operators.validate_all(coefficients)
+    return coefficients

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -47,6 +48,12 @@ def sample_run(chosen: Run, joint: JointLikelihood) -> SampleResult:
         raise InterruptedRunError("interrupted before the first draw after warm-up; nothing was written") from None
 
 
+def not_converged(problems: Sequence[str]) -> NotConvergedError:
+    """The error for what did not converge: the first parts by name, the others counted (the output names them all)."""
+    more = f"; and {len(problems) - 3} more" if len(problems) > 3 else ""
+    return NotConvergedError("not converged: " + "; ".join(problems[:3]) + more)
+
+
 def fit(
     run: RunFile = None,
     seed: Seed = None,
@@ -76,7 +83,8 @@ def fit(
         joint = chosen.joint()
         result = sample_run(chosen, joint)
         summary = summarise_fit(result)
-        payload = write_fit(folder, joint, result, summary, chosen.to_toml(), best=_best(result), plots=plots)
+        best, sm = _fitted(joint) if plots else ({}, {})
+        payload = write_fit(folder, joint, result, summary, chosen.to_toml(), best=best, sm=sm, plots=plots)
         place = folder.publish()
     emit(
         "fit",
@@ -89,10 +97,12 @@ def fit(
     if result.interrupted:
         raise InterruptedRunError(f"interrupted after {result.draws_per_chain} draws per chain; what was drawn is in {place}")
     if not summary.convergence.converged:
-        raise NotConvergedError("not converged: " + "; ".join(summary.convergence.problems))
+        raise not_converged(summary.convergence.problems)
 
 
-def _best(result: SampleResult) -> dict[str, float]:
-    """The draw of highest posterior density, which stands for the best fit in the spectra."""
-    chain, draw = divmod(int(result.sample_stats["lp"].argmax()), result.draws_per_chain)
-    return {name: float(values[chain, draw]) for name, values in result.draws.items()}
+def _fitted(joint: JointLikelihood) -> tuple[dict[str, float], dict[str, float]]:
+    """Best fit and Standard Model (coefficients 0, everything else fitted), which the spectra show."""
+    from nmmfit.inference.fit import fit as maximise
+
+    standard = dict.fromkeys((p.name for p in joint.of_kind("coefficient")), 0.0)
+    return maximise(joint).point, maximise(joint, fixed=standard).point

@@ -11,7 +11,7 @@ from typing import Any
 
 import typer
 
-from nmmfit.cli import fit, look, predict, reproduce
+from nmmfit.cli import evolve, fit, limits, look, predict, reproduce
 from nmmfit.cli.arguments import VerbGroup
 from nmmfit.errors import NmmfitError
 
@@ -52,6 +52,8 @@ def _program(
 
 look.register(app)
 fit.register(app)
+evolve.register(app)
+limits.register(app)
 predict.register(app)
 reproduce.register(app)
 

@@ -71,7 +71,8 @@ def table(title: str, *columns: str, numbers: tuple[int, ...] = ()) -> Table:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    made = Table(title=title, box=SIMPLE_HEAD, title_justify="left", title_style="bold")
+    # The title is wrapped to the width of the table, so that a narrow table is widened.
+    made = Table(title=title, min_width=min(len(title), PIPED_WIDTH), box=SIMPLE_HEAD, title_justify="left", title_style="bold")
     for index, column in enumerate(columns):
         made.add_column(column, justify="right" if index in numbers else "left", overflow="fold")
     return made

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nmmfit.cli.arguments import Json, Out, Overrides, name_values
+from nmmfit.cli.arguments import Json, Out, Overrides, coefficient_values, name_values
 from nmmfit.cli.output import add_row, emit, table
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 # A table with more bins than this is summarised; the numbers are in --json and --out.
 MOST_ROWS = 40
+MOST_COLUMNS = 8
 HELD = "given_coefficients"
 
 
@@ -60,35 +61,28 @@ def _one_point(
     Raises: UserInputError for an unknown name, with its nearest match.
     """
     import json
-    import re
 
     from nmmfit import catalogue
-    from nmmfit.config import check_scale, validate
-    from nmmfit.eft import operators
+    from nmmfit.config import TheorySpec, check_scale, validate
     from nmmfit.errors import UserInputError, unknown
     from nmmfit.run import default_run_text, parse_run
 
     if experiment not in catalogue.names():
         raise unknown("experiment", experiment, catalogue.names())
     default = parse_run(default_run_text(), overrides=[*(overrides or ()), f"experiments=[{json.dumps(experiment)}]"])
-    coefficients: dict[str, complex] = {}
+    given: dict[str, complex] = {}
     theory: dict[str, float] = {}
     pulls: dict[str, float] = {}
     for name, value in values.items():
-        owner, dot, rest = name.partition(".")
-        if dot:
-            if value.imag:
-                raise UserInputError(f"{name}={value}: a nuisance is a real number")
-            (theory if owner == "theory" else pulls)[rest if owner == "theory" else name] = value.real
-        elif name in default.config.parameters:
-            for coefficient, amount in default.config.parameters[name].coefficients.items():
-                coefficients[coefficient] = coefficients.get(coefficient, 0.0) + amount * value
-        elif re.fullmatch(r".*_\d+", name):
-            operators.validate(name)
-            coefficients[name] = coefficients.get(name, 0.0) + value
+        if "." not in name:
+            given[name] = value
+        elif value.imag:
+            raise UserInputError(f"{name}={value}: a nuisance is a real number")
+        elif name.startswith("theory.") and name.removeprefix("theory.") in TheorySpec.model_fields:
+            theory[name.removeprefix("theory.")] = value.real
         else:
-            raise unknown("name", name, [*default.config.parameters, *operators.OPERATORS])
-    operators.validate_all(coefficients)
+            pulls[name] = value.real
+    coefficients = coefficient_values(given, default.config)
     table = default.config.model_dump(mode="json", exclude_none=True)
     if scale is not None:
         check_scale(scale, "--scale")
@@ -151,11 +145,13 @@ def _show(console: Console, payload: Mapping[str, Any]) -> None:
         add_row(totals, "all", f"{channel['expected_total']:.2f}")
         add_row(totals, "observed", f"{channel['observed_total']:.0f}")
         console.print(totals)
+        grouped = _grouped(parts)
         for axis, edges in channel["edges"].items():
             sizes = [len(e) - 1 for e in channel["edges"].values()]
             along = list(channel["edges"]).index(axis)
             others = tuple(i for i in range(len(sizes)) if i != along)
-            spread = {part: np.reshape(counts, sizes).sum(axis=others) for part, counts in parts.items()}
+            spread = {part: np.reshape(counts, sizes).sum(axis=others) for part, counts in grouped.items()}
+            total = np.reshape(channel["expected"], sizes).sum(axis=others)
             seen = np.reshape(channel["observed"], sizes).sum(axis=others)
             group = -(-len(seen) // MOST_ROWS)
             shown = table(f"by {axis}", axis, *spread, "all", "observed", numbers=tuple(range(1, len(spread) + 3)))
@@ -166,9 +162,18 @@ def _show(console: Console, payload: Mapping[str, Any]) -> None:
                     shown,
                     f"{edges[start]:g} to {edges[stop]:g}",
                     *(f"{cell:.4g}" for cell in cells),
-                    f"{sum(cells):.4g}",
+                    f"{total[start:stop].sum():.4g}",
                     f"{seen[start:stop].sum():.0f}",
                 )
             console.print(shown)
     console.print(f"log-likelihood, all channels: {payload['log_likelihood']:.4f}")
     console.print("theory: " + ", ".join(f"{key} = {value}" for key, value in payload["theory"].items()), markup=False)
+
+
+def _grouped(parts: Mapping[str, Any]) -> dict[str, Any]:
+    """Components added up by the first word of their names; none if that still leaves more than fit into a table."""
+    groups: dict[str, Any] = {}
+    for name, counts in parts.items():
+        word = name.partition("_")[0]
+        groups[word] = groups[word] + counts if word in groups else counts
+    return groups if len(groups) <= MOST_COLUMNS else {}

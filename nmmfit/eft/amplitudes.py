@@ -16,7 +16,8 @@ Two conventions are settled here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 
 import jax
@@ -28,11 +29,11 @@ from nmmfit.eft.couplings import QuarkCouplings
 from nmmfit.eft.loops import loop_dipole
 from nmmfit.eft.operators import Coefficient, validate_all
 from nmmfit.eft.qcd import REFERENCE_SCALE_GEV
-from nmmfit.eft.running import Evolution, check_scale, diagonal_factor, evolution, mixing_factor
+from nmmfit.eft.running import Evolution, check_scale, diagonal_factor, evolution
 from nmmfit.eft.seed import check_seed, seed_evolution
 from nmmfit.eft.theories import inverse_alpha
 from nmmfit.errors import UserInputError, unknown
-from nmmfit.inputs import StandardModelInputs
+from nmmfit.inputs import StandardModelInputs, check
 from nmmfit.shapes import Array
 
 METHODS = ("exact", "seed")
@@ -109,31 +110,44 @@ def _target(c: Coefficient) -> str | None:
     return f"{op.lorentz}_{c.fermion}" if c.fermion in LIGHT_QUARKS else None
 
 
-def method_evolution(
-    method: str,
-    scale_from: float | Array,
-    scale_to: float | Array,
-    inputs: StandardModelInputs,
-    coefficients: Sequence[Coefficient],
-) -> Evolution:
-    """Evolution by the method named, after checking that it knows the coefficients.
+def check_coefficients(
+    names: Iterable[str], scale_gev: float | Array, inputs: StandardModelInputs, method: str = "exact"
+) -> tuple[Coefficient, ...]:
+    """Check at the door that a method can run these coefficients from a scale; what is being traced is not looked at.
 
-    Raises: UserInputError for an unknown method, a scale out of range, a b-quark operator given below m_b, and as `check_seed`.
+    Raises: UserInputError for a wrong name, scale, method or input, for a b-quark operator given below m_b, and, with
+        method "seed", for fermions other than u, d and s.
     """
+    coefficients = validate_all(names)
     if method not in METHODS:
         raise unknown("method", method, METHODS)
+    check(inputs)
+    check_scale(scale_gev, inputs, "scale_from")
     if method == "seed":
         check_seed(coefficients)
-        return seed_evolution(scale_from, scale_to, inputs)
-    check_scale(scale_from, inputs, "scale_from")
-    if not (isinstance(scale_from, jax.core.Tracer) or isinstance(inputs.m_b_gev, jax.core.Tracer)):
+    if not (isinstance(scale_gev, jax.core.Tracer) or isinstance(inputs.m_b_gev, jax.core.Tracer)):
         for c in coefficients:
-            if c.involves_bottom and float(scale_from) < float(inputs.m_b_gev):
+            if c.involves_bottom and float(scale_gev) < float(inputs.m_b_gev):
                 raise UserInputError(
-                    f"coefficient {c.name!r} does not exist at {float(scale_from):g} GeV: the b quark is integrated out below "
+                    f"coefficient {c.name!r} does not exist at {float(scale_gev):g} GeV: the b quark is integrated out below "
                     f"m_b(m_b) = {float(inputs.m_b_gev):g} GeV"
                 )
-    return evolution(scale_from, scale_to, inputs)
+    return coefficients
+
+
+def method_evolution(method: str, scale_from: float | Array, scale_to: float | Array, inputs: StandardModelInputs) -> Evolution:
+    """Evolution between two scales by the method named, "exact" or "seed"."""
+    return (seed_evolution if method == "seed" else evolution)(scale_from, scale_to, inputs)
+
+
+def matching_at_2_gev(inputs: StandardModelInputs, method: str) -> tuple[dict[str, Array], dict[str, Array]]:
+    """What tensors at 2 GeV add to L_gamma(2 GeV), GeV: by light quark per unit of c_T L^T, and by heavier fermion per L^T.
+
+    Method "seed" has no loops below 2 GeV.
+    """
+    e_2 = jnp.sqrt(4.0 * jnp.pi / inverse_alpha(REFERENCE_SCALE_GEV, inputs))
+    chiral = {q: jnp.asarray(dipole_per_tensor(q, e_2, inputs)) for q in LIGHT_QUARKS}
+    return chiral, loop_dipole(inputs) if method == "exact" else {}
 
 
 def linear_map(names: Sequence[str], scale_gev: float | Array, inputs: StandardModelInputs, method: str = "exact") -> LinearMap:
@@ -147,11 +161,18 @@ def linear_map(names: Sequence[str], scale_gev: float | Array, inputs: StandardM
     Returns: `LinearMap`.
     Raises: UserInputError for a wrong name, scale, method or input.
     """
+    names = tuple(names)
+    check_coefficients(names, scale_gev, inputs, method)
+    return _linear_map(names, jnp.asarray(scale_gev, dtype=float), inputs, method)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 3))
+def _linear_map(names: tuple[str, ...], scale_gev: Array, inputs: StandardModelInputs, method: str) -> LinearMap:
+    """`linear_map` without the checks; compiled as a whole, which is faster than its many small operations one by one."""
     coefficients = validate_all(names)
-    evolved = method_evolution(method, scale_gev, REFERENCE_SCALE_GEV, inputs, coefficients)
-    e_0 = jnp.sqrt(4.0 * jnp.pi / jnp.asarray(inputs.inv_alpha_0, dtype=float))
-    e_2 = jnp.sqrt(4.0 * jnp.pi / inverse_alpha(REFERENCE_SCALE_GEV, inputs))
-    loops = loop_dipole(inputs) if method == "exact" else {}
+    evolved = method_evolution(method, scale_gev, REFERENCE_SCALE_GEV, inputs)
+    to_zero_momentum = jnp.sqrt(inverse_alpha(REFERENCE_SCALE_GEV, inputs) / inputs.inv_alpha_0)
+    per_chiral, per_loop = matching_at_2_gev(inputs, method)
 
     zero = jnp.zeros(())
     direct: dict[str, list[Array]] = {name: [] for name in _COUPLINGS}
@@ -163,12 +184,9 @@ def linear_map(names: Sequence[str], scale_gev: float | Array, inputs: StandardM
         entries = {name: factor if name == target else zero for name in _COUPLINGS}
         chiral = zero
         if c.operator.lorentz == "tensor" and c.fermion is not None:
-            mixing = mixing_factor(c, evolved)
-            assert mixing is not None
-            entries["dipole"] = mixing + factor * loops.get(c.fermion, zero)
-            if c.fermion in LIGHT_QUARKS:
-                chiral = dipole_per_tensor(c.fermion, e_0, inputs) * factor
-        entries["dipole"] = entries["dipole"] * e_0 / e_2
+            entries["dipole"] = evolved.mixing[c.fermion] + factor * per_loop.get(c.fermion, zero)
+            chiral = to_zero_momentum * factor * per_chiral.get(c.fermion, zero)
+        entries["dipole"] = to_zero_momentum * entries["dipole"]
         for name in _COUPLINGS:
             direct[name].append(entries[name])
         per_c_t.append(zero if c.fermion == "s" else chiral)
@@ -186,7 +204,7 @@ def linear_map(names: Sequence[str], scale_gev: float | Array, inputs: StandardM
         constant=QuarkCouplings(**{name: place(direct[name]) for name in _COUPLINGS}),
         c_t=QuarkCouplings(**(only_dipole | {"dipole": place(per_c_t)})),
         c_t_s=QuarkCouplings(**(only_dipole | {"dipole": place(per_c_t_s)})),
-        names=tuple(names),
+        names=names,
         conjugated=tuple(not c.operator.conserves_lepton_number for c in coefficients),
     )
 

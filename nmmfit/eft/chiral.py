@@ -12,42 +12,18 @@ condensate to a magnetic field, 2 |Lambda_1| = |chi_q <qbar q>|: docs/theory/chi
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 
 import jax
 
 from nmmfit import precision as precision
-from nmmfit.constants import Constant
 from nmmfit.eft.theories import CHARGE, FERMION_TYPE
 from nmmfit.errors import unknown
 from nmmfit.inputs import StandardModelInputs
+from nmmfit.presets import C_T, C_T_S
 from nmmfit.shapes import Array
 
 LIGHT_QUARKS = ("u", "d", "s")
-
-PRESETS: Mapping[str, Constant] = MappingProxyType(
-    {
-        "mateu_portoles": Constant(-3.2, "1", 0.0, "arXiv:0706.1039, as quoted in arXiv:2206.13122, below eq. (2.20)"),
-        "lattice_kaon": Constant(
-            -1.0, "1", 0.2, "lattice kaon tensor form factor with resonance chiral theory, arXiv:2206.13122, below eq. (2.20)"
-        ),
-        "susceptibility": Constant(
-            -2.9,
-            "1",
-            0.3,
-            "u, d: 2 |Lambda_1| = |chi_q <qbar q>| with the lattice susceptibilities of arXiv:1209.6015 (abstract) and "
-            "<qbar q> = -(272 MeV)^3 (from memory; unverified)",
-        ),
-        "susceptibility_s": Constant(
-            -3.6,
-            "1",
-            1.5,
-            "s: 2 |Lambda_1| = |chi_s <sbar s>| with the lattice susceptibility of arXiv:1209.6015 (abstract), known to 40 %",
-        ),
-    }
-)
 
 
 @jax.tree_util.register_dataclass
@@ -55,22 +31,22 @@ PRESETS: Mapping[str, Constant] = MappingProxyType(
 class ChiralInputs:
     """The constant c_T of u and d and that of s; dimensionless, at 2 GeV, negative in this sign convention."""
 
-    c_T: float | Array = PRESETS["susceptibility"].value
-    c_T_s: float | Array = PRESETS["susceptibility_s"].value
+    c_T: float | Array = C_T["susceptibility"].value
+    c_T_s: float | Array = C_T_S["susceptibility"].value
+
+    @staticmethod
+    def preset(name: str, where: str = "") -> ChiralInputs:
+        """Central values of a named determination (`nmmfit.presets`), of u and d and of s.
+
+        Raises: UserInputError for an unknown name.
+        """
+        if name not in C_T:
+            raise unknown("preset", name, C_T, where)
+        return ChiralInputs(C_T[name].value, C_T_S[name].value)
 
     def of(self, quark: str) -> float | Array:
         """The constant that belongs to a light quark."""
         return self.c_T_s if quark == "s" else self.c_T
-
-
-def preset(name: str, where: str = "") -> Constant:
-    """Value and uncertainty of a named determination of c_T.
-
-    Raises: UserInputError for an unknown name.
-    """
-    if name not in PRESETS:
-        raise unknown("preset", name, PRESETS, where)
-    return PRESETS[name]
 
 
 def dipole_per_tensor(quark: str, e: float | Array, inputs: StandardModelInputs) -> float | Array:

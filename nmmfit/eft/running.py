@@ -97,8 +97,13 @@ def evolution(scale_from: Array | float, scale_to: Array | float, inputs: Standa
     check(inputs)
     check_scale(scale_from, inputs, "scale_from")
     check_scale(scale_to, inputs, "scale_to")
+    return _evolution(jnp.stack([jnp.asarray(scale_from, dtype=float), jnp.asarray(scale_to, dtype=float)]), inputs)
+
+
+@jax.jit
+def _evolution(scales: Array, inputs: StandardModelInputs) -> Evolution:
+    """`evolution` without the checks, scales = (from, to)."""
     both = theories(inputs)
-    scales = jnp.stack([jnp.asarray(scale_from, dtype=float), jnp.asarray(scale_to, dtype=float)])
     log_scales = jnp.log(scales / inputs.m_b_gev)
     high, low = split_logs(log_scales)
     logs = jnp.stack([jnp.concatenate([high, jnp.zeros(2)]), jnp.concatenate([low, reference_logs(inputs)])])

@@ -143,8 +143,10 @@ class JointLikelihood:
     def split(self, vector: Array) -> tuple[Array, dict[str, Array], dict[str, Array]]:
         """Coefficients (coefficient,), theory inputs and pulls of a vector (parameter,); held ones included."""
         n = self.n_coefficients
-        theory = {name: jnp.asarray(v) for name, v in self.fixed.items() if name.startswith("theory.")}
-        pulls = {name: jnp.asarray(v) for name, v in self.fixed.items() if not name.startswith("theory.")}
+        # A pull may be called theory.* too (a nuclear radius that experiments share), so that the name does not tell.
+        known = {name for e in self.experiments for name in e.pulls}
+        theory = {name: jnp.asarray(v) for name, v in self.fixed.items() if name not in known}
+        pulls = {name: jnp.asarray(v) for name, v in self.fixed.items() if name in known}
         for i, p in enumerate(self.parameters):
             if p.kind == "theory":
                 theory[p.name] = vector[i]

@@ -103,8 +103,10 @@ class RunFolder:
                 raise OutputError(f"--out {self.final}: the folder is not empty (it holds {first!r}); name a new or empty folder")
         elif self.final.exists() or self.final.is_symlink():
             raise OutputError(f"--out {self.final}: there is a file of that name; name a new or empty folder")
+        parent = self.final.parent
+        self._made = [folder for folder in (parent, *parent.parents) if not folder.exists()]
         with reported(self.final):
-            self.final.parent.mkdir(parents=True, exist_ok=True)
+            parent.mkdir(parents=True, exist_ok=True)
             self.path = _temporary_sibling(self.final)
             self.path.mkdir()
 
@@ -119,6 +121,15 @@ class RunFolder:
             self.publish()
         else:
             shutil.rmtree(self.path, ignore_errors=True)
+            self._remove_made()
+
+    def _remove_made(self) -> None:
+        """Remove the parent folders that were made for this run, if nothing else has come into them."""
+        for folder in self._made:
+            try:
+                folder.rmdir()
+            except OSError:
+                return
 
     def write_bytes(self, name: str, content: bytes) -> None:
         """Write one file, complete or not at all; errors name the folder the user asked for. Raises: OutputError."""

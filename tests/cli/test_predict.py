@@ -7,11 +7,14 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
+from numpyro import distributions as dist
 from scipy import stats
 
 from nmmfit.cli.main import main
+from nmmfit.experiment import BinnedExperiment, Channel, Component, Factor
 from tests.synthetic import N_ENERGY, N_TIME, nuclear_like, solar_like
 
 
@@ -25,8 +28,15 @@ def _catalogue(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         module.build = lambda theory=None: make()
         return SimpleNamespace(name=name, value=name, module=name, dist=None, load=lambda: module)
 
-    points = [point("solar_like", solar_like), point("nuclear_like", nuclear_like)]
+    points = [point("solar_like", solar_like), point("nuclear_like", nuclear_like), point("shared", shared)]
     monkeypatch.setattr("nmmfit.catalogue.entry_points", lambda group: points)
+
+
+def shared() -> BinnedExperiment:
+    """One bin of 10 exp(pull) counts, with a pull that several experiments could share as theory.*."""
+    component = Component("all", (Factor(lambda forms, pulls: 10.0 * jnp.exp(pulls["theory.radius"])[None], ("theory.radius",)),))
+    channel = Channel("counts", np.asarray([10.0]), (component,), {"bin": np.asarray([0.0, 1.0])})
+    return BinnedExperiment("shared", "One bin", (channel,), {"theory.radius": dist.Normal(0.0, 1.0)})
 
 
 def answer(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
@@ -83,6 +93,15 @@ def test_theory_inputs_change_what_tensors_do(capsys: pytest.CaptureFixture[str]
     assert indirect["theory"]["c_T_s"] == -3.2
 
 
+def test_a_pull_may_be_called_theory(capsys: pytest.CaptureFixture[str]) -> None:
+    assert answer(capsys, "predict", "shared", "theory.radius=1")["expected"] == pytest.approx([10.0 * np.e], rel=1e-12)
+    held = answer(capsys, "predict", "shared", "--set", "pulls.theory.radius=-1", "L_T_u=1e-6")
+    assert held["expected"] == pytest.approx([10.0 / np.e], rel=1e-12)
+    floated = ("--set", "theory.alpha_s_mz={normal=[0.1179,0.001]}")
+    held = answer(capsys, "predict", "shared", "--set", "pulls.theory.radius=-1", "L_T_u=1e-6", *floated)
+    assert held["expected"] == pytest.approx([10.0 / np.e], rel=1e-12)
+
+
 def test_tables(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert main(["predict", "nuclear_like", "L_T_u=1e-6", "--out", "there"]) == 0
     shown = capsys.readouterr().out
@@ -103,7 +122,7 @@ def test_tables(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
         (["solar_like", "L_T_x=1"], "unknown name 'L_T_x'; did you mean 'L_T_u'?"),
         (["solar_like", "solar_like.flx=1"], "unknown pull 'solar_like.flx'; did you mean 'solar_like.flux'?"),
         (["solar_like", "solar_like.flux=1i"], "a nuisance is a real number"),
-        (["solar_like", "theory.c_t=1"], "theory: unknown key 'c_t'; did you mean 'c_T'?"),
+        (["solar_like", "theory.c_t=1"], "unknown pull 'theory.c_t'; did you mean 'theory.c_T'?"),
         (["solar_like", "theory.alpha_s_mz=1"], "alpha_s_mz = 1 is out of range"),
         (["solar_like", "nuNgamma_11"], "expected NAME=VALUE"),
         (["solar_like", "--scale", "1"], "--scale: 1 GeV is below 2 GeV"),

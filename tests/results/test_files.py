@@ -158,3 +158,13 @@ def test_default_names_are_times_and_never_taken(tmp_path, monkeypatch):
         folder.publish()
     assert folder.final.is_dir()
     assert folder.final.parent.name == "nmmfit-runs"
+
+
+def test_a_folder_that_is_given_up_takes_the_parents_made_for_it_along(tmp_path):
+    (tmp_path / "old").mkdir()
+    with RunFolder(tmp_path / "old" / "new" / "deep" / "run"):
+        pass
+    assert list((tmp_path / "old").iterdir()) == []
+    with RunFolder(tmp_path / "old" / "new" / "run"):
+        (tmp_path / "old" / "new" / "other").mkdir()
+    assert [p.name for p in (tmp_path / "old" / "new").iterdir()] == ["other"]

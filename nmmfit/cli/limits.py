@@ -1,0 +1,225 @@
+"""`limits` and `profile`: intervals of every coefficient, and the profile of one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nmmfit.cli.arguments import Json, Out, Overrides, RunFile, open_run
+from nmmfit.cli.fit import Chains, Draws, Seed, Warmup, not_converged, sample_run, sampler_overrides
+from nmmfit.cli.output import add_row, emit, note, plain, table
+from nmmfit.cli.progress import counting_bar
+from nmmfit.errors import InterruptedRunError, NotConvergedError, UserInputError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from nmmfit.inference.joint import JointLikelihood
+    from nmmfit.run import Run
+
+Fit = Annotated[
+    Path | None,
+    typer.Option(
+        "--fit", metavar="DIR", help="Take the run and its posterior from this folder of an earlier fit.", show_default=False
+    ),
+]
+Names = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--parameter", metavar="NAME", help="Only this coefficient or identified quantity; may be repeated.", show_default=False
+    ),
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add these verbs to the program."""
+    app.command(epilog="Example: nmmfit limits my-run.toml --cl 0.95 --out my-limits")(limits)
+    app.command(epilog="Example: nmmfit profile my-run.toml --parameter L_dipole --points 41")(profile)
+
+
+def limits(
+    run: RunFile = None,
+    cl: Annotated[float, typer.Option("--cl", metavar="LEVEL", help="Confidence and credible level, between 0 and 1.")] = 0.90,
+    names: Names = None,
+    fit_folder: Fit = None,
+    marginalised: Annotated[
+        bool, typer.Option("--marginalised/--no-marginalised", help="Also sample the posterior, for marginalised intervals.")
+    ] = True,
+    seed: Seed = None,
+    chains: Chains = None,
+    draws: Draws = None,
+    warmup: Warmup = None,
+    overrides: Overrides = None,
+    as_json: Json = False,
+    out: Out = None,
+) -> None:
+    """Limits of each coefficient and identified quantity: one at a time, profiled and marginalised, side by side."""
+    if not 0.0 < cl < 1.0:
+        raise UserInputError(f"--cl {cl:g}: a level lies between 0 and 1, such as 0.9")
+    changes = sampler_overrides(seed=seed, chains=chains, draws=draws, warmup=warmup)
+    if fit_folder is not None and (run is not None or overrides or changes):
+        raise UserInputError(
+            f"--fit {fit_folder}: the run is the one of that fit; leave out RUN, --set and options of the sampler"
+        )
+    chosen = _run_of(fit_folder) if fit_folder is not None else open_run(run, [*(overrides or ()), *changes])
+
+    from nmmfit.results.files import RUN_FILE, RunFolder
+
+    with RunFolder(out) as folder:
+        from nmmfit.cli.runtime import start_computing
+
+        start_computing()
+        from nmmfit.inference.limits import limits as engine
+        from nmmfit.results.plots import write_forest
+        from nmmfit.results.store import json_text
+
+        joint = chosen.joint()
+        known = [*(p.name for p in joint.of_kind("coefficient")), *(q.name for q in joint.identified)]
+        _check_names(names, known)
+        posterior: Mapping[str, Any] | None = None
+        problems: list[str] = []
+        if fit_folder is not None:
+            posterior = _stored_draws(fit_folder, known)
+        elif marginalised and known:
+            posterior, problems = _sampled(chosen, joint)
+        with counting_bar("limits") as advance:
+            found = engine(joint, cl, posterior, parameters=names, seed=chosen.config.sampler.seed, progress=advance)
+        problems += [f"limit of {failed}" for failed in found.failed]
+        payload = plain({**found.to_json(), "converged": not problems, "problems": problems, "theory": joint.choices})
+        labels = {q.name: q.label for q in joint.identified}
+        folder.write_text("limits.json", json_text(payload))
+        folder.write_text(RUN_FILE, chosen.to_toml())
+        if found.parameters or found.identified:
+            write_forest(folder.path, payload, labels)
+        place = folder.publish()
+    emit("limits", {**payload, "out": str(place)}, as_json, None, lambda console: _show_limits(console, payload))
+    note(f"wrote {place}")
+    if problems:
+        raise not_converged(problems)
+
+
+def _run_of(folder: Path) -> Run:
+    from nmmfit.results.store import read_run
+    from nmmfit.run import parse_run
+
+    return parse_run(read_run(folder).run_toml, str(folder / "run.toml"))
+
+
+def _stored_draws(folder: Path, known: list[str]) -> dict[str, Any]:
+    from nmmfit.results.adapter import group
+    from nmmfit.results.store import read_run
+
+    draws = group(read_run(folder).data, "posterior")
+    return {name: draws[name].transpose("chain", "draw").values for name in known if name in draws}
+
+
+def _sampled(chosen: Run, joint: JointLikelihood) -> tuple[dict[str, Any], list[str]]:
+    """Draws of coefficients and identified quantities, and what did not converge."""
+    from nmmfit.results.diagnostics import summarise_fit
+
+    result = sample_run(chosen, joint)
+    if result.interrupted:
+        raise InterruptedRunError("interrupted while sampling; nothing was written")
+    problems = [f"posterior: {problem}" for problem in summarise_fit(result).convergence.problems]
+    return {**result.draws, **result.identified}, problems
+
+
+def _check_names(names: list[str] | None, known: list[str]) -> None:
+    from nmmfit.errors import unknown
+
+    for name in names or ():
+        if name not in known:
+            raise unknown("coefficient or identified quantity", name, known, "--parameter")
+
+
+def _show_limits(console: Console, payload: Mapping[str, Any]) -> None:
+    from nmmfit.results.tables import limits_table
+
+    console.print(limits_table(payload))
+    if payload["presets"]:
+        _show_presets(console, payload)
+    for kind, meaning in payload["conventions"].items():
+        console.print(f"{kind.replace('_', ' ')}: {meaning}", markup=False)
+
+
+def _show_presets(console: Console, payload: Mapping[str, Any]) -> None:
+    """One-at-a-time limits with other determinations of the theory inputs, a column each."""
+
+    def inputs(found: Mapping[str, Any]) -> str:
+        return "\n".join(
+            f"{name.removeprefix('theory.')} = {v:g}" + (f" +- {s:g}" if s else "") for name, (v, s) in found["inputs"].items()
+        )
+
+    presets = payload["presets"]
+    columns = [f"{name.replace('_', ' ')}\n{inputs(found)}" for name, found in presets.items()]
+    made = table(
+        "One at a time, by determination of the theory inputs", "coefficient", *columns, numbers=tuple(range(1, len(columns) + 1))
+    )
+    for name, limits_of in payload["parameters"].items():
+        cells = []
+        for found in presets.values():
+            interval = found["one_at_a_time"].get(name)
+            lower, upper = (interval or {}).get("lower"), (interval or {}).get("upper")
+            cells.append(
+                "-"
+                if interval is None
+                else f"[{'-inf' if lower is None else f'{lower:.3g}'}, {'inf' if upper is None else f'{upper:.3g}'}]"
+            )
+        add_row(made, f"{name} [{limits_of['unit']}]", *cells)
+    console.print(made)
+
+
+def profile(
+    run: RunFile = None,
+    parameter: Annotated[
+        str | None,
+        typer.Option("--parameter", metavar="NAME", help="Parameter or identified quantity to profile.", show_default=False),
+    ] = None,
+    points: Annotated[int, typer.Option("--points", metavar="N", min=2, help="Grid points.")] = 41,
+    low: Annotated[
+        float | None, typer.Option("--low", help="Lower end of the grid; without it delta chi2 = 9.", show_default=False)
+    ] = None,
+    high: Annotated[float | None, typer.Option("--high", help="Upper end of the grid.", show_default=False)] = None,
+    overrides: Overrides = None,
+    as_json: Json = False,
+    out: Out = None,
+) -> None:
+    """Profile likelihood of one parameter; the others are minimised by gradient at every point."""
+    if parameter is None:
+        raise UserInputError("profile: name what is profiled, such as --parameter L_dipole (nmmfit list parameters)")
+    chosen = open_run(run, overrides)
+
+    from nmmfit.results.files import RUN_FILE, RunFolder
+
+    with RunFolder(out) as folder:
+        from nmmfit.cli.runtime import start_computing
+
+        start_computing()
+        from nmmfit.inference.profile import profile as engine
+        from nmmfit.results.store import json_text
+
+        joint = chosen.joint()
+        with counting_bar("profile") as advance:
+            found = engine(joint, parameter, points=points, low=low, high=high, seed=chosen.config.sampler.seed, progress=advance)
+        payload = plain({**found.to_json(), "theory": joint.choices})
+        folder.write_text("profile.json", json_text(payload))
+        folder.write_text(RUN_FILE, chosen.to_toml())
+        place = folder.publish()
+    emit("profile", {**payload, "out": str(place)}, as_json, None, lambda console: _show_profile(console, payload, parameter))
+    note(f"wrote {place}")
+    failed = [f"{at:g}" for at, fine in zip(payload["grid"][parameter], payload["converged"], strict=True) if not fine]
+    if failed:
+        raise NotConvergedError(f"not converged: the points of {parameter} at {', '.join(failed)}")
+
+
+def _show_profile(console: Console, payload: Mapping[str, Any], name: str) -> None:
+    made = table(f"Profile of {name}", f"{name} [{payload['unit']}]", "delta chi2", "converged", numbers=(0, 1))
+    for at, height, fine in zip(payload["grid"][name], payload["delta_chi2"], payload["converged"], strict=True):
+        add_row(made, f"{at:.4g}", "-" if height is None else f"{height:.4f}", "yes" if fine else "NO")
+    console.print(made)
+    console.print(f"best: {payload['best'][name]:.4g} {payload['unit']}", markup=False)
+    if payload["reason"]:
+        console.print(payload["reason"], markup=False)
