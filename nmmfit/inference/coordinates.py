@@ -40,6 +40,8 @@ class Coordinates:
     """(index, bijection from the real line) of bounded parameters."""
     loc: np.ndarray
     scale: np.ndarray
+    n_amplitudes: int = 0
+    """How many of the linear coordinates, the first, are amplitudes; the others are directions that no rate depends on."""
 
     def _offset(self, vector: Array) -> Array:
         """What the shear adds to the linear coefficients; depends on other coefficients and theory inputs only."""
@@ -107,16 +109,19 @@ def amplitude_coordinates(joint: JointLikelihood) -> Coordinates:
 def _coordinates(joint: JointLikelihood, linear: np.ndarray) -> Coordinates:
     bounded = tuple((i, biject_to(p.prior.support)) for i, p in enumerate(joint.parameters) if not p.is_unbounded)
     scale = np.asarray([p.scale for p in joint.parameters])
-    matrix, shear = np.eye(len(linear)), np.zeros((len(linear), 0))
+    matrix, shear, n_amplitudes = np.eye(len(linear)), np.zeros((len(linear), 0)), 0
     if len(linear):
         nominal = np.asarray(joint.linear_amplitudes(_theory(joint, jnp.asarray(joint.start))))
-        matrix = _completed(joint, nominal[:, linear], linear)
+        matrix, n_amplitudes = _completed(joint, nominal[:, linear], linear)
         shear = _shear(joint, nominal, linear)
-    return Coordinates(joint, linear, matrix, shear, bounded, joint.start, scale)
+    return Coordinates(joint, linear, matrix, shear, bounded, joint.start, scale, n_amplitudes)
 
 
-def _completed(joint: JointLikelihood, rows: np.ndarray, linear: np.ndarray) -> np.ndarray:
-    """Square matrix: independent amplitude rows in units of their sensitivity, then directions that no rate depends on."""
+def _completed(joint: JointLikelihood, rows: np.ndarray, linear: np.ndarray) -> tuple[np.ndarray, int]:
+    """Square matrix: independent amplitude rows in units of their sensitivity, then directions that no rate depends on.
+
+    Returns: the matrix and the number of amplitude rows.
+    """
     prior = np.asarray([joint.parameters[i].scale for i in linear])
     picked = independent_rows(rows * prior)
     chosen = rows[picked]
@@ -124,10 +129,10 @@ def _completed(joint: JointLikelihood, rows: np.ndarray, linear: np.ndarray) -> 
     unit = np.minimum(amplitude_sensitivity(joint)[picked], by_prior)
     chosen = chosen / unit[:, None]
     if len(picked) == len(linear):
-        return chosen
+        return chosen, len(picked)
     # The rest of the space, orthogonal to the rows in the metric of the priors: these directions keep their prior.
     _, _, vt = scipy.linalg.svd(chosen * prior)
-    return np.concatenate([chosen, vt[len(picked) :] / prior])
+    return np.concatenate([chosen, vt[len(picked) :] / prior]), len(picked)
 
 
 def _shear(joint: JointLikelihood, nominal: np.ndarray, linear: np.ndarray) -> np.ndarray:

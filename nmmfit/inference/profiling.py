@@ -270,7 +270,8 @@ class Profiler:
         return np.stack(points)
 
     def solve(self, requests: Sequence[Request]) -> list[Solved]:
-        """The lowest converged minimum of every request; one without is tried again from scattered points, then shown as failed."""
+        """The lowest converged minimum of every request; one without is tried again from scattered points, then shown as
+        failed."""
         results = self.solve_from(requests, [self.starts_for(r) for r in requests])
         bad = [i for i, r in enumerate(results) if not r.converged]
         if bad:
