@@ -28,7 +28,7 @@ def small_fit(folder: str) -> None:
 
 @pytest.mark.parametrize("path", WITH_EXAMPLES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_examples_of_a_page_run(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each page starts in an empty folder with the repository's examples/ in it, and with the reader's run file if it makes none."""
+    """Each page starts in an empty folder with the repository's examples/, and with my-run.toml unless it makes one itself."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     page = blocks(path)
