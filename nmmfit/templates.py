@@ -21,7 +21,6 @@ from dataclasses import dataclass, field, replace
 import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy.linalg
 from scipy.stats import qmc
 
 from nmmfit.errors import NotConvergedError
@@ -169,23 +168,20 @@ class ExperimentTemplate:
 
 
 def relevant_coordinates(experiment: BinnedExperiment) -> np.ndarray:
-    """(form coordinate,) True where some rate of the experiment depends on that real coordinate of ALL_FORMS.
-
-    Rates are linear in the forms: the gradient of one random combination of all of them vanishes only where every rate's does.
-    """
-    pulls = experiment.nominal_pulls()
-    factors = [f for c in experiment.channels for k in c.components for f in k.factors if f.forms is not None]
+    """(form coordinate,) True where some rate of the experiment depends on that real coordinate of ALL_FORMS."""
     size = 1 + 9 * len(ALL_FORMS)
-    if not factors:
-        return np.zeros(size, dtype=bool)
-    random = np.random.default_rng(3)
+    pulls = experiment.nominal_pulls()
+    functions = [f.function for ch in experiment.channels for c in ch.components for f in c.factors if f.forms is not None]
+    # Rates are linear in the forms: one coordinate at a time against none shows what they depend on.
+    points = jnp.concatenate([jnp.zeros((1, size)), jnp.eye(size)])
 
-    def combination(vector: Array) -> Array:
+    def rates(vector: Array) -> list[Array]:
         forms = vector_to_forms(vector, ALL_FORMS)
-        values = [factor.function(forms, pulls) for factor in factors]
-        return functools.reduce(operator.add, [jnp.dot(random.uniform(0.5, 1.5, v.shape), v) for v in values])
+        return [function(forms, pulls) for function in functions]
 
-    return np.asarray(jax.jit(jax.grad(combination))(jnp.zeros(size))) != 0.0
+    # All factors in one program: what they have in common, a response matrix say, is compiled once.
+    values = [np.asarray(v) for v in jax.jit(jax.vmap(rates))(points)]
+    return np.any([np.any(v[1:] != v[0], axis=1) for v in values], axis=0) if values else np.zeros(size, dtype=bool)
 
 
 @dataclass(frozen=True)
@@ -266,6 +262,7 @@ def _fit(
     degrees = _degrees(sample, weight, len(pulls), 0.3 * tol)
     check = np.random.default_rng(7).uniform(-HALF_WIDTH, HALF_WIDTH, (_CHECKS, len(pulls)))
     truth = sample(check)
+    values = np.zeros((0, *truth.shape[1:]))
     while True:
         basis = ChebyshevBasis(tuple(degrees), HALF_WIDTH)
         if basis.size > max_basis:
@@ -274,26 +271,24 @@ def _fit(
                 f"(degrees {degrees}); use the direct evaluation"
             )
         points = _chebyshev_points(int(1.6 * basis.size) + 8, len(pulls))
-        values = sample(points)
-        # Chebyshev sampling makes the design well conditioned, so that plain QR solves it; many right-hand sides cost nothing
-        # more.
+        # The sequence of points only grows: what was sampled for lower degrees serves again.
+        values = np.concatenate([values, sample(points[len(values) :])])
+        # Points of Chebyshev density make the columns nearly orthogonal, so that QR without pivoting is safe.
         q, r = np.linalg.qr(basis.matrix(points))
-        solution = scipy.linalg.solve_triangular(r, q.T @ values.reshape(len(points), -1))
+        solution = np.linalg.solve(r, q.T @ values.reshape(len(points), -1))
         coefficients = solution.reshape(basis.size, *values.shape[1:])
         guess = np.tensordot(basis.matrix(check), coefficients, axes=1)
         error = float(np.sqrt((((guess - truth) * weight) ** 2).sum(axis=-1)).max())
         if error < _SLACK * tol:
             return basis, coefficients, error
-        degrees = [d + max(1, round(0.2 * d)) if d > 0 else 0 for d in degrees]
+        degrees = [d + max(1, round(0.2 * d)) if d > 0 or not any(degrees) else 0 for d in degrees]
 
 
-def _leading_directions(rows: np.ndarray, tol: float) -> np.ndarray:
-    """(rank, column): orthonormal directions that hold `rows` (row, column) but for a root sum of squares below `tol`."""
-    if len(rows) > rows.shape[1]:
-        rows = np.asarray(np.linalg.qr(rows, mode="r"))
-    _, singular, right = np.linalg.svd(rows, full_matrices=False)
-    rank = max(1, int(np.sum(np.sqrt(np.cumsum(singular[::-1] ** 2)[::-1]) > tol)))
-    return right[:rank]
+def _right_singular_vectors(matrix: np.ndarray, tol: float) -> np.ndarray:
+    """(rank, column): right singular vectors of (row, column), so many that what they leave out is below `tol` in norm."""
+    # The triangular factor of QR has the same ones, and is smaller.
+    _, singular, right = np.linalg.svd(np.linalg.qr(matrix, mode="r"), full_matrices=False)
+    return right[: max(1, int(np.sum(np.sqrt(np.cumsum(singular[::-1] ** 2)[::-1]) > tol)))]
 
 
 def _block(
@@ -318,8 +313,8 @@ def _block(
     basis, compress, core, error = ChebyshevBasis((), HALF_WIDTH), np.ones((1, 1)), base[:, None, :], 0.0
     if pulls:
         basis, coefficients, error = _fit(sample, weight, tol)
-        compress = _leading_directions((coefficients * weight).reshape(basis.size, -1).T, tol).T
-        core = np.einsum("bni,br->nri", coefficients, compress)
+        compress = _right_singular_vectors((coefficients * weight).reshape(basis.size, -1).T, tol).T
+        core = np.swapaxes(np.tensordot(compress, coefficients, axes=(0, 0)), 0, 1)
     core = core.reshape(len(factors), -1, core.shape[-1])
     parts = []
     for group in sorted(set(groups)):
@@ -344,7 +339,7 @@ def _compress_first_axis(
             for b, p in mine
         ]
     )
-    right = _leading_directions(stacked * lift[:, None], tol)
+    right = _right_singular_vectors(stacked * lift[:, None], tol)
     n_rows, n_first = stacked.shape
     if len(right) * (n_rows + n_first) > 0.8 * n_rows * n_first:
         return blocks, None
