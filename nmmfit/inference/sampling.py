@@ -41,7 +41,7 @@ class SamplerSettings:
     warmup: int = 1000
     draws: int = 1000
     seed: int = 1
-    target_accept: float = 0.8
+    target_accept: float = 0.9
     max_tree_depth: int = 10
     coordinates: str = "amplitudes"
 
