@@ -23,7 +23,7 @@ LAYERS = (
     ("nmmfit.eft",),
     ("nmmfit.physics",),
     ("nmmfit.evolution",),
-    ("nmmfit.templates", "nmmfit.experiment"),
+    ("nmmfit.templates", "nmmfit.experiment", "nmmfit.limit_experiment"),
     ("likelihoods",),
     ("nmmfit.catalogue",),
     ("nmmfit.inference",),

@@ -13,7 +13,7 @@ from nmmfit.tables import read_table
 from nmmfit.validation import user_error
 
 from .backgrounds import neutrons, steady_state
-from .model import EFFECTIVE_MOMENTS, signal
+from .model import EFFECTIVE_MOMENTS, NUCLIDES, signal
 from .options import Options
 from .response import NAME, read_response
 
@@ -64,6 +64,7 @@ def build(theory: TheoryChoices = TheoryChoices(), **options: Any) -> BinnedExpe
             "efficiency_pull": chosen.efficiency_pull,
             "steady_state": chosen.steady_state,
         },
+        nuclei=NUCLIDES,
         effective_moments=EFFECTIVE_MOMENTS,
     )
 

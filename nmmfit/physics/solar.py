@@ -43,6 +43,9 @@ SOLAR_LINES: Mapping[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
 FLUX_WIDTHS = ("ssm", "free")
 FREE_RELATIVE_ERROR = 1.0
 
+Widths = str | Mapping[str, str]
+"""One of FLUX_WIDTHS for all components, or one for each (component -> width; "ssm" where it is not named)."""
+
 # Gallium sum rule. Measured rate and unoscillated contributions of the B16-GS98 fluxes in SNU with Bahcall's cross sections, and
 # the theory error from the cross sections: arXiv:1707.09355 and references there; from memory of the papers; unverified.
 GALLIUM_RATE_SNU, GALLIUM_ERROR_SNU, GALLIUM_THEORY_ERROR = 66.1, 3.1, 0.04
@@ -148,7 +151,7 @@ def solar_flux_scale(component: str, model: str = "b16_gs98", width: str = "ssm"
     return scale
 
 
-def gallium_rate_snu(pulls: Mapping[str, Array], model: str = "b16_gs98", width: str = "ssm") -> Scalar:
+def gallium_rate_snu(pulls: Mapping[str, Array], model: str = "b16_gs98", width: Widths = "ssm") -> Scalar:
     """Capture rate on 71Ga in SNU: sum_i R_i (Phi_i / Phi_i^GS98) P_ee,i, with R_i the unoscillated rate of the GS98 flux.
 
     Pulls that are not there (fluxes or mixing parameters that an analysis keeps fixed) stay at 0. hep and 17F (below
@@ -159,13 +162,17 @@ def gallium_rate_snu(pulls: Mapping[str, Array], model: str = "b16_gs98", width:
     total = jnp.asarray(0.0)
     for component, (rate, energy) in GALLIUM_CONTRIBUTIONS.items():
         pull = pulls.get(flux_pull_name(component), jnp.asarray(0.0))
-        flux = nominal[component][0] / reference[component][0] * jnp.exp(_log_width(component, model, width) * pull)
+        flux = (
+            nominal[component][0]
+            / reference[component][0]
+            * jnp.exp(_log_width(component, model, _width_of(component, width)) * pull)
+        )
         p_ee = survival_probability(oscillation, jnp.asarray(energy), production_region(component, model))
         total = total + rate * flux * p_ee
     return total
 
 
-def gallium_log_density(pulls: Mapping[str, Array], model: str = "b16_gs98", width: str = "ssm") -> Scalar:
+def gallium_log_density(pulls: Mapping[str, Array], model: str = "b16_gs98", width: Widths = "ssm") -> Scalar:
     """Log density of the measured gallium rate, 66.1 +- 3.1 SNU with a 4 % theory error in quadrature (4.1 SNU together).
 
     Args:
@@ -196,6 +203,10 @@ def _model(model: str) -> str:
     if model not in SOLAR_MODELS:
         raise unknown("solar model", model, SOLAR_MODELS)
     return model
+
+
+def _width_of(component: str, width: Widths) -> str:
+    return width if isinstance(width, str) else width.get(component, "ssm")
 
 
 def _log_width(component: str, model: str, width: str) -> float:

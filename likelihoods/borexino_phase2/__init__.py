@@ -1,0 +1,96 @@
+"""Borexino Phase-II solar neutrinos: electron recoils between 100 and 700 hits, with solar rates recomputed from theory."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from typing import Any, Literal
+
+import numpy as np
+from numpyro import distributions as dist
+from pydantic import BaseModel, ConfigDict
+
+from likelihoods.borexino_phase2.backgrounds import C14_SCALE, PO210_SCALE, background_components, background_pull
+from likelihoods.borexino_phase2.fluxes import flux_constraint, flux_widths, solar_moment_density
+from likelihoods.borexino_phase2.inputs import BACKGROUNDS
+from likelihoods.borexino_phase2.response import SHAPE_PULLS, hit_edges
+from likelihoods.borexino_phase2.solar_rates import fold_kernels, recoil_grid, solar_factor
+from nmmfit.experiment import BinnedExperiment, Channel, Component, TheoryChoices
+from nmmfit.physics.oscillation import oscillation_pull_priors
+from nmmfit.physics.solar import (
+    GALLIUM_STATUS,
+    SOLAR_COMPONENTS,
+    flux_pull_name,
+    solar_flux_scale,
+    solar_fluxes,
+    solar_pull_priors,
+    solar_sources,
+)
+from nmmfit.tables import read_table
+
+
+class Options(BaseModel):
+    """Options of `build`.
+
+    solar_flux_constraint: "gallium": pp, 7Be and pep free, tied by the measured gallium rate; "free": the same without it;
+        "ssm": solar-model errors for all. CNO, 8B and hep keep their solar-model errors in each: the spectrum cannot tell CNO
+        from 210Bi and pep.
+    ssm: solar model of the fluxes at pull 0 and of the production regions.
+    bin_structure: "po210" adds the residual structure of the official fit to the 210Po curve; "none" leaves it out.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    solar_flux_constraint: Literal["gallium", "free", "ssm"] = "gallium"
+    ssm: Literal["b16_gs98", "b16_agss09met"] = "b16_gs98"
+    bin_structure: Literal["po210", "none"] = "po210"
+
+
+def build(theory: TheoryChoices | None = None, **options: Any) -> BinnedExperiment:
+    """The experiment: one Poisson channel of 601 bins.
+
+    Args:
+        theory: named choices of theory; uses `electron_radiative`.
+        options: see Options.
+    Raises: pydantic.ValidationError for an unknown option; DataError for a broken table.
+    """
+    chosen = Options(**options)
+    theory = TheoryChoices() if theory is None else theory
+    folder = files(__name__) / "data"
+    spectrum = read_table(folder / "spectrum.csv", ("n_hits", "counts"))
+    widths = flux_widths(chosen.solar_flux_constraint)
+    sources = solar_sources(chosen.ssm)
+    fluxes = {name: flux for name, (flux, _) in solar_fluxes(chosen.ssm).items()}
+    grid = recoil_grid(sources.values())
+    kernels = fold_kernels(sources, fluxes, grid, theory.electron_radiative)
+    solar = tuple(
+        Component(
+            name,
+            (solar_factor(sources[name], kernels[name], grid),),
+            solar_flux_scale(name, chosen.ssm, widths[name]),
+            (flux_pull_name(name),),
+        )
+        for name in SOLAR_COMPONENTS
+    )
+    backgrounds = background_components(
+        read_table(folder / "backgrounds.csv", text=("component",)),
+        read_table(folder / "bin_structure.csv"),
+        chosen.bin_structure,
+    )
+    own = (*SHAPE_PULLS, C14_SCALE, PO210_SCALE, *(background_pull(name) for name in BACKGROUNDS))
+    constraint = flux_constraint(chosen.ssm, widths) if chosen.solar_flux_constraint == "gallium" else None
+    return BinnedExperiment(
+        name="borexino_phase2",
+        title="Borexino Phase-II, solar neutrinos on electrons, Dec 2011 - May 2016",
+        channels=(Channel("spectrum", np.asarray(spectrum["counts"]), solar + backgrounds, {"energy_hits": hit_edges()}),),
+        pulls={**solar_pull_priors(), **oscillation_pull_priors(), **{name: dist.Normal(0.0, 1.0) for name in own}},
+        references=(
+            "Nature 562 (2018) 505 (data)",
+            "arXiv:1707.09279 (fit components)",
+            "arXiv:2204.03011 (response)",
+            "arXiv:1707.09355 (the collaboration's limit on the magnetic moment)",
+        ),
+        constraint=constraint,
+        overlaps=("borexino_phase2_limit",),
+        status="official counts; background curves from a vector extraction by a third party; gallium numbers " + GALLIUM_STATUS,
+        choices={**chosen.model_dump(), "electron_radiative": theory.electron_radiative},
+        effective_moments={"solar": (solar_moment_density(chosen.ssm), False)},
+    )

@@ -1,0 +1,127 @@
+"""Experiments known by published limits only: a Gaussian in a quantity that is quadratic in the couplings.
+
+A limit x < x_limit at confidence level CL on a quantity x >= 0 (a squared magnetic moment, say) becomes
+
+    chi2(x) = ((x - x_best) / sigma)^2,   sigma = (x_limit - x_best) / z,
+
+with x_best = 0 unless the paper gives one. z is the Gaussian quantile of the convention: "two_sided" takes the limit as the
+point where chi2 has risen by the two-sided quantile (Delta chi2 = 2.706, z = 1.645 at 90 % CL), "one_sided" as the one-sided
+upper limit (z = 1.282 at 90 % CL). Most papers do not say; two-sided is the default here, and every output names the choice.
+It is an approximation: one number cannot tell the shape of the likelihood, nor where its minimum was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import jax.numpy as jnp
+import numpy as np
+from numpyro import distributions as dist
+from scipy.stats import norm
+
+from nmmfit import precision as precision
+from nmmfit.errors import UserInputError
+from nmmfit.experiment import BinnedExperiment, Channel, Component, Factor, Pulls
+from nmmfit.physics.forms import Forms
+from nmmfit.shapes import Array
+
+Convention = Literal["two_sided", "one_sided"]
+CONVENTIONS: tuple[Convention, ...] = ("two_sided", "one_sided")
+
+
+@dataclass(frozen=True)
+class PublishedLimit:
+    """One published number: `quantity(forms, pulls)`, scalar, linear in the forms named in `forms`, is below `limit`.
+
+    `axis` names the quantity with its unit (such as "mu_eff_sq_1e_22_mub2"), `limit` and `best_fit` are in that unit.
+    """
+
+    name: str
+    axis: str
+    quantity: Callable[[Forms, Pulls], Array]
+    forms: tuple[str, ...]
+    limit: float
+    cl: float = 0.90
+    convention: Convention = "two_sided"
+    best_fit: float = 0.0
+    shape_pulls: tuple[str, ...] = field(default=())
+
+    @property
+    def sigma(self) -> float:
+        """Width of the Gaussian, in the unit of the quantity."""
+        return (self.limit - self.best_fit) / gaussian_quantile(self.cl, self.convention)
+
+
+def gaussian_quantile(cl: float, convention: Convention) -> float:
+    """Number of standard deviations of a limit: 1.645 ("two_sided") or 1.282 ("one_sided") at 90 % CL.
+
+    Raises: UserInputError for a level outside (0, 1) or an unknown convention.
+    """
+    if not 0.0 < cl < 1.0:
+        raise UserInputError(f"confidence level must lie between 0 and 1, got {cl}")
+    if convention not in CONVENTIONS:
+        raise UserInputError(f"convention of a limit must be one of {', '.join(CONVENTIONS)}, got {convention!r}")
+    return float(norm.ppf(0.5 * (1.0 + cl) if convention == "two_sided" else cl))
+
+
+def limit_experiment(
+    name: str,
+    title: str,
+    limits: tuple[PublishedLimit, ...],
+    *,
+    pulls: Mapping[str, Any] | None = None,
+    references: tuple[str, ...] = (),
+    overlaps: tuple[str, ...] = (),
+    status: str = "published limit",
+    choices: Mapping[str, str] | None = None,
+    effective_moments: Mapping[str, tuple[np.ndarray, bool]] | None = None,
+) -> BinnedExperiment:
+    """Experiment with one channel of one Gaussian bin for each published limit.
+
+    Args:
+        name, title, references, overlaps, status, effective_moments: as in BinnedExperiment.
+        limits: the published numbers, taken as independent.
+        pulls: priors of the pulls that the quantities use.
+        choices: further named choices; each limit adds its confidence level, convention and width.
+    Raises: UserInputError for a limit that is not above its best fit, or a bad level or convention.
+    """
+    named = dict(choices or {})
+    for limit in limits:
+        if not np.isfinite(limit.limit) or limit.limit <= limit.best_fit:
+            raise UserInputError(f"{name}.{limit.name}: a limit must be finite and above the best fit, got {limit.limit}")
+        named[limit.name] = (
+            f"{limit.axis} < {limit.limit:.6g} at {100 * limit.cl:g} % CL, {limit.convention}: Gaussian around "
+            f"{limit.best_fit:g} with sigma {limit.sigma:.6g}"
+        )
+    return BinnedExperiment(
+        name=name,
+        title=title,
+        channels=tuple(_channel(limit) for limit in limits),
+        pulls=dict(pulls or {}),
+        references=references,
+        overlaps=overlaps,
+        status=status,
+        choices=named,
+        effective_moments=dict(effective_moments or {}),
+    )
+
+
+def _channel(limit: PublishedLimit) -> Channel:
+    sigma = limit.sigma
+
+    def counts(forms: Forms, pulls: Pulls) -> Array:
+        return jnp.reshape(limit.quantity(forms, pulls), (1,))
+
+    def distribution(expected: Array) -> Any:
+        return dist.Normal(expected, sigma)
+
+    return Channel(
+        name=limit.name,
+        observed=np.array([limit.best_fit]),
+        components=(Component(limit.name, (Factor(counts, limit.shape_pulls, limit.forms),)),),
+        edges={limit.axis: np.array([limit.best_fit, limit.limit])},
+        distribution=distribution,
+        statistic="normal",
+    )
