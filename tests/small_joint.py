@@ -81,7 +81,7 @@ def joint(
     lab: BinnedExperiment,
     units: Mapping[str, TargetCouplings],
     shifts: Mapping[str, float] | None = None,
-    c_t: tuple[float, float] | None = None,
+    c_t: dist.Distribution | None = None,
     prior: float = 10.0,
 ) -> JointLikelihood:
     """Joint likelihood of one experiment; `shifts` are dipoles per coefficient and c_T, which floats with prior `c_t`."""
@@ -91,8 +91,9 @@ def joint(
     parameters = [Parameter(n, "coefficient", "GeV^-2", dist.Normal(0.0, prior), 0.0, prior) for n in names]
     samples = (base,)
     if c_t is not None:
-        parameters.append(Parameter("theory.c_T", "theory", "1", dist.Normal(*c_t), c_t[0], c_t[1]))
-        samples = (base, base + c_t[0] * slope)
+        center, width = float(c_t.mean), float(c_t.variance) ** 0.5
+        parameters.append(Parameter("theory.c_T", "theory", "1", c_t, center, width))
+        samples = (base, base + center * slope)
 
     def coordinates(theory):
         return jnp.asarray(base) + (theory["theory.c_T"] * jnp.asarray(slope) if c_t is not None else 0.0)

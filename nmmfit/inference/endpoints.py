@@ -25,6 +25,11 @@ SMALLEST = 1e-6
 GRID = 9
 """Points between the outermost ends at which a profile with several minima is looked at."""
 
+SAME = 0.02
+"""Fraction of the level by which an end may come out lower from other starts before the search goes on."""
+
+MOST_CONFIRMATIONS = 3
+
 IMPROVED = 1e-5
 """How much lower than the best fit a profiled point must be, in half chi-squares, to be the new best fit."""
 
@@ -124,10 +129,27 @@ def _run(profiler: Profiler, sides: Sequence[_Side]) -> None:
         active = [s for s in sides if not s.search.done]
         if not active:
             return
-        for side, solved in zip(active, profiler.solve([Request(s.job, s.at) for s in active]), strict=True):
+        requests = [Request(s.job, s.at, thorough=s.search.evaluations == 0) for s in active]
+        for side, solved in zip(active, profiler.solve(requests), strict=True):
             side.take(solved)
         if profiler.progress is not None:
             profiler.progress(sum(s.search.done for s in sides), len(sides))
+
+
+def _confirm(profiler: Profiler, sides: Sequence[_Side]) -> None:
+    """Look at the ends from every mode; where that finds a lower way, search on from there."""
+    for _ in range(MOST_CONFIRMATIONS):
+        ended = [s for s in sides if s.search.distance is not None]
+        requests = [Request(s.job, s.origin + s.sign * float(s.search.distance or 0.0)) for s in ended]
+        again = []
+        for side, solved in zip(ended, profiler.solve(requests), strict=True):
+            height = 2.0 * (solved.value - side.job.best_value)
+            if solved.converged and height < side.level * (1.0 - SAME):
+                side.search = Crossing(side.level, float(side.search.distance or 0.0), side.limit, side.tolerance)
+                again.append(side)
+        if not again:
+            return
+        _run(profiler, again)
 
 
 def _restart(profiler: Profiler, jobs: Sequence[Job]) -> list[Job]:
@@ -144,21 +166,32 @@ def _restart(profiler: Profiler, jobs: Sequence[Job]) -> list[Job]:
 
 
 def _inner(
-    profiler: Profiler, job: Job, origins: list[float], level: float, hull: tuple[float, float], tolerance: float
-) -> list[_Side]:
-    """Searches inside the hull, where a grid shows that the profile rises above the level between minima."""
-    ordered = sorted(origins)
-    middles = [0.5 * (a + b) for a, b in pairwise(ordered)]
-    grid = np.unique(np.concatenate([np.linspace(*hull, GRID + 2)[1:-1], middles]))
-    solved = profiler.solve([Request(job, float(t)) for t in grid])
-    high = np.array([s.at for s in solved if s.converged and 2.0 * (s.value - job.best_value) > level])
-    sides = []
-    for origin in ordered:
-        left, right = high[high < origin], high[high > origin]
-        if len(left):
-            sides.append(_Side(job, origin, -1, level, origin - float(left[-1]), False, tolerance))
-        if len(right):
-            sides.append(_Side(job, origin, +1, level, float(right[0]) - origin, False, tolerance))
+    profiler: Profiler, cases: Sequence[tuple[Job, list[float], tuple[float, float]]], level: float, tolerance: float
+) -> dict[int, list[_Side]]:
+    """Searches inside hulls, where a grid shows that the profile rises above the level between minima; by id of the job.
+
+    Args:
+        cases: job, its minima, and the outermost ends.
+    """
+    requests = []
+    for job, origins, hull in cases:
+        middles = [0.5 * (a + b) for a, b in pairwise(sorted(origins))]
+        grid = np.unique(np.concatenate([np.linspace(*hull, GRID + 2)[1:-1], middles]))
+        requests += [Request(job, float(t), thorough=False) for t in grid]
+    high: dict[int, list[float]] = {}
+    for request, solved in zip(requests, profiler.solve(requests), strict=True):
+        if solved.converged and 2.0 * (solved.value - request.job.best_value) > level:
+            high.setdefault(id(request.job), []).append(solved.at)
+    sides: dict[int, list[_Side]] = {}
+    for job, origins, _ in cases:
+        above = np.array(high.get(id(job), []))
+        sides[id(job)] = []
+        for origin in origins:
+            left, right = above[above < origin], above[above > origin]
+            if len(left):
+                sides[id(job)].append(_Side(job, origin, -1, level, origin - float(left.max()), False, tolerance))
+            if len(right):
+                sides[id(job)].append(_Side(job, origin, +1, level, float(right.min()) - origin, False, tolerance))
     return sides
 
 
@@ -190,17 +223,18 @@ def regions(profiler: Profiler, jobs: Sequence[Job], level: float, tolerance: fl
     for attempt in range(3):
         origins = {id(j): _origins(profiler, j, level) for j in jobs}
         sides = {id(j): [s for o in origins[id(j)] for s in _sides(j, o, level, tolerance)] for j in jobs}
-        _run(profiler, [s for group in sides.values() for s in group])
+        every = [s for group in sides.values() for s in group]
+        _run(profiler, every)
+        _confirm(profiler, every)
         if attempt == 2 or not _restart(profiler, jobs):
             break
-    inner: dict[int, list[_Side]] = {id(j): [] for j in jobs}
-    outer: dict[int, tuple[End, End]] = {}
+    outer = {id(j): _outermost(j, [(s, s.end()) for s in sides[id(j)]]) for j in jobs}
+    several = []
     for job in jobs:
-        found = [(s, s.end()) for s in sides[id(job)]]
-        outer[id(job)] = _outermost(job, found)
         lower, upper = outer[id(job)]
         if len(origins[id(job)]) > 1 and lower.value is not None and upper.value is not None:
-            inner[id(job)] = _inner(profiler, job, origins[id(job)], level, (lower.value, upper.value), tolerance)
+            several.append((job, origins[id(job)], (lower.value, upper.value)))
+    inner: dict[int, list[_Side]] = {id(j): [] for j in jobs} | _inner(profiler, several, level, tolerance)
     _run(profiler, [s for group in inner.values() for s in group])
     out = []
     for job in jobs:

@@ -12,27 +12,11 @@ from nmmfit.inference.joint import JointLikelihood
 from nmmfit.inference.minimise import Objective, Progress
 from nmmfit.inference.profiling import Job, Profiler
 from nmmfit.inference.space import Space, compensators, space_of
+from nmmfit.inference.vector import NegativeLogPosterior
 from nmmfit.precision import require_double_precision
-from nmmfit.shapes import Array
 
 WEAK_CURVATURE = 1e-3
 """Curvature per squared unit of sensitivity below which a direction has no error: flat, or quartic at its minimum."""
-
-
-class NegativeLogPosterior:
-    """Minus log posterior density as a function of the vector; equal for the same likelihood, so that it compiles once."""
-
-    def __init__(self, joint: JointLikelihood) -> None:
-        self.joint = joint
-
-    def __call__(self, x: Array) -> Array:
-        return -self.joint.log_prob_vector(x)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, NegativeLogPosterior) and other.joint is self.joint
-
-    def __hash__(self) -> int:
-        return hash((NegativeLogPosterior, id(self.joint)))
 
 
 @dataclass(frozen=True)
@@ -141,21 +125,22 @@ def _result(profiler: Profiler, job: Job, posterior_mode: bool) -> FitResult:
     best = job.modes[0]
     final = profiler.minimise([job], best[None])
     x = final.x[0]
-    errors, covariance = hessian_errors(space, job, final.hessian[0])
+    errors, covariance = hessian_errors(job, final.hessian[0], space.ranges.stretch(x))
     flat = {}
     if not posterior_mode:
         for i in np.intersect1d(job.free, space.coefficients):
             found = compensators(space, x, space.names[i], list(job.free))
             if found is not None:
                 flat[space.names[i]] = flat_reason(space.names[i], found[1])
-    values = space.joint.identified_values(space.joint.unpack(x))
+    point = space.point(x)
+    values = space.joint.identified_values(point)
     value = float(final.value[0])
     if posterior_mode and np.any(job.quadratic):
         # the added terms leave out the priors' constants
-        value = -float(space.joint.log_prob(space.joint.unpack(x)))
+        value = -float(space.joint.log_prob(point))
     return FitResult(
         kind="posterior mode" if posterior_mode else "maximum likelihood",
-        point=dict(zip(space.names, map(float, x), strict=True)),
+        point=point,
         units=dict(space.units),
         errors=dict(zip(space.names, errors, strict=True)),
         identified={name: float(v) for name, v in values.items()},
@@ -165,22 +150,26 @@ def _result(profiler: Profiler, job: Job, posterior_mode: bool) -> FitResult:
         converged=bool(final.converged[0]),
         flat=flat,
         minima=tuple(
-            (2.0 * float(height - job.best_value), dict(zip(space.names, map(float, mode), strict=True)))
+            (2.0 * float(height - job.best_value), space.point(mode))
             for mode, height in zip(job.modes[1:], job.mode_values[1:], strict=True)
         ),
         covariance=covariance,
     )
 
 
-def hessian_errors(space: Space, job: Job, hessian: np.ndarray) -> tuple[list[float | None], np.ndarray]:
-    """Standard deviations and covariance from a Hessian (n, n); None for parameters along which there is no curvature."""
+def hessian_errors(job: Job, hessian: np.ndarray, stretch: np.ndarray) -> tuple[list[float | None], np.ndarray]:
+    """Standard deviations and covariance of the parameters from a Hessian (n, n) in the vector; None where there is no curvature.
+
+    `stretch` (n,) is the derivative of the parameters with respect to the vector.
+    """
+    space = job.space
     values, vectors = np.linalg.eigh(job.basis.T @ hessian @ job.basis)
     columns = job.basis @ vectors
     length = np.linalg.norm(columns / space.scale[:, None], axis=0)
     moves = length > 1e-12
     weak = moves & (values < WEAK_CURVATURE)
     strong = moves & ~weak
-    covariance = (columns[:, strong] / values[strong]) @ columns[:, strong].T
+    covariance = (columns[:, strong] / values[strong]) @ columns[:, strong].T * np.outer(stretch, stretch)
     errors: list[float | None] = []
     for i in range(space.n):
         lost = float(np.sum((columns[i, weak] / space.scale[i]) ** 2))

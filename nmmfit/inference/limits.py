@@ -118,7 +118,7 @@ class _Work:
     def plan(self, name: str) -> None:
         """One-at-a-time and profiled jobs of a coefficient or an identified quantity."""
         target = self.space.target(name)
-        if target.parameter:
+        if target.name in self.space.names:
             self._add((name, "one_at_a_time"), self.profiler.job(target, free=np.append(self.others, self.space.index(name))))
         else:
             self._plan_alone(target)
@@ -175,7 +175,7 @@ class _Work:
         assert target is not None
         x = job.modes[0]
         moving = list(job.free)
-        if target.parameter:
+        if target.name in self.space.names:
             found = compensators(self.space, x, target.name, moving)
             if found is None:
                 return None
@@ -189,10 +189,10 @@ class _Work:
             direction = moves @ flat
             others = [self.space.names[i] for i in np.flatnonzero(np.abs(direction / self.space.scale) > 1e-7)]
         steps = np.array([0.0, 1.0, -1.0, 10.0]) / np.max(np.abs(direction / self.space.scale))
-        values = np.asarray(self.space.joint.nll(self.space.joint.unpack(x + steps[:, None] * direction)))
+        values = np.array([self.space.nll_at(x + step * direction) for step in steps])
         if np.max(np.abs(values - values[0])) > 1e-5:
             return None
-        if target.parameter:
+        if target.name in self.space.names:
             return flat_reason(target.name, others)
         return f"flat direction: {', '.join(others)} change it without changing anything that the data see"
 

@@ -5,8 +5,8 @@ natural steps, zero columns for what is held fixed) and the constraint's weights
 profiles, profiles of any parameter and of any identified quantity run through the same compiled code. The path of iterates
 stays on the constraint: every trial is brought back to it before it is judged, hence any accepted point lowers F itself.
 
-Each iteration makes one exact Hessian, tries a family of steps from its eigenvalues, takes the lowest and then reuses the
-factorisation for a few gradient steps (Shamanskii's method: an order of convergence for a tenth of the price).
+Each iteration makes one exact Hessian, tries a family of steps from its eigenvalues, takes the lowest and then goes on with
+the factorised Hessian for a few quasi-Newton steps, which cost a gradient each and follow the curvature into a quartic valley.
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ import numpy as np
 from nmmfit import precision as precision
 from nmmfit.numerics.saddle_free import (
     RELATIVE_FLOOR,
+    bfgs_update,
     candidate_steps,
     distance_to_minimum,
-    saddle_free_step,
+    inverse_of,
     spectrum,
 )
 from nmmfit.shapes import Array
@@ -39,6 +40,10 @@ TOLERANCE = 1e-8
 
 BLOCK = 8
 """Points in one compiled call; a Hessian is itself a batch over parameters, larger blocks fall out of the cache."""
+
+
+CHORDS = 6
+"""Quasi-Newton steps between two Hessians; each costs a gradient."""
 
 
 @jax.tree_util.register_dataclass
@@ -196,7 +201,7 @@ def _second_order(point: _Point, x: Array) -> tuple[Array, Array, Array]:
 
 
 def _iteration(point: _Point, chords: int, tolerance: Array, state: tuple[Array, ...]) -> tuple[Array, ...]:
-    """One Hessian, the best of the candidate steps, then gradient steps with the same factorisation."""
+    """One Hessian, the best of the candidate steps, then quasi-Newton steps from the same factorisation."""
     start, count = state[0], state[-1]
     basis = point.p.basis
     f, g, curved = _second_order(point, start)
@@ -221,28 +226,32 @@ def _iteration(point: _Point, chords: int, tolerance: Array, state: tuple[Array,
     improved = values[best] < f
     gain = jnp.where(improved, f - values[best], 0.0)
 
-    # the first round measures the point that the candidates gave, every further one a gradient step from the last accepted point
-    def chord(_: int, now: tuple[Array, ...]) -> tuple[Array, ...]:
-        y, held = now[0], now[1:]
+    # the first round measures the point that the candidates gave, every further one a quasi-Newton step from the last good point
+    def quasi_newton(_: int, now: tuple[Array, ...]) -> tuple[Array, ...]:
+        y, step, shorten, inverse, held = *now[:4], now[4:]
         f_new, g_new = jax.value_and_grad(point.value)(y)
         unit, gradient, slope, off = point.tangent(y, g_new)
-        distance = distance_to_minimum(spec, gradient)
-        better = (f_new <= held[1] + rounding) & (distance < held[-1])
-        new = (y, f_new, g_new, slope, jnp.linalg.norm(gradient), off, unit, gradient, distance)
+        inverse = bfgs_update(inverse, step, gradient - held[6])
+        distance = 0.5 * gradient @ inverse @ gradient
+        better = (f_new <= held[1] + rounding) & (distance < held[7])
+        new = (y, f_new, slope, jnp.linalg.norm(gradient), off, unit, gradient, distance)
         held = tuple(jnp.where(better, a, b) for a, b in zip(new, held, strict=True))
-        x, unit, gradient = held[0], held[6], held[7]
-        step = saddle_free_step(spec, gradient, rounding)
-        return point.back(x + basis @ (step - unit * (unit @ step)), basis @ unit)[0], *held
+        shorten = jnp.where(better, 1.0, 0.3 * shorten)
+        unit, gradient = held[5], held[6]
+        step = -shorten * (inverse @ gradient)
+        step = step - unit * (unit @ step)
+        return point.back(held[0] + basis @ step, basis @ unit)[0], step, shorten, inverse, *held
 
-    first = jnp.where(improved, trials[best], start)
-    infinite = jnp.full((), jnp.inf)
-    nothing = (first, infinite, g, slope, infinite, infinite, unit, gradient, infinite)
-    _, x, f, _, slope, norm, off, _, _, after = jax.lax.fori_loop(0, chords + 1, chord, (first, *nothing))
+    first, taken = jnp.where(improved, trials[best], start), jnp.where(improved, steps[best], 0.0)
+    infinite, one = jnp.full((), jnp.inf), jnp.ones(())
+    held = (first, infinite, slope, infinite, infinite, unit, gradient, infinite)
+    result = jax.lax.fori_loop(0, chords + 1, quasi_newton, (first, taken, one, inverse_of(spec), *held))
+    x, f, slope, norm, off, _, _, after = result[4:]
     lowest = spec.values[0]
     convex = -lowest <= RELATIVE_FLOOR * jnp.maximum(jnp.max(jnp.abs(spec.values)), 1.0)
     # judged with this iteration's own Hessian, or with the same one a short, convex way on
     settled = (before < tolerance) & (gain < tolerance)
-    short = (before < 1e-2) & convex & (after < 0.1 * tolerance)
+    short = (before < 0.1) & convex & (after < 0.1 * tolerance)
     good = jnp.isfinite(f) & (off < 1e-7) & (settled | short)
     stuck = ~good & ~improved & ~(after < before)
     distance = jnp.where(settled, jnp.minimum(before, after), after)
@@ -263,7 +272,7 @@ def solve_point(
     Args:
         objective: x (n,) -> scalar, or (x, data) -> scalar where `data` is given; twice differentiable.
         quantities: x (n,) -> (q,), what constraints may use.
-        chords: gradient steps per Hessian.
+        chords: quasi-Newton steps per Hessian.
         problem: what to minimise.
         data: None, or a pytree that reaches the objective.
         limit: most Hessians to make.
@@ -316,7 +325,7 @@ def minimise(
     quantities: Quantities = no_quantities,
     data: Any = None,
     block: int = BLOCK,
-    chords: int = 2,
+    chords: int = CHORDS,
     max_iterations: int = 40,
     tolerance: float = TOLERANCE,
     progress: Progress | None = None,
@@ -329,7 +338,7 @@ def minimise(
         quantities: functions that constraints use, x (n,) -> (q,), hashable.
         data: pytree with leading `point` axis that reaches the objective, such as toy counts; or None.
         block: points per compiled call.
-        chords: gradient steps per Hessian.
+        chords: quasi-Newton steps per Hessian.
         max_iterations: Hessians per point before it counts as failed.
         tolerance: estimated distance to the minimum, in units of the objective.
         progress: called with (points done, points in all).

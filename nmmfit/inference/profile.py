@@ -104,6 +104,7 @@ def profile(
     profiler.progress = progress
     solved = _solve_grid(profiler, job, grid, progress)
     x = np.stack([s.x for s in solved])
+    parameters = np.asarray(space.ranges.to_parameters(x))
     values = np.array([s.value for s in solved])
     converged = np.array([s.converged for s in solved])
     # a profiled point below the fit is a better fit
@@ -118,9 +119,9 @@ def profile(
         delta_chi2=np.where(converged, np.maximum(2.0 * (values - lowest), 0.0), 2.0 * (values - lowest)),
         converged=converged,
         gradient_norm=np.array([s.gradient_norm for s in solved]),
-        points={name: x[:, i] for i, name in enumerate(space.names)},
+        points={name: parameters[:, i] for i, name in enumerate(space.names)},
         best=profiler.value_of(target, best),
-        best_point=dict(zip(space.names, map(float, best), strict=True)),
+        best_point=space.point(best),
         reason=flat_reason(parameter, flat[1]) if flat is not None else "",
     )
 

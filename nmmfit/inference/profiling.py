@@ -16,11 +16,16 @@ import jax
 import numpy as np
 
 from nmmfit.inference.minimise import BLOCK, TOLERANCE, Minima, Objective, Problems, Progress, minimise
-from nmmfit.inference.space import Quantities, Space, Target
+from nmmfit.inference.space import Space, Target
+from nmmfit.inference.vector import Quantities
 from nmmfit.shapes import Array
 
 MAX_MODES = 4
 """Distinct minima that every profiled point is started from."""
+
+
+NEAR = 0.5
+"""A solved point within this fraction of the distance from the best fit serves as the only start."""
 
 
 @dataclass
@@ -78,10 +83,14 @@ class Solved:
 
 @dataclass(frozen=True)
 class Request:
-    """A wish for the profiled minimum of a job at one value of its target."""
+    """A wish for the profiled minimum of a job at one value of its target.
+
+    `thorough`: start from every mode, even where a solved point is near.
+    """
 
     job: Job
     at: float
+    thorough: bool = True
 
 
 @partial(jax.jit, static_argnames="quantities")
@@ -134,7 +143,7 @@ class Profiler:
 
     def minimise(self, jobs: Sequence[Job], starts: np.ndarray, targets: np.ndarray | None = None) -> Minima:
         """One minimisation per job and start; at the target values where they are given."""
-        n, q = self.space.n, len(self.space.identified)
+        n, q = self.space.n, self.space.n_quantities
         weights = np.zeros((len(jobs), n + q))
         if targets is not None:
             for i, job in enumerate(jobs):
@@ -175,12 +184,19 @@ class Profiler:
 
         Args:
             jobs: what to fit.
-            starts: scattered starts of each.
+            starts: scattered starts of each; jobs that differ in their target only are fitted once.
             extra: further starts (k, n), such as a known best fit; coordinates that a job holds keep the job's value.
         """
+        if not jobs:
+            return
         owners: list[Job] = []
         points: list[np.ndarray] = []
+        alike: dict[bytes, list[Job]] = {}
         for job in jobs:
+            key = b"".join(a.tobytes() for a in (job.start, job.basis, job.quadratic, job.linear))
+            alike.setdefault(key, []).append(job)
+        leaders = [group[0] for group in alike.values()]
+        for job in leaders:
             here = [job.start[None], self.scattered(job, job.start, starts)]
             if extra is not None:
                 placed = np.tile(job.start, (len(extra), 1))
@@ -191,10 +207,11 @@ class Profiler:
             points.append(stacked)
         found = self.minimise(owners, np.concatenate(points))
         first = 0
-        for job, stacked in zip(jobs, points, strict=True):
+        for group, stacked in zip(alike.values(), points, strict=True):
             mine = found.take(slice(first, first + len(stacked)))
             first += len(stacked)
-            self._set_modes(job, mine)
+            for job in group:
+                self._set_modes(job, mine)
 
     def _set_modes(self, job: Job, found: Minima) -> None:
         order = np.lexsort(
@@ -229,11 +246,16 @@ class Profiler:
         amplitude = rows @ steps[moving] if len(moving) else np.zeros(0)
         return float(np.sqrt(np.sum(amplitude**2) + np.sum(steps[others] ** 2)))
 
+    def value_at_best(self, job: Job) -> float:
+        """The target at the job's lowest minimum."""
+        assert job.target is not None
+        return self.value_of(job.target, job.modes[0])
+
     def gradient_of(self, target: Target, x: np.ndarray) -> np.ndarray:
         """Gradient (point, n) of a target at points (point, n); zero where it does not exist."""
         n = self.space.n
         out = np.tile(target.weights[:n], (len(x), 1))
-        if not target.parameter:
+        if not target.linear:
             out = out + np.asarray(_values_and_gradients(self.space.quantities, np.asarray(x), target.weights[n:])[1])
         return out
 
@@ -241,7 +263,7 @@ class Profiler:
         """The target at one point (n,)."""
         n = self.space.n
         value = float(target.weights[:n] @ x)
-        if target.parameter:
+        if target.linear:
             return value
         return value + float(_values_and_gradients(self.space.quantities, np.asarray(x)[None], target.weights[n:])[0][0])
 
@@ -253,7 +275,7 @@ class Profiler:
         return float(np.max(sizes))
 
     def starts_for(self, request: Request) -> np.ndarray:
-        """Starts of a request: the nearest solved point, then every mode.
+        """Starts of a request: the nearest solved point, then every mode unless that point is near and will do.
 
         A mode at which the target, a norm, vanishes has no direction to go: points thrown off it take its place.
         """
@@ -261,7 +283,10 @@ class Profiler:
         assert target is not None
         points = []
         if job.solved:
-            points.append(min(job.solved, key=lambda s: abs(s.at - request.at)).x)
+            nearest = min(job.solved, key=lambda s: abs(s.at - request.at))
+            points.append(nearest.x)
+            if not request.thorough and abs(nearest.at - request.at) < NEAR * abs(request.at - self.value_at_best(job)):
+                return np.stack(points)
         for mode in job.modes:
             if target.positive and self.value_of(target, mode) < 0.1 * job.step:
                 points.extend(self.scattered(job, mode, 2 * self.space.dimension(target, job.free)))
@@ -270,7 +295,7 @@ class Profiler:
         return np.stack(points)
 
     def solve(self, requests: Sequence[Request]) -> list[Solved]:
-        """The lowest converged minimum of every request; one without is tried again from scattered points, then shown as failed."""
+        """The lowest converged minimum of every request; one without is tried again from scattered points, then shown."""
         results = self.solve_from(requests, [self.starts_for(r) for r in requests])
         bad = [i for i, r in enumerate(results) if not r.converged]
         if bad:
@@ -287,6 +312,8 @@ class Profiler:
 
     def solve_from(self, requests: Sequence[Request], starts: Sequence[np.ndarray]) -> list[Solved]:
         """The lowest converged minimum of every request from given starts, one array (start, n) each."""
+        if not requests:
+            return []
         owners = [r.job for r, s in zip(requests, starts, strict=True) for _ in s]
         targets = np.array([r.at for r, s in zip(requests, starts, strict=True) for _ in s])
         found = self.minimise(owners, np.concatenate(list(starts)), targets)

@@ -13,80 +13,30 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 
 from nmmfit.errors import unknown
 from nmmfit.inference.coordinates import amplitude_sensitivity
+from nmmfit.inference.vector import NegativeLogLikelihood, Quantities, Ranges
 from nmmfit.physics.amplitude_basis import merged_monomials
-from nmmfit.shapes import Array
 from nmmfit.templates import relevant_coordinates
 
 NULL_TOLERANCE = 1e-9
 """Singular values of the scaled amplitude matrix below this fraction of the largest are zero: double precision leaves 1e-13."""
 
 
-class Quantities:
-    """The identified quantities of a joint likelihood, x -> (q,); equal for the same likelihood, so that it compiles once.
-
-    A quantity is the norm of a vector that is linear in the couplings, hence of a small triangular matrix times the amplitudes.
-    At zero, where a norm has no gradient, its derivatives are given as zero.
-    """
-
-    def __init__(self, joint: Any) -> None:
-        self.joint = joint
-        size = joint.amplitudes.size
-        self.factors = []
-        for item in joint.identified:
-            units = np.stack([np.asarray(item.vector(joint.amplitudes.couplings(unit))) for unit in np.eye(size)], axis=1)
-            self.factors.append(np.linalg.qr(units, mode="r"))
-
-    def vectors(self, x: Array) -> list[Array]:
-        """The vectors whose norms the quantities are, up to a rotation."""
-        coefficients, theory, _ = self.joint.split(x)
-        amplitudes = self.joint.linear_amplitudes(theory) @ coefficients
-        return [jnp.asarray(factor) @ amplitudes for factor in self.factors]
-
-    def __call__(self, x: Array) -> Array:
-        if not self.factors:
-            return jnp.zeros(0)
-        squared = jnp.stack([jnp.sum(v**2) for v in self.vectors(x)])
-        positive = squared > 0
-        return jnp.where(positive, jnp.sqrt(jnp.where(positive, squared, 1.0)), 0.0)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Quantities) and other.joint is self.joint
-
-    def __hash__(self) -> int:
-        return hash((Quantities, id(self.joint)))
-
-
-class NegativeLogLikelihood:
-    """A joint likelihood's nll as a function of its vector; equal for the same likelihood, so that it compiles once."""
-
-    def __init__(self, joint: Any) -> None:
-        self.joint = joint
-
-    def __call__(self, x: Array) -> Array:
-        value: Array = self.joint.nll_vector(x)
-        return value
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, NegativeLogLikelihood) and other.joint is self.joint
-
-    def __hash__(self) -> int:
-        return hash((NegativeLogLikelihood, id(self.joint)))
-
-
 @dataclass(frozen=True)
 class Target:
-    """What is profiled: a parameter or an identified quantity, as weights on (x, quantities)."""
+    """What is profiled: a parameter or an identified quantity, as weights on (vector, quantities).
+
+    `positive`: a size, >= 0. `linear`: an entry of the vector itself.
+    """
 
     name: str
     unit: str
     weights: np.ndarray
     positive: bool
-    parameter: bool
+    linear: bool
 
 
 def space_of(joint: Any) -> Space:
@@ -106,8 +56,12 @@ class Space:
         parameters = {p.name: p for p in joint.parameters}
         ordered = [parameters[name] for name in self.names]
         self.units = {p.name: p.unit for p in ordered}
-        self.start = np.array([float(p.start) for p in ordered])
+        self.ranges = Ranges(joint)
+        bounded = [i for i, _ in self.ranges.bounded]
+        self.bounded = tuple(self.names[i] for i in bounded)
+        self.start = self.ranges.from_parameters(np.array([float(p.start) for p in ordered]))
         self.scale = np.array([float(p.scale) for p in ordered])
+        self.scale[bounded] = 1.0
         self.kinds = np.array([p.kind for p in ordered])
         self.coefficients = np.flatnonzero(self.kinds == "coefficient")
         self.theory = np.flatnonzero(self.kinds == "theory")
@@ -120,6 +74,24 @@ class Space:
         """Length of the vector."""
         return len(self.names)
 
+    @property
+    def n_quantities(self) -> int:
+        """Number of functions that a constraint may use besides the vector."""
+        return len(self.identified) + len(self.bounded)
+
+    def point(self, z: np.ndarray) -> dict[str, float]:
+        """Parameters by name at a vector (n,)."""
+        return dict(zip(self.names, map(float, np.asarray(self.ranges.to_parameters(z))), strict=True))
+
+    def nll_at(self, z: np.ndarray) -> float:
+        """Minus log likelihood with constraints at a vector (n,)."""
+        return float(self.joint.nll(self.point(z)))
+
+    def theory_at(self, z: np.ndarray) -> dict[str, Any]:
+        """Theory inputs at a vector (n,)."""
+        theory: dict[str, Any] = self.joint.split(self.ranges.to_parameters(z))[1]
+        return theory
+
     def index(self, name: str, where: str = "") -> int:
         """Place of a parameter. Raises: UserInputError with the nearest match for a name that does not exist."""
         if name not in self.names:
@@ -128,13 +100,16 @@ class Space:
 
     def target(self, name: str) -> Target:
         """A parameter or an identified quantity by name. Raises: UserInputError for any other name."""
-        weights = np.zeros(self.n + len(self.identified))
+        weights = np.zeros(self.n + self.n_quantities)
         for k, item in enumerate(self.identified):
             if item.name == name:
                 weights[self.n + k] = 1.0
                 return Target(name, item.unit, weights, True, False)
         if name not in self.names:
             raise unknown("parameter or identified quantity", name, [*self.names, *(i.name for i in self.identified)])
+        if name in self.bounded:
+            weights[self.n + len(self.identified) + self.bounded.index(name)] = 1.0
+            return Target(name, self.units[name], weights, False, False)
         weights[self.names.index(name)] = 1.0
         return Target(name, self.units[name], weights, False, True)
 
@@ -148,8 +123,7 @@ class Space:
         outside = ~np.any(factor != 0, axis=0) & np.any(self.seen != 0, axis=0)
 
         def rows(x: np.ndarray) -> np.ndarray:
-            _, theory, _ = self.joint.split(jnp.asarray(x))
-            every = np.asarray(self.joint.linear_amplitudes(theory), dtype=float)
+            every = np.asarray(self.joint.linear_amplitudes(self.theory_at(x)), dtype=float)
             return np.asarray(every[outside] * self.scale[self.coefficients])
 
         others = rows(self.start)
@@ -173,20 +147,19 @@ class Space:
 
     def dimension(self, target: Target, free: np.ndarray) -> int:
         """Number of components of a target's vector that the free coefficients can move; 1 for a parameter."""
-        if target.parameter:
+        if not target.positive:
             return 1
         factor = self.quantities.factors[int(np.flatnonzero(target.weights[self.n :])[0])]
-        _, theory, _ = self.joint.split(jnp.asarray(self.start))
-        matrix = factor @ np.asarray(self.joint.linear_amplitudes(theory)) * self.scale[self.coefficients]
+        matrix = factor @ np.asarray(self.joint.linear_amplitudes(self.theory_at(self.start))) * self.scale[self.coefficients]
         columns = matrix[:, np.isin(self.coefficients, free)]
         return max(1, int(np.linalg.matrix_rank(columns)))
 
     def vector(self, point: Mapping[str, float]) -> np.ndarray:
         """The start vector with the given parameters replaced."""
-        x = self.start.copy()
+        x = np.array(self.ranges.to_parameters(self.start))
         for name, value in point.items():
             x[self.index(name)] = float(value)
-        return x
+        return self.ranges.from_parameters(x)
 
     @cached_property
     def seen(self) -> np.ndarray:
@@ -218,8 +191,7 @@ class Space:
 
     def amplitudes(self, x: np.ndarray) -> np.ndarray:
         """(row, coefficient): what the experiments see of a unit of each coefficient, at the theory inputs of x."""
-        _, theory, _ = self.joint.split(jnp.asarray(x))
-        return self.seen @ np.asarray(self.joint.linear_amplitudes(theory), dtype=float)
+        return self.seen @ np.asarray(self.joint.linear_amplitudes(self.theory_at(x)), dtype=float)
 
     def scaled_amplitudes(self, x: np.ndarray, free: np.ndarray) -> np.ndarray:
         """(row, coefficient): the same for natural steps of the coefficients `free`; zero rows left out."""

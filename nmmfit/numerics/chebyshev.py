@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -17,12 +19,26 @@ def chebyshev_nodes(n: int) -> np.ndarray:
     return -np.cos(np.pi * (np.arange(n) + 0.5) / n)
 
 
+def derivative_matrix(degree: int) -> np.ndarray:
+    """(degree + 1, degree + 1) matrix D with dT_k/dx = sum_j D[j, k] T_j."""
+    columns = [np.polynomial.chebyshev.chebder(row) for row in np.eye(degree + 1)]
+    return np.stack([np.pad(c, (0, degree + 1 - len(c))) for c in columns], axis=1)
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(1,))
 def chebyshev_values(x: Array, degree: int) -> Array:
-    """T_0(x) ... T_degree(x) on a new last axis, by the three-term recurrence (exact derivatives of any order)."""
-    values = [jnp.ones_like(x), x]
-    for _ in range(degree - 1):
-        values.append(2.0 * x * values[-1] - values[-2])
-    return jnp.stack(values[: degree + 1], axis=-1)
+    """T_0(x) ... T_degree(x) on a new last axis, cos(k arccos x); |x| <= 1.
+
+    Derivatives of any order are exact, and stay small programs: the derivative of a polynomial is a polynomial, a constant matrix
+    applied to the same values.
+    """
+    return jnp.cos(jnp.arange(degree + 1.0) * jnp.arccos(x)[..., None])
+
+
+@chebyshev_values.defjvp
+def _chebyshev_jvp(degree: int, primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    values = chebyshev_values(primals[0], degree)
+    return values, (values @ jnp.asarray(derivative_matrix(degree))) * tangents[0][..., None]
 
 
 def coefficients_1d(values: np.ndarray) -> np.ndarray:

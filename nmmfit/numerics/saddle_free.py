@@ -78,20 +78,43 @@ def saddle_free_step(spec: Spectrum, gradient: Array, rounding: Array, damping: 
     return -(spec.vectors @ (along / (size + damping)))
 
 
+def inverse_of(spec: Spectrum) -> Array:
+    """|H|^-1, (n, n), zero along directions whose curvature is rounding."""
+    size = curvatures(spec)
+    return (spec.vectors * jnp.where(jnp.abs(spec.values) < size, 0.0, 1.0 / size)) @ spec.vectors.T
+
+
+def bfgs_update(inverse: Array, step: Array, change: Array) -> Array:
+    """Inverse Hessian (n, n) after a step (n,) that changed the gradient by `change` (n,), by Broyden-Fletcher-Goldfarb-Shanno.
+
+    Left as it is where the step met no positive curvature.
+    """
+    along = step @ change
+    usable = along > 1e-10 * jnp.linalg.norm(step) * jnp.linalg.norm(change)
+    rho = jnp.where(usable, 1.0 / jnp.where(usable, along, 1.0), 0.0)
+    turned = inverse @ change
+    updated = (
+        inverse
+        - rho * (jnp.outer(step, turned) + jnp.outer(turned, step))
+        + rho * (1.0 + rho * (change @ turned)) * jnp.outer(step, step)
+    )
+    return jnp.where(usable, updated, inverse)
+
+
 def candidate_steps(spec: Spectrum, gradient: Array, rounding: Array) -> Array:
     """Steps worth trying, (candidate, n): undamped at several lengths, shortened, damped, and both ways along negative curvature.
 
     Without negative curvature the last ones are zero.
     """
     newton = saddle_free_step(spec, gradient, rounding)
-    steps = [fraction * newton for fraction in FRACTIONS]
     size = jnp.linalg.norm(newton)
-    steps += [newton * jnp.minimum(1.0, length / jnp.where(size > 0, size, 1.0)) for length in LENGTHS]
-    steps += [saddle_free_step(spec, gradient, rounding, mu) for mu in DAMPINGS]
+    short = jnp.minimum(1.0, jnp.asarray(LENGTHS) / jnp.where(size > 0, size, 1.0))
+    plain = jnp.concatenate([jnp.asarray(FRACTIONS), short])[:, None] * newton
+    damped = jax.vmap(lambda mu: saddle_free_step(spec, gradient, rounding, mu))(jnp.asarray(DAMPINGS))
     lowest = spec.values[0]
     # curvature within rounding of zero is flat, not negative
     negative = -lowest > RELATIVE_FLOOR * jnp.maximum(jnp.max(jnp.abs(spec.values)), 1.0)
     length = jnp.where(negative, jnp.sqrt(2.0 / jnp.where(negative, -lowest, 1.0)), 0.0)
     downhill = jnp.where(spec.vectors[:, 0] @ gradient > 0, -length, length) * spec.vectors[:, 0]
-    steps += [fraction * downhill for fraction in SADDLE_LENGTHS] + [-SADDLE_LENGTHS[0] * downhill]
-    return jnp.stack(steps)
+    away = jnp.asarray([*SADDLE_LENGTHS, -SADDLE_LENGTHS[0]])[:, None] * downhill
+    return jnp.concatenate([plain, damped, away])

@@ -11,9 +11,11 @@ from small_joint import counts_of, couplings, experiment, joint
 from nmmfit.errors import UserInputError
 from nmmfit.inference.intervals import marginalised
 from nmmfit.inference.limits import limits
+from nmmfit.inference.profile import profile
 
 LEVEL = float(chi2.ppf(0.9, 1))
 C_T = (-2.9, 0.3)
+PRIOR = dist.Normal(*C_T)
 
 
 @cache
@@ -38,7 +40,7 @@ def moment_and_tensor():
     """L and T: d = L + c_T T; bins see 4 d^2 and 5 T^2 above backgrounds."""
     lab = experiment([100, 40], counts_of([100.0, 40.0], [4.0, 0.0], tensor_pp=[0.0, 5.0]))
     units = {"L": couplings(1.0), "T": couplings(0.0, 1.0)}
-    return joint(lab, units, shifts={"T": 1.0}, c_t=C_T)
+    return joint(lab, units, shifts={"T": 1.0}, c_t=PRIOR)
 
 
 @cache
@@ -46,7 +48,7 @@ def three_for_two():
     """L, T and S for two amplitudes: one exactly flat direction, L - c_T S and S."""
     lab = experiment([100, 40], counts_of([100.0, 40.0], [4.0, 0.0], tensor_pp=[0.0, 5.0]))
     units = {"L": couplings(1.0), "T": couplings(0.0, 1.0), "S": couplings(0.0)}
-    return joint(lab, units, shifts={"T": 1.0, "S": 1.0}, c_t=C_T)
+    return joint(lab, units, shifts={"T": 1.0, "S": 1.0}, c_t=PRIOR)
 
 
 def test_upper_limit_of_one_poisson_bin():
@@ -146,13 +148,31 @@ def test_exactly_flat_direction_is_open_with_its_reason():
 def test_a_coefficient_that_a_theory_input_can_switch_off_is_not_bounded_at_a_high_level():
     """d = c_T S alone, c_T -0.6 +- 0.3: c_T = 0 costs 4, so the profile never reaches 6.63 (99 %) but crosses 2.71 (90 %)."""
     lab = experiment([100], counts_of([100.0], [4.0]))
-    likelihood = joint(lab, {"S": couplings(0.0)}, shifts={"S": 1.0}, c_t=(-0.6, 0.3))
+    likelihood = joint(lab, {"S": couplings(0.0)}, shifts={"S": 1.0}, c_t=dist.Normal(-0.6, 0.3))
     assert limits(likelihood, presets={}, parameters=["S"]).parameters["S"].profiled.upper is not None
     interval = limits(likelihood, cl=0.99, presets={}, parameters=["S"]).parameters["S"].profiled
     assert interval.lower is None
     assert interval.upper is None
     assert "not bounded above within" in interval.reason
     assert "stays below 4" in interval.reason
+
+
+def test_a_theory_input_with_a_uniform_prior_stays_in_its_range():
+    """d = c_T S with c_T anywhere in [-3, -2]: the weakest limit is that of c_T = -2."""
+    lab = experiment([100], counts_of([100.0], [4.0]))
+    likelihood = joint(lab, {"S": couplings(0.0)}, shifts={"S": 1.0}, c_t=dist.Uniform(-3.0, -2.0))
+    found = limits(likelihood, presets={}, parameters=["S"])
+
+    def height(t):
+        dipole = 4.0 * (2.0 * t) ** 2
+        return 2.0 * (dipole - 100.0 * np.log1p(dipole / 100.0))
+
+    assert found.converged
+    assert found.parameters["S"].profiled.upper == pytest.approx(brentq(lambda t: height(t) - LEVEL, 0.01, 20.0), rel=1e-3)
+    flat = profile(likelihood, "theory.c_T", low=-2.9, high=-2.1, points=3)
+    assert np.all(flat.converged)
+    np.testing.assert_allclose(flat.points["theory.c_T"], [-2.9, -2.5, -2.1], atol=1e-9)
+    np.testing.assert_allclose(flat.delta_chi2, 0.0, atol=1e-6)
 
 
 def test_marginalised_intervals_and_contraction():

@@ -1,0 +1,114 @@
+"""Functions of one real vector that minimisers see: likelihood, posterior, constrained quantities.
+
+The vector is that of the joint likelihood, except that a theory input or a nuisance whose prior lives on a part of the line
+only (a uniform one, say) stands there as the unconstrained image of its value, so that no minimiser leaves the allowed range.
+Coefficients are always themselves: their priors, ranges included, do not enter fits and profiles.
+
+Objects made from the same likelihood are equal, so that what is compiled for one serves all.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from numpyro.distributions import biject_to
+
+from nmmfit.inference.joint import JointLikelihood
+from nmmfit.shapes import Array
+
+
+class Ranges:
+    """The bounded parameters of a likelihood and their images on the real line."""
+
+    def __init__(self, joint: JointLikelihood) -> None:
+        parameters = enumerate(joint.parameters)
+        self.bounded = tuple(
+            (i, biject_to(p.prior.support)) for i, p in parameters if p.kind != "coefficient" and not p.is_unbounded
+        )
+
+    def to_parameters(self, z: Array | np.ndarray) -> Array:
+        """Parameters (..., n) of the vector."""
+        x = jnp.asarray(z)
+        for i, bijection in self.bounded:
+            x = x.at[..., i].set(bijection(x[..., i]))
+        return x
+
+    def from_parameters(self, x: np.ndarray) -> np.ndarray:
+        """The vector of parameters (..., n); a value at the edge of its range goes to the middle."""
+        z = np.array(x, dtype=float)
+        for i, bijection in self.bounded:
+            image = np.asarray(bijection.inv(z[..., i]))
+            z[..., i] = np.where(np.isfinite(image), image, 0.0)
+        return z
+
+    def stretch(self, z: np.ndarray) -> np.ndarray:
+        """(n,) derivative of every parameter with respect to its entry of the vector, at a point (n,)."""
+        out = np.ones(len(z))
+        for i, bijection in self.bounded:
+            out[i] = float(np.exp(bijection.log_abs_det_jacobian(z[i], bijection(z[i]))))
+        return out
+
+
+class _OfJoint:
+    """A function that is the same for the same likelihood."""
+
+    def __init__(self, joint: JointLikelihood) -> None:
+        self.joint = joint
+        self.ranges = Ranges(joint)
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and isinstance(other, _OfJoint) and other.joint is self.joint
+
+    def __hash__(self) -> int:
+        return hash((type(self), id(self.joint)))
+
+
+class NegativeLogLikelihood(_OfJoint):
+    """Minus log likelihood with constraint, pull and theory-prior terms; coefficient priors do not enter."""
+
+    def __call__(self, z: Array) -> Array:
+        value: Array = self.joint.nll_vector(self.ranges.to_parameters(z))
+        return value
+
+
+class NegativeLogPosterior(_OfJoint):
+    """Minus log posterior density of the parameters; infinite where a coefficient is outside its prior's range."""
+
+    def __call__(self, z: Array) -> Array:
+        x = self.ranges.to_parameters(z)
+        inside = jnp.asarray(True)
+        for i, p in enumerate(self.joint.of_kind("coefficient")):
+            inside = inside & jnp.all(p.prior.support(x[i]))
+        return jnp.where(inside, -self.joint.log_prob_vector(x), jnp.inf)
+
+
+class Quantities(_OfJoint):
+    """The identified quantities, then the bounded parameters, z -> (q,).
+
+    An identified quantity is the norm of a vector that is linear in the couplings, hence of a small triangular matrix times the
+    amplitudes. At zero, where a norm has no gradient, its derivatives are given as zero.
+    """
+
+    def __init__(self, joint: JointLikelihood) -> None:
+        super().__init__(joint)
+        self.factors = []
+        for item in joint.identified:
+            units = [
+                np.asarray(item.vector(joint.amplitudes.couplings(jnp.asarray(unit)))) for unit in np.eye(joint.amplitudes.size)
+            ]
+            columns = np.stack(units, axis=1) if units else np.zeros((1, 0))
+            self.factors.append(np.linalg.qr(columns, mode="r"))
+
+    def __call__(self, z: Array) -> Array:
+        x = self.ranges.to_parameters(z)
+        values: list[Any] = []
+        if self.factors:
+            coefficients, theory, _ = self.joint.split(x)
+            amplitudes = self.joint.linear_amplitudes(theory) @ coefficients
+            squared = jnp.stack([jnp.sum((jnp.asarray(factor) @ amplitudes) ** 2) for factor in self.factors])
+            positive = squared > 0
+            values.append(jnp.where(positive, jnp.sqrt(jnp.where(positive, squared, 1.0)), 0.0))
+        values.extend(x[i][None] for i, _ in self.ranges.bounded)
+        return jnp.concatenate(values) if values else jnp.zeros(0)
