@@ -97,12 +97,12 @@ class _Group:
     weighting: Weighting | None
     second: _Block | None
 
-    def counts(self, first: Array, pulls: Pulls) -> Array:
-        """Counts (bin,) from the sum of rows (rank,)."""
+    def counts(self, first: Array, weight: Array | None, pulls: Pulls) -> Array:
+        """Counts (bin,) from the sum of rows (rank,) and the weighting's weights (fine,)."""
         if self.project is not None:
             first = first @ jnp.asarray(self.project)
-        if self.weighting is not None:
-            first = self.weighting.apply(first, pulls)
+        if self.weighting is not None and weight is not None:
+            first = jnp.asarray(self.weighting.matrix) @ (weight * first)
         if self.second is None:
             return first
         second = self.second.shape(pulls) @ jnp.asarray(self.second.parts[0].matrix)
@@ -114,6 +114,11 @@ class _Group:
         weighted = self.weighting.matrix.size if self.weighting is not None else 0
         second = self.second.multiplies if self.second is not None else 0
         return (self.project.size if self.project is not None else 0) + weighted + second
+
+
+def _weight_key(weighting: Weighting | None) -> int:
+    """Equal for weightings with the same weight function; 0 for none."""
+    return 0 if weighting is None else id(weighting.weight)
 
 
 @dataclass(frozen=True)
@@ -136,7 +141,10 @@ class ChannelTemplate:
                 counts = (rows[:, None] * u[None, :]).ravel() @ jnp.asarray(part.matrix)
                 before = firsts[part.group]
                 firsts[part.group] = counts if before is None else before + counts
-        parts = [g.counts(first, pulls) for g, first in zip(self.groups, firsts, strict=True) if first is not None]
+        weightings = {_weight_key(g.weighting): g.weighting for g in self.groups}
+        weights = {key: None if w is None else w.weight(pulls) for key, w in weightings.items()}
+        pairs = zip(self.groups, firsts, strict=True)
+        parts = [g.counts(first, weights[_weight_key(g.weighting)], pulls) for g, first in pairs if first is not None]
         return functools.reduce(operator.add, parts)
 
     @property
@@ -353,7 +361,7 @@ def _compress_first_axis(
 def _group_key(component: Component) -> tuple[int, ...]:
     """Components with the same key share their weighting and their second factor."""
     weighting = component.factors[0].weighting
-    return (id(weighting.weight) if weighting is not None else 0, *(id(f.function) for f in component.factors[1:]))
+    return (_weight_key(weighting), *(id(f.function) for f in component.factors[1:]))
 
 
 def _fine_metric(metric: np.ndarray, weighting: Weighting | None, nominal: Pulls) -> np.ndarray:

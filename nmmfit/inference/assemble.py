@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -180,6 +180,7 @@ def _coupling_map(config: RunConfig, specs: Mapping[str, ParameterSpec], theory:
         to_vector = jax.vmap(lambda q: couplings_to_vector(target_couplings(q, charges, coherence)))
         return to_vector(mapping.rows(chiral))
 
+    restricted: Callable[[Mapping[str, Any], np.ndarray], Array] | None = None
     if theory.floats_running:
 
         def coordinates(values: Mapping[str, Any]) -> Array:
@@ -196,17 +197,20 @@ def _coupling_map(config: RunConfig, specs: Mapping[str, ParameterSpec], theory:
         constant, *moved = (np.asarray(value) for value in jax.jit(probe)())
         slopes = [value - constant for value in moved]
 
+        def some(values: Mapping[str, Any], columns: np.ndarray) -> Array:
+            change = values["theory.c_T"] * slopes[0][:, columns] + values["theory.c_T_s"] * slopes[1][:, columns]
+            return jnp.asarray(constant[:, columns]) + change
+
         def coordinates(values: Mapping[str, Any]) -> Array:
-            return (
-                jnp.asarray(constant)
-                + values["theory.c_T"] * jnp.asarray(slopes[0])
-                + values["theory.c_T_s"] * jnp.asarray(slopes[1])
-            )
+            return some(values, np.arange(constant.shape[1]))
+
+        restricted = some
 
     if not specs:
         return CouplingMap(lambda values: jnp.zeros((0, 288)), (), ())
     samples = tuple(np.asarray(coordinates(values)) for values in theory.draws())
-    return CouplingMap(coordinates, samples, tuple(_finals(row) for row in np.max(np.abs(samples), axis=0)))
+    finals = tuple(_finals(row) for row in np.max(np.abs(samples), axis=0))
+    return CouplingMap(coordinates, samples, finals, restricted)
 
 
 def _finals(coordinates: np.ndarray) -> frozenset[int]:

@@ -47,6 +47,12 @@ class CouplingMap:
     samples: tuple[np.ndarray, ...]
     finals: tuple[frozenset[int], ...]
     """For each coefficient parameter the final states (columns of the coupling matrices) that it leads to."""
+    some: Callable[[Mapping[str, Array], np.ndarray], Array] | None = None
+    """`coordinates` at some columns only, where that can be had for less than all of them."""
+
+    def columns(self, theory: Mapping[str, Array], columns: np.ndarray) -> Array:
+        """(coefficient, column): `coordinates(theory)` at the columns given."""
+        return self.coordinates(theory)[:, columns] if self.some is None else self.some(theory, columns)
 
 
 class JointLikelihood:
@@ -157,7 +163,7 @@ class JointLikelihood:
 
     def linear_amplitudes(self, theory: Mapping[str, Array]) -> Array:
         """(amplitude, coefficient): amplitudes of a unit of each coefficient parameter at given theory inputs."""
-        return self.coupling_map.coordinates(theory)[:, self.amplitudes.rows].T
+        return self.coupling_map.columns(theory, self.amplitudes.rows).T
 
     def couplings_vector(self, vector: Array) -> TargetCouplings:
         """Target couplings at a vector (parameter,)."""
@@ -224,7 +230,8 @@ class JointLikelihood:
             if channel.distribution is dist.Poisson:
                 # The constant is formed once, while tracing; only a logarithm per bin is left to evaluate.
                 constant = -float(np.sum(gammaln(counts + 1.0)))
-                total = total + jnp.dot(counts, jnp.log(expected[name])) - jnp.sum(expected[name]) + constant
+                # A plain sum: a dot product would keep the compiler from vectorising the logarithms.
+                total = total + jnp.sum(counts * jnp.log(expected[name]) - expected[name]) + constant
             else:
                 total = total + jnp.sum(channel.distribution(expected[name]).log_prob(counts))
         return total

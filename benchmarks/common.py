@@ -1,0 +1,107 @@
+"""What every benchmark shares: its command line, where a record came from, interleaved timing, points to evaluate at."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+# Coefficients of the size that the data can tell from zero.
+COEFFICIENT_SIZE = {"GeV^-1": 4e-9, "GeV^-2": 2e-6}
+
+
+def command_line(doc: str | None, overrides: bool = True) -> argparse.ArgumentParser:
+    """Parser with the options of every benchmark."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seed", type=int, default=1, help="seed of the random numbers")
+    parser.add_argument("--out", type=Path, help="file to write; standard output if left out")
+    parser.add_argument("--cores", choices=("one", "all"), default="one", help="bound to one core, or not")
+    if overrides:
+        parser.add_argument(
+            "--set", action="append", default=[], metavar="KEY=VALUE", help="change a key of the default run, as nmmfit does"
+        )
+    return parser
+
+
+def on_one_core(given: argparse.Namespace) -> None:
+    """Start this program again, bound to one core, unless it is or `--cores all` was asked for.
+
+    Thread pools of numpy and XLA take their size from what they see when they start; two libraries that share cores with other
+    programs would measure the scheduler.
+    """
+    allowed = sorted(os.sched_getaffinity(0))
+    if given.cores == "one" and len(allowed) > 1:
+        os.sched_setaffinity(0, allowed[-1:])
+        os.execv(sys.executable, [sys.executable, *sys.argv])
+
+
+def record(question: str, seed: int, **results: Any) -> dict[str, Any]:
+    """A result with what is needed to judge and repeat it: device, precision, versions, seed, commit."""
+    import jax
+
+    from nmmfit.results.provenance import git_commit, package_versions
+
+    return {
+        "question": question,
+        **results,
+        "device": str(jax.devices()[0]),
+        "processor": platform.machine(),
+        "cores": len(os.sched_getaffinity(0)),
+        "load": list(os.getloadavg()),
+        "precision": "float64" if jax.config.read("jax_enable_x64") else "float32",
+        "versions": package_versions(),
+        "seed": seed,
+        "commit": git_commit(),
+    }
+
+
+def write(result: Mapping[str, Any], out: Path | None) -> None:
+    """JSON to a file or to standard output."""
+    text = json.dumps(result, indent=2, default=str) + "\n"
+    if out is None:
+        sys.stdout.write(text)
+    else:
+        out.write_text(text, encoding="utf-8")
+
+
+def say(text: str) -> None:
+    """Progress, to standard error."""
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
+
+
+def interleaved(tasks: Mapping[str, Callable[[], Any]], repeats: int) -> dict[str, float]:
+    """Median seconds of each task, the tasks taking turns; each runs once before, to compile.
+
+    Processor time if this process has one core: that is what it takes on a quiet machine. Wall time if it has several.
+    """
+    import jax
+
+    clock = time.process_time if len(os.sched_getaffinity(0)) == 1 else time.perf_counter
+    times: dict[str, list[float]] = {name: [] for name in tasks}
+    for task in tasks.values():
+        jax.block_until_ready(task())
+    for _ in range(repeats):
+        for name, task in tasks.items():
+            began = clock()
+            jax.block_until_ready(task())
+            times[name].append(clock() - began)
+    return {name: float(np.median(values)) for name, values in times.items()}
+
+
+def points(joint: Any, n: int, seed: int) -> np.ndarray:
+    """(n, parameter): nuisances within +-3 sigma moved together, coefficients around their sensitivity."""
+    random = np.random.default_rng(seed)
+    scale = np.asarray([p.scale for p in joint.parameters])
+    x = joint.start + random.uniform(-3.0, 3.0, (n, len(scale))) * scale
+    for i, p in enumerate(joint.of_kind("coefficient")):
+        x[:, i] = random.normal(size=n) * COEFFICIENT_SIZE.get(p.unit, p.scale)
+    return x
