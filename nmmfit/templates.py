@@ -27,7 +27,7 @@ from nmmfit.errors import NotConvergedError
 from nmmfit.experiment import BinnedExperiment, Channel, Component, Factor, Pulls, Weighting
 from nmmfit.numerics.chebyshev import ChebyshevBasis, chebyshev_nodes, coefficients_1d
 from nmmfit.physics.amplitude_basis import AmplitudeBasis, MergedMonomials, merged_monomials
-from nmmfit.physics.forms import ALL_FORMS, Forms, forms_to_vector, vector_to_forms
+from nmmfit.physics.forms import ALL_FORMS, Forms, vector_to_forms
 from nmmfit.shapes import Array
 
 HALF_WIDTH = 4.0
@@ -67,6 +67,10 @@ class _Block:
     def rank(self) -> int:
         """Number of compressed basis functions."""
         return self.compress.shape[1]
+
+    def n_monomials(self, part: _Part) -> int | None:
+        """Monomials per member of a part; None if its components read no forms."""
+        return len(part.matrix) // (len(part.members) * self.rank) if self.with_monomials else None
 
     def shape(self, pulls: Pulls) -> Array:
         """Compressed basis functions (rank,) at the pulls."""
@@ -214,12 +218,19 @@ def _sampler(factors: list[Factor], directions: Forms, nominal: Pulls) -> _Sampl
     return _Sampler(tuple(factors), jax.jit(lambda xs: jax.lax.map(at, xs)))
 
 
-def _lift(rows: np.ndarray, with_monomials: bool) -> np.ndarray:
-    """Factor per row that brings a weaker new-physics row (row, bin in the metric) to the reference significance."""
-    strength = np.sqrt((rows**2).sum(axis=-1))
-    if not with_monomials:
-        return np.ones_like(strength)
-    return np.maximum(1.0, REFERENCE_SIGNIFICANCE / np.where(strength > 0, strength, REFERENCE_SIGNIFICANCE))
+def _lift(rows: np.ndarray, n_monomials: int | None) -> np.ndarray:
+    """(row,) factors that bring each new-physics monomial to the reference significance.
+
+    Args:
+        rows: (factor * monomial, ...) values in the metric of the data.
+        n_monomials: monomials per factor; None for rows without, which are left as they are.
+    """
+    if n_monomials is None:
+        return np.ones(len(rows))
+    # What counts is the monomial's strength in all components together.
+    strength = np.sqrt((rows.reshape(-1, n_monomials, rows[0].size) ** 2).sum(axis=(0, 2)))
+    lift = np.maximum(1.0, REFERENCE_SIGNIFICANCE / np.where(strength > 0, strength, REFERENCE_SIGNIFICANCE))
+    return np.tile(lift, len(rows) // n_monomials)
 
 
 def _degrees(sample: _Sampler, weight: np.ndarray, n_pulls: int, tol: float) -> list[int]:
@@ -298,7 +309,7 @@ def _block(
     base = sample(np.zeros((1, len(pulls))))[0]
     per_factor = len(base) // len(factors)
     metric = np.repeat(np.asarray(metrics), per_factor, axis=0)
-    weight = metric * _lift(base * metric, with_monomials)[:, None]
+    weight = metric * _lift(base * metric, per_factor if with_monomials else None)[:, None]
     basis, compress, core, error = ChebyshevBasis((), HALF_WIDTH), np.ones((1, 1)), base[:, None, :], 0.0
     if pulls:
         basis, coefficients, error = _fit(sample, weight, tol)
@@ -320,12 +331,17 @@ def _compress_first_axis(
     stacked = np.concatenate([p.matrix for _, p in mine]) * metric
     # A row here is one basis amplitude of a (member, monomial); all amplitudes of one such pair are lifted together.
     lift = np.concatenate(
-        [np.repeat(_lift((p.matrix * metric).reshape(-1, b.rank * stacked.shape[1]), b.with_monomials), b.rank) for b, p in mine]
+        [
+            np.repeat(
+                _lift((p.matrix * metric).reshape(-1, b.rank, stacked.shape[1]), b.n_monomials(p)),
+                b.rank,
+            )
+            for b, p in mine
+        ]
     )
     right = _right_singular_vectors(stacked * lift[:, None], tol)
-    rank = len(right)
     n_rows, n_first = stacked.shape
-    if rank * (n_rows + n_first) > 0.8 * n_rows * n_first:
+    if len(right) * (n_rows + n_first) > 0.8 * n_rows * n_first:
         return blocks, None
 
     def lowered(part: _Part) -> _Part:
