@@ -102,8 +102,10 @@ def test_the_notebook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     """Every cell, in a fresh kernel and an empty folder; its plots are there."""
     from nbclient import NotebookClient
 
+    # The repository's copy in this interpreter is what is tested, whatever else is installed for the user.
     monkeypatch.setenv("PYTHONPATH", str(EXAMPLES.parent))
-    # The repository's copy is what is tested, even where another nmmfit is installed.
+    for variable in ("JUPYTER_DATA_DIR", "IPYTHONDIR"):
+        monkeypatch.setenv(variable, str(tmp_path / "settings"))
     run = NotebookClient(
         notebook(), timeout=1200, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}
     ).execute()
