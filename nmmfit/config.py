@@ -162,7 +162,7 @@ class SamplerSpec(StrictModel):
     warmup: Annotated[int, Field(ge=1)] = 1000
     draws: Annotated[int, Field(ge=1, description="draws per chain after warm-up")] = 1000
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 20220613
-    target_accept: Annotated[float, Field(gt=0.0, lt=1.0, description="acceptance that the step size is adapted to")] = 0.8
+    target_accept: Annotated[float, Field(gt=0.0, lt=1.0, description="acceptance that the step size is adapted to")] = 0.9
     max_tree_depth: Annotated[int, Field(ge=1, le=15)] = 10
 
 

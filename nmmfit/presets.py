@@ -51,7 +51,7 @@ CHOICES: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "nucleon_charges": MappingProxyType(
             {
                 "flag2021": "lattice tensor and scalar charges of the nucleon (MS-bar, 2 GeV)",
-                "seed": "the charges of arXiv:2206.13122 (micrOMEGAs), whose strange tensor charge is 15 times the lattice one",
+                "seed": "the charges of arXiv:2206.13122 (micrOMEGAs), whose strange tensor charge is 17 times the lattice one",
             }
         ),
         "tensor_coherence": MappingProxyType(

@@ -27,7 +27,7 @@ from nmmfit.errors import NotConvergedError
 from nmmfit.experiment import BinnedExperiment, Channel, Component, Factor, Pulls, Weighting
 from nmmfit.numerics.chebyshev import ChebyshevBasis, chebyshev_nodes, coefficients_1d
 from nmmfit.physics.amplitude_basis import AmplitudeBasis, MergedMonomials, merged_monomials
-from nmmfit.physics.forms import ALL_FORMS, Forms, forms_to_vector, vector_to_forms
+from nmmfit.physics.forms import ALL_FORMS, Forms, vector_to_forms
 from nmmfit.shapes import Array
 
 HALF_WIDTH = 4.0
@@ -67,6 +67,10 @@ class _Block:
     def rank(self) -> int:
         """Number of compressed basis functions."""
         return self.compress.shape[1]
+
+    def n_monomials(self, part: _Part) -> int | None:
+        """Monomials per member of a part; None if its components read no forms."""
+        return len(part.matrix) // (len(part.members) * self.rank) if self.with_monomials else None
 
     def shape(self, pulls: Pulls) -> Array:
         """Compressed basis functions (rank,) at the pulls."""
@@ -166,21 +170,18 @@ class ExperimentTemplate:
 def relevant_coordinates(experiment: BinnedExperiment) -> np.ndarray:
     """(form coordinate,) True where some rate of the experiment depends on that real coordinate of ALL_FORMS."""
     size = 1 + 9 * len(ALL_FORMS)
-    relevant = np.zeros(size, dtype=bool)
     pulls = experiment.nominal_pulls()
-    for channel in experiment.channels:
-        for component in channel.components:
-            for factor in component.factors:
-                if factor.forms is None:
-                    continue
+    functions = [f.function for ch in experiment.channels for c in ch.components for f in c.factors if f.forms is not None]
+    # Rates are linear in the forms: one coordinate at a time against none shows what they depend on.
+    points = jnp.concatenate([jnp.zeros((1, size)), jnp.eye(size)])
 
-                def counts(vector: Array, factor: Factor = factor) -> Array:
-                    return factor.function(vector_to_forms(vector, ALL_FORMS), pulls)
+    def rates(vector: Array) -> list[Array]:
+        forms = vector_to_forms(vector, ALL_FORMS)
+        return [function(forms, pulls) for function in functions]
 
-                zero = forms_to_vector(vector_to_forms(jnp.zeros(size), ALL_FORMS), ALL_FORMS)
-                slopes = np.asarray(jax.jit(jax.jacfwd(counts))(zero))
-                relevant |= np.any(slopes != 0.0, axis=0)
-    return relevant
+    # All factors in one program: what they have in common, a response matrix say, is compiled once.
+    values = [np.asarray(v) for v in jax.jit(jax.vmap(rates))(points)]
+    return np.any([np.any(v[1:] != v[0], axis=1) for v in values], axis=0) if values else np.zeros(size, dtype=bool)
 
 
 @dataclass(frozen=True)
@@ -217,12 +218,19 @@ def _sampler(factors: list[Factor], directions: Forms, nominal: Pulls) -> _Sampl
     return _Sampler(tuple(factors), jax.jit(lambda xs: jax.lax.map(at, xs)))
 
 
-def _lift(rows: np.ndarray, with_monomials: bool) -> np.ndarray:
-    """Factor per row that brings a weaker new-physics row (row, bin in the metric) to the reference significance."""
-    strength = np.sqrt((rows**2).sum(axis=-1))
-    if not with_monomials:
-        return np.ones_like(strength)
-    return np.maximum(1.0, REFERENCE_SIGNIFICANCE / np.where(strength > 0, strength, REFERENCE_SIGNIFICANCE))
+def _lift(rows: np.ndarray, n_monomials: int | None) -> np.ndarray:
+    """(row,) factors that bring each new-physics monomial to the reference significance.
+
+    Args:
+        rows: (factor * monomial, ...) values in the metric of the data.
+        n_monomials: monomials per factor; None for rows without, which are left as they are.
+    """
+    if n_monomials is None:
+        return np.ones(len(rows))
+    # What counts is the monomial's strength in all components together.
+    strength = np.sqrt((rows.reshape(-1, n_monomials, rows[0].size) ** 2).sum(axis=(0, 2)))
+    lift = np.maximum(1.0, REFERENCE_SIGNIFICANCE / np.where(strength > 0, strength, REFERENCE_SIGNIFICANCE))
+    return np.tile(lift, len(rows) // n_monomials)
 
 
 def _degrees(sample: _Sampler, weight: np.ndarray, n_pulls: int, tol: float) -> list[int]:
@@ -254,6 +262,7 @@ def _fit(
     degrees = _degrees(sample, weight, len(pulls), 0.3 * tol)
     check = np.random.default_rng(7).uniform(-HALF_WIDTH, HALF_WIDTH, (_CHECKS, len(pulls)))
     truth = sample(check)
+    values = np.zeros((0, *truth.shape[1:]))
     while True:
         basis = ChebyshevBasis(tuple(degrees), HALF_WIDTH)
         if basis.size > max_basis:
@@ -262,14 +271,24 @@ def _fit(
                 f"(degrees {degrees}); use the direct evaluation"
             )
         points = _chebyshev_points(int(1.6 * basis.size) + 8, len(pulls))
-        values = sample(points)
-        solution, *_ = np.linalg.lstsq(basis.matrix(points), values.reshape(len(points), -1), rcond=None)
+        # The sequence of points only grows: what was sampled for lower degrees serves again.
+        values = np.concatenate([values, sample(points[len(values) :])])
+        # Points of Chebyshev density make the columns nearly orthogonal, so that QR without pivoting is safe.
+        q, r = np.linalg.qr(basis.matrix(points))
+        solution = np.linalg.solve(r, q.T @ values.reshape(len(points), -1))
         coefficients = solution.reshape(basis.size, *values.shape[1:])
         guess = np.tensordot(basis.matrix(check), coefficients, axes=1)
         error = float(np.sqrt((((guess - truth) * weight) ** 2).sum(axis=-1)).max())
         if error < _SLACK * tol:
             return basis, coefficients, error
-        degrees = [d + max(1, round(0.2 * d)) if d > 0 else 0 for d in degrees]
+        degrees = [d + max(1, round(0.2 * d)) if d > 0 or not any(degrees) else 0 for d in degrees]
+
+
+def _right_singular_vectors(matrix: np.ndarray, tol: float) -> np.ndarray:
+    """(rank, column): right singular vectors of (row, column), so many that what they leave out is below `tol` in norm."""
+    # The triangular factor of QR has the same ones, and is smaller.
+    _, singular, right = np.linalg.svd(np.linalg.qr(matrix, mode="r"), full_matrices=False)
+    return right[: max(1, int(np.sum(np.sqrt(np.cumsum(singular[::-1] ** 2)[::-1]) > tol)))]
 
 
 def _block(
@@ -290,14 +309,12 @@ def _block(
     base = sample(np.zeros((1, len(pulls))))[0]
     per_factor = len(base) // len(factors)
     metric = np.repeat(np.asarray(metrics), per_factor, axis=0)
-    weight = metric * _lift(base * metric, with_monomials)[:, None]
+    weight = metric * _lift(base * metric, per_factor if with_monomials else None)[:, None]
     basis, compress, core, error = ChebyshevBasis((), HALF_WIDTH), np.ones((1, 1)), base[:, None, :], 0.0
     if pulls:
         basis, coefficients, error = _fit(sample, weight, tol)
-        left, singular, _ = np.linalg.svd((coefficients * weight).reshape(basis.size, -1), full_matrices=False)
-        rank = max(1, int(np.sum(np.sqrt(np.cumsum(singular[::-1] ** 2)[::-1]) > tol)))
-        compress = left[:, :rank]
-        core = np.einsum("bni,br->nri", coefficients, compress)
+        compress = _right_singular_vectors((coefficients * weight).reshape(basis.size, -1).T, tol).T
+        core = np.swapaxes(np.tensordot(compress, coefficients, axes=(0, 0)), 0, 1)
     core = core.reshape(len(factors), -1, core.shape[-1])
     parts = []
     for group in sorted(set(groups)):
@@ -314,18 +331,23 @@ def _compress_first_axis(
     stacked = np.concatenate([p.matrix for _, p in mine]) * metric
     # A row here is one basis amplitude of a (member, monomial); all amplitudes of one such pair are lifted together.
     lift = np.concatenate(
-        [np.repeat(_lift((p.matrix * metric).reshape(-1, b.rank * stacked.shape[1]), b.with_monomials), b.rank) for b, p in mine]
+        [
+            np.repeat(
+                _lift((p.matrix * metric).reshape(-1, b.rank, stacked.shape[1]), b.n_monomials(p)),
+                b.rank,
+            )
+            for b, p in mine
+        ]
     )
-    _, singular, right = np.linalg.svd(stacked * lift[:, None], full_matrices=False)
-    rank = max(1, int(np.sum(np.sqrt(np.cumsum(singular[::-1] ** 2)[::-1]) > tol)))
+    right = _right_singular_vectors(stacked * lift[:, None], tol)
     n_rows, n_first = stacked.shape
-    if rank * (n_rows + n_first) > 0.8 * n_rows * n_first:
+    if len(right) * (n_rows + n_first) > 0.8 * n_rows * n_first:
         return blocks, None
 
     def lowered(part: _Part) -> _Part:
-        return replace(part, matrix=(part.matrix * metric) @ right[:rank].T) if part.group == group else part
+        return replace(part, matrix=(part.matrix * metric) @ right.T) if part.group == group else part
 
-    return [replace(b, parts=tuple(lowered(p) for p in b.parts)) for b in blocks], right[:rank] / metric
+    return [replace(b, parts=tuple(lowered(p) for p in b.parts)) for b in blocks], right / metric
 
 
 def _group_key(component: Component) -> tuple[int, ...]:

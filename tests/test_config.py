@@ -14,7 +14,7 @@ from scipy import stats
 
 from nmmfit.config import HIGH_SCALE_GEV, RunConfig, TheorySpec, validate
 from nmmfit.errors import UserInputError
-from nmmfit.presets import C_T, C_T_S, CHOICES
+from nmmfit.presets import CHOICES
 from nmmfit.priors import FAMILIES, PriorSpec
 from nmmfit.runfile import read_toml, with_overrides, write_toml
 
@@ -320,13 +320,3 @@ def test_theory_inputs_are_those_of_the_running() -> None:
         assert name.name in TheorySpec.model_fields
         if name.metadata.get("static"):
             assert TheorySpec.model_fields[name.name].default == name.default
-
-
-def test_presets_are_those_of_the_matching() -> None:
-    from nmmfit.eft import chiral
-
-    for table, suffix in ((C_T, ""), (C_T_S, "_s")):
-        for name, preset in table.items():
-            found = chiral.PRESETS.get(name + suffix, chiral.PRESETS.get(name))
-            assert found is not None
-            assert (preset.value, preset.uncertainty) == (found.value, found.uncertainty)

@@ -83,7 +83,7 @@ def fit(
         joint = chosen.joint()
         result = sample_run(chosen, joint)
         summary = summarise_fit(result)
-        best, sm = _fitted(joint) if plots else ({}, {})
+        best, sm = _fitted(joint, result) if plots else ({}, {})
         payload = write_fit(folder, joint, result, summary, chosen.to_toml(), best=best, sm=sm, plots=plots)
         place = folder.publish()
     emit(
@@ -100,9 +100,9 @@ def fit(
         raise not_converged(summary.convergence.problems)
 
 
-def _fitted(joint: JointLikelihood) -> tuple[dict[str, float], dict[str, float]]:
+def _fitted(joint: JointLikelihood, result: SampleResult) -> tuple[dict[str, float], dict[str, float]]:
     """Best fit and Standard Model (coefficients 0, everything else fitted), which the spectra show."""
-    from nmmfit.inference.fit import fit as maximise
+    from nmmfit.inference.polish import polish
 
-    standard = dict.fromkeys((p.name for p in joint.of_kind("coefficient")), 0.0)
-    return maximise(joint).point, maximise(joint, fixed=standard).point
+    coefficients = [p.name for p in joint.of_kind("coefficient")]
+    return polish(joint, result.draws), polish(joint, result.draws, zero=coefficients)

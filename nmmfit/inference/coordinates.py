@@ -4,7 +4,9 @@ Rates depend on a few linear combinations of the coefficients; in the coefficien
 sheet. Unbounded coefficient parameters are replaced by y = M x', M square and invertible: the rows of the amplitudes at nominal
 theory inputs (independent ones by pivoted QR), completed by directions that no rate depends on. x' differs from x by a shear of
 the directly floated dipoles, L' = L + D^+ (d(theory) - d(nominal)) of the other coefficients, so that the dipole rows follow the
-current c_T; its determinant is one. Bounded parameters keep natural coordinates through a bijection, whose log-determinant is
+current c_T; its determinant is one. Nuisances are shifted by their linear response to the signal, a quadratic form in the
+amplitudes: a background that looks like a magnetic moment trades places with it along a parabola, which the shift straightens;
+again the determinant is one. Bounded parameters keep natural coordinates through a bijection, whose log-determinant is
 added. All else is shifted and scaled by its natural step.
 """
 
@@ -21,7 +23,6 @@ from numpyro.distributions import biject_to
 
 from nmmfit.inference.joint import JointLikelihood
 from nmmfit.physics.amplitude_basis import independent_rows
-from nmmfit.physics.forms import quadratic_forms
 from nmmfit.shapes import Array
 
 
@@ -40,6 +41,10 @@ class Coordinates:
     """(index, bijection from the real line) of bounded parameters."""
     loc: np.ndarray
     scale: np.ndarray
+    response: np.ndarray
+    """(parameter, pair): what products of amplitudes add to the nuisances, in their own units; zero for everything else."""
+    n_amplitudes: int = 0
+    """How many of the linear coordinates, the first, are amplitudes; the others are directions that no rate depends on."""
 
     def _offset(self, vector: Array) -> Array:
         """What the shear adds to the linear coefficients; depends on other coefficients and theory inputs only."""
@@ -48,6 +53,14 @@ class Coordinates:
         nominal = _theory(self.joint, jnp.asarray(self.joint.start))
         change = self.joint.linear_amplitudes(_theory(self.joint, vector)) - self.joint.linear_amplitudes(nominal)
         return jnp.asarray(self.shear) @ (change @ self.joint.split(vector)[0])
+
+    def _shift(self, vector: Array) -> Array:
+        """Linear response of the nuisances (parameter,) to the signal at a vector; depends on coefficients and theory inputs
+        only."""
+        if not np.any(self.response):
+            return jnp.zeros_like(vector)
+        coefficients, theory, _ = self.joint.split(vector)
+        return jnp.asarray(self.response) @ self.joint.amplitudes.products(self.joint.linear_amplitudes(theory) @ coefficients)
 
     def to_parameters(self, z: Array) -> tuple[Array, Array]:
         """Parameter vector x (parameter,) of z (parameter,), and log |dx/dz|."""
@@ -63,11 +76,11 @@ class Coordinates:
             # Dipole columns of the change vanish, so the shear may be taken from the sheared vector itself.
             x = x.at[jnp.asarray(self.linear)].add(-self._offset(x))
             log_det = log_det - float(np.linalg.slogdet(self.matrix)[1])
-        return x, log_det
+        return x + self._shift(x), log_det
 
     def from_parameters(self, x: Array) -> Array:
         """Sampled vector z of x, the inverse of `to_parameters`."""
-        z = (x - jnp.asarray(self.loc)) / jnp.asarray(self.scale)
+        z = (x - self._shift(x) - jnp.asarray(self.loc)) / jnp.asarray(self.scale)
         for i, bijection in self.bounded:
             z = z.at[i].set(bijection.inv(x[i]))
         if len(self.linear):
@@ -107,16 +120,20 @@ def amplitude_coordinates(joint: JointLikelihood) -> Coordinates:
 def _coordinates(joint: JointLikelihood, linear: np.ndarray) -> Coordinates:
     bounded = tuple((i, biject_to(p.prior.support)) for i, p in enumerate(joint.parameters) if not p.is_unbounded)
     scale = np.asarray([p.scale for p in joint.parameters])
-    matrix, shear = np.eye(len(linear)), np.zeros((len(linear), 0))
+    matrix, shear, n_amplitudes = np.eye(len(linear)), np.zeros((len(linear), 0)), 0
     if len(linear):
         nominal = np.asarray(joint.linear_amplitudes(_theory(joint, jnp.asarray(joint.start))))
-        matrix = _completed(joint, nominal[:, linear], linear)
+        matrix, n_amplitudes = _completed(joint, nominal[:, linear], linear)
         shear = _shear(joint, nominal, linear)
-    return Coordinates(joint, linear, matrix, shear, bounded, joint.start, scale)
+    response = signal_response(joint, bounded) if len(linear) else np.zeros((len(joint.names), 0))
+    return Coordinates(joint, linear, matrix, shear, bounded, joint.start, scale, response, n_amplitudes)
 
 
-def _completed(joint: JointLikelihood, rows: np.ndarray, linear: np.ndarray) -> np.ndarray:
-    """Square matrix: independent amplitude rows in units of their sensitivity, then directions that no rate depends on."""
+def _completed(joint: JointLikelihood, rows: np.ndarray, linear: np.ndarray) -> tuple[np.ndarray, int]:
+    """Square matrix: independent amplitude rows in units of their sensitivity, then directions that no rate depends on.
+
+    Returns: the matrix and the number of amplitude rows.
+    """
     prior = np.asarray([joint.parameters[i].scale for i in linear])
     picked = independent_rows(rows * prior)
     chosen = rows[picked]
@@ -124,10 +141,10 @@ def _completed(joint: JointLikelihood, rows: np.ndarray, linear: np.ndarray) -> 
     unit = np.minimum(amplitude_sensitivity(joint)[picked], by_prior)
     chosen = chosen / unit[:, None]
     if len(picked) == len(linear):
-        return chosen
+        return chosen, len(picked)
     # The rest of the space, orthogonal to the rows in the metric of the priors: these directions keep their prior.
     _, _, vt = scipy.linalg.svd(chosen * prior)
-    return np.concatenate([chosen, vt[len(picked) :] / prior])
+    return np.concatenate([chosen, vt[len(picked) :] / prior]), len(picked)
 
 
 def _shear(joint: JointLikelihood, nominal: np.ndarray, linear: np.ndarray) -> np.ndarray:
@@ -141,19 +158,44 @@ def _shear(joint: JointLikelihood, nominal: np.ndarray, linear: np.ndarray) -> n
     return shear
 
 
+def signal_response(joint: JointLikelihood, bounded: tuple[tuple[int, Any], ...]) -> np.ndarray:
+    """(parameter, pair): change of the unbounded nuisances that best absorbs a unit of each product of amplitudes.
+
+    -(J^T W J + P)^-1 J^T W s with J the slopes of the expected counts, W their inverse variances, P the prior information and
+    s the counts that the product makes, all at the nominal point.
+    """
+    n_pairs = len(joint.amplitudes.pairs)
+    result = np.zeros((len(joint.names), n_pairs))
+    held = {i for i, _ in bounded}
+    moving = [i for i, p in enumerate(joint.parameters) if p.kind == "nuisance" and i not in held]
+    if not moving or not n_pairs or not joint.experiments:
+        return result
+    start = jnp.asarray(joint.start)
+    index = jnp.asarray(moving)
+
+    def counts(values: Array, products: Array) -> Array:
+        return joint.counts_of_products(start.at[index].set(values), products)
+
+    def at(values: Array) -> tuple[Array, Array, Array, Array]:
+        zero, constraint = jnp.zeros(n_pairs), lambda v: joint.constraint_vector(start.at[index].set(v))
+        slopes = jax.jacfwd(counts, argnums=(0, 1))(values, zero)
+        return counts(values, zero), *slopes, -jax.hessian(constraint)(values)
+
+    mean, slopes, signal, prior = (np.asarray(part) for part in jax.jit(at)(start[index]))
+    weighted = slopes / np.maximum(np.abs(mean), 1e-12)[:, None]
+    information = slopes.T @ weighted + prior
+    values, vectors = np.linalg.eigh(information)
+    result[moving] = -(vectors / np.maximum(values, 1e-3)) @ (vectors.T @ (weighted.T @ signal))
+    return result
+
+
 def amplitude_sensitivity(joint: JointLikelihood) -> np.ndarray:
     """(amplitude,) size of each amplitude that alone changes the counts by one standard deviation, at nominal nuisances."""
-    _, _, pulls = joint.split(jnp.asarray(joint.start))
     n = joint.amplitudes.size
+    start = jnp.asarray(joint.start)
 
     def counts(a: Array) -> Array:
-        if joint.method == "templates":
-            products = joint.amplitudes.products(a)
-            parts = [v for t in joint.templates for v in t.expected(products, pulls).values()]
-        else:
-            forms = quadratic_forms(joint.amplitudes.couplings(a))
-            parts = [v for e in joint.experiments for v in e.expected(forms, pulls).values()]
-        return jnp.concatenate([jnp.zeros(1), *parts])
+        return joint.counts_of_products(start, joint.amplitudes.products(a))
 
     values = np.asarray(jax.jit(jax.vmap(counts))(jnp.concatenate([jnp.zeros((1, n)), jnp.eye(n)])))
     background = np.maximum(np.abs(values[0]), 1e-12)

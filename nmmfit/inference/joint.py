@@ -22,7 +22,7 @@ from nmmfit.errors import UserInputError, unknown
 from nmmfit.experiment import BinnedExperiment, Channel
 from nmmfit.inference.parameters import Identified, Parameter, log_prior
 from nmmfit.physics.amplitude_basis import N_COORDINATES, AmplitudeBasis, amplitude_basis, vector_to_couplings
-from nmmfit.physics.forms import Forms, TargetCouplings, quadratic_forms
+from nmmfit.physics.forms import ALL_FORMS, Forms, TargetCouplings, quadratic_forms, vector_to_forms
 from nmmfit.precision import require_double_precision
 from nmmfit.shapes import Array
 from nmmfit.templates import DEFAULT_TOLERANCE, ExperimentTemplate, build_templates
@@ -167,6 +167,21 @@ class JointLikelihood:
     def forms_vector(self, vector: Array) -> Forms:
         """Quadratic forms at a vector (parameter,)."""
         return quadratic_forms(self.couplings_vector(vector))
+
+    def counts_of_products(self, vector: Array, products: Array) -> Array:
+        """All expected counts in one array (bin of all channels,), with the products of amplitudes (pair,) given by hand.
+
+        The coefficients in `vector` do not matter; an empty array where there is no experiment.
+        """
+        _, _, pulls = self.split(vector)
+        parts: list[Array] = [jnp.zeros(0)]
+        if self.method == "templates":
+            parts += [counts for t in self.templates for counts in t.expected(products, pulls).values()]
+        else:
+            columns = jnp.asarray(self.amplitudes.form_columns())
+            forms = vector_to_forms(jnp.concatenate([jnp.ones(1), products]) @ columns, ALL_FORMS)
+            parts += [counts for e in self.experiments for counts in e.expected(forms, pulls).values()]
+        return jnp.concatenate(parts)
 
     def expected_vector(self, vector: Array) -> dict[str, Array]:
         """Expected counts, `experiment.channel` -> (bin,), at a vector (parameter,)."""

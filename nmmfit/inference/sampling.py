@@ -15,25 +15,33 @@ from numpyro.infer import NUTS
 from nmmfit.errors import UserInputError, unknown
 from nmmfit.inference.coordinates import Coordinates, amplitude_coordinates, natural_coordinates
 from nmmfit.inference.joint import JointLikelihood
+from nmmfit.inference.laplace import LaplaceStart, laplace_start
 from nmmfit.inference.result import SampleResult
 from nmmfit.inference.symmetries import folded, sign_symmetries, symmetrised
 from nmmfit.precision import require_double_precision
 from nmmfit.shapes import Array
 
-# Iterations per compiled call: long enough that its overhead does not show, short enough for a live progress bar and a quick
-# Ctrl-C.
-CHUNK = 25
+# Iterations per compiled call: long enough that its overhead does not show, short enough for a live progress bar and a
+# quick Ctrl-C.
+CHUNKS = (25, 5)
+# Warm-up is cut into windows; after each the metric becomes the pooled covariance of its second half.
+WINDOWS = 4
+# Weight of the previous metric in the next, in draws.
+_OLD_METRIC_WEIGHT = 20.0
 
 
 @dataclass(frozen=True)
 class SamplerSettings:
-    """How to sample; `chains` run in lock-step, each with its own adaptation."""
+    """How to sample: `chains` run in lock-step, with one metric from all of them and a step size each.
+
+    `warmup` is rounded up to a multiple of 20.
+    """
 
     chains: int = 4
     warmup: int = 1000
     draws: int = 1000
     seed: int = 1
-    target_accept: float = 0.8
+    target_accept: float = 0.9
     max_tree_depth: int = 10
     coordinates: str = "amplitudes"
 
@@ -65,53 +73,75 @@ class _Machine:
     """Compiled functions of one sampler configuration."""
 
     coordinates: Coordinates
-    start: Callable[[Array, Array], Any]
+    laplace: LaplaceStart
+    start: Callable[[Array, Array, Array], Any]
+    """(keys, z (chain, parameter), metric (parameter, parameter)) -> state of the chains at the beginning of a window."""
     advance: Callable[[Any], tuple[Any, dict[str, Array]]]
+    """State -> state after `chunk` iterations, and what happened in each of them."""
     to_parameters: Callable[[Array], Array]
+    window: int
+    chunk: int
 
 
 def _machine(joint: JointLikelihood, settings: SamplerSettings) -> _Machine:
-    key = ("nuts", settings.chains, settings.warmup, settings.target_accept, settings.max_tree_depth, settings.coordinates)
+    window = -(-settings.warmup // (WINDOWS * CHUNKS[-1])) * CHUNKS[-1]
+    chunk = next(c for c in CHUNKS if window % c == 0)
+    key = ("nuts", settings.chains, window, settings.target_accept, settings.max_tree_depth, settings.coordinates)
     if key in joint.compiled:
         return joint.compiled[key]
     make = amplitude_coordinates if settings.coordinates == "amplitudes" else natural_coordinates
     coordinates = make(joint)
-    kernel = NUTS(
-        potential_fn=lambda z: -coordinates.log_density(z),
-        dense_mass=True,
-        target_accept_prob=settings.target_accept,
-        max_tree_depth=settings.max_tree_depth,
-    )
 
-    def step(state: Any, _: None) -> tuple[Any, dict[str, Array]]:
-        state = kernel.sample(state, (), {})
-        kept = {
-            "z": state.z,
-            "lp": -state.potential_energy,
-            "energy": state.energy,
-            "num_steps": state.num_steps,
-            "accept_prob": state.accept_prob,
-            "diverging": state.diverging,
-            "step_size": state.adapt_state.step_size,
-        }
-        return state, kept
+    def kernel(metric: Array | None = None) -> NUTS:
+        return NUTS(
+            potential_fn=lambda z: -coordinates.log_density(z),
+            inverse_mass_matrix=metric,
+            dense_mass=True,
+            adapt_mass_matrix=False,
+            target_accept_prob=settings.target_accept,
+            max_tree_depth=settings.max_tree_depth,
+        )
+
+    def start(keys: Array, z: Array, metric: Array) -> Any:
+        return kernel(metric).init(keys, window, z)
+
+    def advance(state: Any) -> tuple[Any, dict[str, Array]]:
+        nuts = kernel()
+        # `init` gives the kernel the functions that `sample` needs; its state is not used.
+        nuts.init(state.rng_key, window, state.z)
+
+        def step(state: Any, _: None) -> tuple[Any, dict[str, Array]]:
+            state = nuts.sample(state, (), {})
+            return state, {
+                "z": state.z,
+                "lp": -state.potential_energy,
+                "energy": state.energy,
+                "num_steps": state.num_steps,
+                "accept_prob": state.accept_prob,
+                "diverging": state.diverging,
+                "step_size": state.adapt_state.step_size,
+            }
+
+        return jax.lax.scan(step, state, None, length=chunk)
 
     machine = _Machine(
         coordinates,
-        jax.jit(lambda keys, z: kernel.init(keys, settings.warmup, z)),
-        jax.jit(lambda state: jax.lax.scan(step, state, None, length=CHUNK)),
+        laplace_start(coordinates),
+        jax.jit(start),
+        jax.jit(advance),
         jax.jit(lambda zs: jax.lax.map(lambda z: coordinates.to_parameters(z)[0], zs, batch_size=256)),
+        window,
+        chunk,
     )
     joint.compiled[key] = machine
     return machine
 
 
-def starting_points(coordinates: Coordinates, chains: int, seed: int) -> np.ndarray:
-    """(chain, parameter): overdispersed starts around the nominal point, within about one natural unit."""
-    joint = coordinates.joint
-    centre = np.asarray(coordinates.from_parameters(jnp.asarray(joint.start)))
-    random = np.random.default_rng(seed)
-    return centre + random.uniform(-1.0, 1.0, (chains, len(centre)))
+def pooled_metric(draws: np.ndarray, previous: np.ndarray) -> np.ndarray:
+    """Covariance of draws (draw, chain, parameter) about their common mean, shrunk a little towards the previous metric."""
+    flat = draws.reshape(-1, draws.shape[-1])
+    weight = len(flat) / (len(flat) + _OLD_METRIC_WEIGHT)
+    return weight * np.cov(flat, rowvar=False, bias=True) + (1.0 - weight) * previous
 
 
 def sample(
@@ -133,29 +163,37 @@ def sample(
     settings = settings or SamplerSettings()
     began = time.perf_counter()
     machine = _machine(joint, settings)
-    keys = jax.random.split(jax.random.PRNGKey(settings.seed), settings.chains)
-    total = settings.warmup + settings.draws
+    warmup = WINDOWS * machine.window
+    total = warmup + settings.draws
+    keys = jax.random.split(jax.random.PRNGKey(settings.seed), WINDOWS * settings.chains).reshape(WINDOWS, settings.chains, -1)
+    z, metric = jnp.asarray(machine.laplace.scattered(settings.chains, settings.seed)), machine.laplace.covariance
     kept: list[dict[str, np.ndarray]] = []
     warmup_s, interrupted, divergences, leapfrogs = 0.0, False, 0, 0
+    state: Any = None
     try:
-        state = machine.start(keys, jnp.asarray(starting_points(machine.coordinates, settings.chains, settings.seed)))
-        for first in range(0, total, CHUNK):
+        for first in range(0, total, machine.chunk):
+            if first < warmup and first % machine.window == 0:
+                if first:
+                    recent = np.concatenate([c["z"] for c in kept[-(machine.window // machine.chunk) :]])
+                    metric = pooled_metric(recent[len(recent) // 2 :], metric)
+                    z = state.z
+                state = machine.start(keys[first // machine.window], z, jnp.asarray(metric))
             state, out = machine.advance(state)
             chunk = {name: np.asarray(values) for name, values in out.items()}
             kept.append(chunk)
-            done = min(first + CHUNK, total)
-            after = max(0, CHUNK - max(0, done - settings.warmup))
-            divergences += int(chunk["diverging"][after:].sum())
+            done = min(first + machine.chunk, total)
             leapfrogs += int(chunk["num_steps"].sum())
-            if done <= settings.warmup:
+            if first >= warmup:
+                divergences += int(chunk["diverging"][: done - first].sum())
+            if done == warmup:
                 warmup_s = time.perf_counter() - began
             if progress is not None:
-                progress(Progress(done, total, settings.warmup, divergences, leapfrogs, time.perf_counter() - began))
+                progress(Progress(done, total, warmup, divergences, leapfrogs, time.perf_counter() - began))
     except KeyboardInterrupt:
-        if len(kept) * CHUNK <= settings.warmup:
+        if len(kept) * machine.chunk <= warmup:
             raise
         interrupted = True
-    stacked = {name: np.concatenate([c[name] for c in kept])[settings.warmup : total] for name in kept[0]}
+    stacked = {name: np.concatenate([c[name] for c in kept])[warmup:total] for name in kept[0]}
     return _result(joint, settings, machine, stacked, time.perf_counter() - began, warmup_s, interrupted)
 
 
@@ -183,7 +221,7 @@ def _result(
         sample_stats={name: np.swapaxes(values, 0, 1) for name, values in stacked.items()},
         seed=settings.seed,
         chains=settings.chains,
-        warmup=settings.warmup,
+        warmup=WINDOWS * machine.window,
         draws_per_chain=z.shape[1],
         wall_s=wall_s,
         warmup_s=warmup_s,

@@ -14,14 +14,8 @@ import pytest
 
 from nmmfit.cli.main import main
 from nmmfit.inference.joint import JointLikelihood
-from tests.synthetic import synthetic_joint
 
-SHORT = ("--chains", "2", "--warmup", "50", "--draws", "50", "--seed", "3")
-
-
-@pytest.fixture(scope="module")
-def joint() -> JointLikelihood:
-    return synthetic_joint()
+SHORT = ("--chains", "2", "--warmup", "60", "--draws", "50", "--seed", "3")
 
 
 @pytest.fixture(autouse=True)
@@ -39,7 +33,7 @@ def test_a_short_fit_writes_everything_and_says_that_it_did_not_converge(
     assert main(["fit", "run.toml", *SHORT, "--out", "mine", "--json"]) == 3
     printed = capsys.readouterr()
     answer = json.loads(printed.out)
-    assert (answer["chains"], answer["warmup"], answer["draws"], answer["seed"]) == (2, 50, 50, 3)
+    assert (answer["chains"], answer["warmup"], answer["draws"], answer["seed"]) == (2, 60, 50, 3)
     assert answer["converged"] is False
     assert answer["out"] == "mine"
     assert set(answer["parameters"]) == set(joint.names)
@@ -97,8 +91,8 @@ def test_an_interrupted_fit_keeps_its_draws(
     printed = capsys.readouterr()
     answer = json.loads(printed.out)
     assert answer["interrupted"] is True
-    assert answer["draws"] == 25
-    assert printed.err.splitlines()[-1] == "nmmfit: interrupted after 25 draws per chain; what was drawn is in kept"
+    assert answer["draws"] == 15
+    assert printed.err.splitlines()[-1] == "nmmfit: interrupted after 15 draws per chain; what was drawn is in kept"
     assert (tmp_path / "kept" / "posterior.nc").exists()
 
 

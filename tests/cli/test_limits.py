@@ -10,14 +10,8 @@ import pytest
 
 from nmmfit.cli.main import main
 from nmmfit.inference.joint import JointLikelihood
-from tests.synthetic import synthetic_joint
 
 SHORT = ("--chains", "2", "--warmup", "50", "--draws", "50", "--seed", "3")
-
-
-@pytest.fixture(scope="module")
-def joint() -> JointLikelihood:
-    return synthetic_joint()
 
 
 @pytest.fixture(autouse=True)

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpyro import distributions as dist
 from synthetic import couplings, nuclear_like
 
-from nmmfit.errors import NotConvergedError
-from nmmfit.experiment import Factor
+from nmmfit.errors import DataError, NotConvergedError
+from nmmfit.experiment import BinnedExperiment, Channel, Component, Factor, Weighting
 from nmmfit.physics.amplitude_basis import (
     amplitude_basis,
     couplings_to_vector,
@@ -19,7 +20,7 @@ from nmmfit.physics.amplitude_basis import (
     vector_to_couplings,
 )
 from nmmfit.physics.forms import ALL_FORMS, TargetCouplings, forms_to_vector, quadratic_forms
-from nmmfit.templates import _fit, _sampler
+from nmmfit.templates import _fit, _sampler, build_templates
 
 
 def random_points(joint, n, seed=0):
@@ -106,3 +107,41 @@ def test_zero_couplings_give_the_background_and_standard_model_only():
     flipped = experiment.expected(quadratic_forms(couplings(-1e-9, -1e-6, -2e-6)), pulls)["beam_on"]
     straight = experiment.expected(quadratic_forms(couplings(1e-9, 1e-6, 2e-6)), pulls)["beam_on"]
     np.testing.assert_allclose(flipped, straight, rtol=1e-14)
+
+
+def test_a_weighting_is_applied_exactly_however_it_bends():
+    nodes = np.linspace(0.0, 1.0, 12)
+    matrix = np.kron(np.eye(3), np.full(4, 0.25))
+
+    def weight(pulls):
+        # A kink that no polynomial follows.
+        return 1.0 + jnp.abs(pulls["e"] - 0.37) * jnp.asarray(nodes)
+
+    def fine(forms, pulls):
+        shape = jnp.exp(-jnp.asarray(nodes) * (1.0 + 0.1 * pulls["s"]))
+        return 50.0 * shape * (forms["sm"] + jnp.real(forms["dipole"][0, 0]) / 1e-18)
+
+    weighting = Weighting(weight, matrix, ("e",))
+    component = Component("signal", (Factor(fine, ("s",), ("dipole",), weighting),))
+    steady = Component("steady", (Factor(lambda forms, pulls: jnp.full(3, 7.0)),))
+    channel = Channel("c", np.ones(3), (component, steady), {"x": np.arange(4.0)})
+    pulls = {name: dist.Normal(0.0, 1.0) for name in ("e", "s")}
+    experiment = BinnedExperiment("weighted", "Weighted", (channel,), pulls)
+    basis = amplitude_basis(np.asarray([couplings_to_vector(couplings(1e-9))]))
+    template = build_templates(experiment, basis)
+    for e, s, a in [(-3.0, 2.0, 0.5), (0.37, -1.0, 0.0), (3.9, 3.9, 2.0)]:
+        point = {"e": jnp.asarray(e), "s": jnp.asarray(s)}
+        amplitude = jnp.asarray([a])
+        fast = template.expected(basis.products(amplitude), point)["c"]
+        direct = experiment.expected(quadratic_forms(basis.couplings(amplitude)), point)["c"]
+        value = 50.0 * np.exp(-nodes * (1.0 + 0.1 * s)) * (1.0 + a**2) * (1.0 + abs(e - 0.37) * nodes)
+        np.testing.assert_allclose(direct, matrix @ value + 7.0, rtol=1e-12)
+        np.testing.assert_allclose(fast, direct, rtol=1e-6)
+
+
+def test_pulls_of_a_weighting_need_a_prior():
+    weighting = Weighting(lambda pulls: jnp.exp(pulls["e"]) * jnp.ones(1), np.ones((1, 1)), ("e",))
+    factor = Factor(lambda forms, pulls: jnp.ones(1), weighting=weighting)
+    channel = Channel("c", np.ones(1), (Component("signal", (factor,)),), {"x": np.arange(2.0)})
+    with pytest.raises(DataError, match="pulls without a prior"):
+        BinnedExperiment("weighted", "Weighted", (channel,), {})

@@ -1,0 +1,90 @@
+"""The files in examples/ load, mean what their comments say, and the notebook runs."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import nmmfit
+from nmmfit.inference.joint import JointLikelihood
+from nmmfit.inference.symmetries import sign_symmetries
+
+EXAMPLES = Path(nmmfit.__file__).resolve().parent.parent / "examples"
+RUN_FILES = sorted(EXAMPLES.glob("*.toml"))
+# mu_B = e / 2 m_e with e at zero momentum transfer, in GeV^-1; the same with e at 2 GeV, 1/alpha = 133.30, where L / e is equal.
+BOHR_AT_2_GEV = math.sqrt(4.0 * math.pi / 133.30) / (2.0 * 0.51099895e-3)
+
+
+def direct(name: str) -> JointLikelihood:
+    return nmmfit.load_run(EXAMPLES / name).joint(method="direct")
+
+
+@pytest.fixture(scope="module")
+def majorana() -> JointLikelihood:
+    return direct("majorana_transition_moments.toml")
+
+
+@pytest.fixture(scope="module")
+def by_flavour() -> JointLikelihood:
+    return direct("dipole_by_flavour.toml")
+
+
+def test_there_are_examples() -> None:
+    assert len(RUN_FILES) >= 2
+
+
+@pytest.mark.parametrize("path", RUN_FILES, ids=lambda path: path.name)
+def test_run_files_load_and_name_their_own_command(path: Path) -> None:
+    """A run file written out and read again is the same run; its header says how to use it."""
+    run = nmmfit.load_run(path)
+    assert run.config.parameters
+    assert nmmfit.parse_run(run.to_toml()).hash == run.hash
+    assert f"nmmfit fit examples/{path.name}" in run.text or f"nmmfit limits examples/{path.name}" in run.text
+
+
+@pytest.mark.parametrize(
+    ("point", "sns_mu", "sns_e"),
+    [
+        ({"L_12": 1.0}, 1.0, 1.0),
+        ({"L_13": 1.0}, 0.0, 1.0),
+        ({"L_23": 3.0, "L_23_imaginary": 4.0}, 5.0, 0.0),
+        ({"L_12": 1.0, "L_23": 1.0}, math.sqrt(2.0), 1.0),
+    ],
+)
+def test_majorana_moments_by_hand(majorana: JointLikelihood, point: dict[str, float], sns_mu: float, sns_e: float) -> None:
+    """mu^2 = sum over final flavours of (4 |L_pr|)^2."""
+    found = majorana.identified_values({name: 1e-9 * value for name, value in point.items()})
+    unit = 4e-9 / BOHR_AT_2_GEV / 1e-11
+    assert float(found["mu_eff_sns_mu"]) == pytest.approx(unit * sns_mu, rel=1e-4, abs=1e-12)
+    assert float(found["mu_eff_sns_e"]) == pytest.approx(unit * sns_e, rel=1e-4, abs=1e-12)
+
+
+def test_majorana_moments_have_one_common_sign(majorana: JointLikelihood) -> None:
+    assert [set(s.names) for s in sign_symmetries(majorana)] == [{"L_12", "L_13", "L_23", "L_23_imaginary"}]
+
+
+def test_flavours_add_up_to_the_solar_moment(by_flavour: JointLikelihood) -> None:
+    """The weights of the squares are a density matrix's diagonal: positive, with sum 1; the electron's is near 1/2."""
+
+    def squared(**point: float) -> float:
+        return float(by_flavour.identified_values(point)["mu_eff_solar"]) ** 2
+
+    parts = [squared(**{name: 1e-9}) for name in ("L_e", "L_mu", "L_tau")]
+    together = squared(L_e=1e-9, L_mu=-1e-9, L_tau=1e-9)
+    assert min(parts) > 0.0
+    assert sum(parts) == pytest.approx(together, rel=1e-12)
+    assert 0.45 < parts[0] / together < 0.65
+
+
+def test_each_flavour_has_its_own_sign(by_flavour: JointLikelihood) -> None:
+    assert sorted(s.names for s in sign_symmetries(by_flavour)) == [("L_e",), ("L_mu",), ("L_tau",)]
+
+
+def test_signs_of_flavours_do_not_change_the_likelihood(by_flavour: JointLikelihood) -> None:
+    points = {"L_e": np.array([0.0, 3e-9, -3e-9]), "L_mu": np.array([0.0, 2e-9, 2e-9]), "L_tau": np.array([0.0, 1e-9, -1e-9])}
+    standard, one, other = np.asarray(by_flavour.log_likelihood(points))
+    assert one == pytest.approx(other, rel=1e-13)
+    assert abs(standard - one) > 0.1
