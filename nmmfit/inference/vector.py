@@ -95,6 +95,29 @@ class NegativeLogLikelihood(_OfJoint):
         value: Array = self.joint.constraint_vector(self.ranges.to_parameters(z))
         return value
 
+    def _bent(self, z: Array, residual: Array) -> Array:
+        """Hessian of residual . counts in coefficients and theory inputs, (curved, curved)."""
+        joint, few = self.joint, z[: self.curved]
+
+        def whole(y: Array) -> Array:
+            return jnp.concatenate([y, z[self.curved :]])
+
+        if joint.method != "templates":
+            return jax.hessian(lambda y: residual @ self.counts(whole(y)))(few)
+
+        # counts are linear in the products of amplitudes: one weight per product, then a small function
+        def products(y: Array) -> Array:
+            coefficients, theory, _ = joint.split(self.ranges.to_parameters(whole(y)))
+            return joint.amplitudes.products(joint.linear_amplitudes(theory) @ coefficients)
+
+        def weighted(p: Array) -> Array:
+            _, _, pulls = joint.split(self.ranges.to_parameters(z))
+            expected = {f"{t.experiment.name}.{name}": n for t in joint.templates for name, n in t.expected(p, pulls).items()}
+            return residual @ jnp.concatenate([expected[name] for name in joint.channels])
+
+        weights = jax.grad(weighted)(products(few))
+        return jax.hessian(lambda y: weights @ products(y))(few)
+
     def _second_order(self, z: Array) -> tuple[Array, Array, Array]:
         """Value, gradient (n,) and Hessian (n, n), the latter without the second derivatives of counts in the nuisances.
 
@@ -106,7 +129,7 @@ class NegativeLogLikelihood(_OfJoint):
         mean, push = jax.linearize(self.counts, z)
         jacobian = jax.vmap(push)(jnp.eye(z.shape[0]))
         residual = 1.0 - observed / mean
-        bent = jax.hessian(lambda y: residual @ self.counts(jnp.concatenate([y, z[self.curved :]])))(z[: self.curved])
+        bent = self._bent(z, residual)
         constraint, pull = jax.value_and_grad(self.constraint)(z)
         hessian = (jacobian * (observed / mean**2)) @ jacobian.T - jax.hessian(self.constraint)(z)
         value = jnp.sum(mean) - observed @ jnp.log(mean) + float(np.sum(gammaln(observed + 1.0))) - constraint
