@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -88,3 +89,35 @@ def test_signs_of_flavours_do_not_change_the_likelihood(by_flavour: JointLikelih
     standard, one, other = np.asarray(by_flavour.log_likelihood(points))
     assert one == pytest.approx(other, rel=1e-13)
     assert abs(standard - one) > 0.1
+
+
+def test_the_notebook_is_stored_without_outputs() -> None:
+    for cell in notebook().cells:
+        if cell.cell_type == "code":
+            assert cell.outputs == []
+            assert cell.execution_count is None
+
+
+def test_the_notebook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every cell, in a fresh kernel and an empty folder; its plots are there."""
+    from nbclient import NotebookClient
+
+    # The repository's copy in this interpreter is what is tested, whatever else is installed for the user.
+    monkeypatch.setenv("PYTHONPATH", str(EXAMPLES.parent))
+    for variable in ("JUPYTER_DATA_DIR", "IPYTHONDIR"):
+        monkeypatch.setenv(variable, str(tmp_path / "settings"))
+    run = NotebookClient(
+        notebook(), timeout=1200, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}
+    ).execute()
+    outputs = [output for cell in run.cells if cell.cell_type == "code" for output in cell.outputs]
+    assert sum("image/png" in output.get("data", {}) for output in outputs) == 5
+    # A progress-bar library complains about a missing widget package, which is no concern of ours.
+    assert not [o.text for o in outputs if o.get("name") == "stderr" and "ipywidgets" not in o.text]
+    text = "".join(output.text for output in outputs if output.get("name") == "stdout")
+    assert "flat direction" in text
+
+
+def notebook() -> Any:
+    import nbformat
+
+    return nbformat.read(EXAMPLES / "tutorial.ipynb", as_version=4)

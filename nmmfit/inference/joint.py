@@ -92,6 +92,8 @@ class JointLikelihood:
         reached = [m[np.any(m != 0.0, axis=1)] for m in couplings.samples]
         self.amplitudes: AmplitudeBasis = amplitude_basis(np.concatenate([np.zeros((0, N_COORDINATES)), *reached]))
         self.templates: tuple[ExperimentTemplate, ...] = ()
+        # Made here, not where they are used: inside a trace numbers are not known.
+        self._form_columns = self.amplitudes.form_columns() if method == "direct" else None
         if method == "templates":
             self.templates = tuple(build_templates(e, self.amplitudes, tolerance) for e in self.experiments)
 
@@ -178,8 +180,7 @@ class JointLikelihood:
         if self.method == "templates":
             parts += [counts for t in self.templates for counts in t.expected(products, pulls).values()]
         else:
-            columns = jnp.asarray(self.amplitudes.form_columns())
-            forms = vector_to_forms(jnp.concatenate([jnp.ones(1), products]) @ columns, ALL_FORMS)
+            forms = vector_to_forms(jnp.concatenate([jnp.ones(1), products]) @ jnp.asarray(self._form_columns), ALL_FORMS)
             parts += [counts for e in self.experiments for counts in e.expected(forms, pulls).values()]
         return jnp.concatenate(parts)
 

@@ -136,7 +136,9 @@ def corner_figure(variables: Mapping[str, CornerVariable], title: str = "") -> F
     with style():
         from matplotlib.ticker import MaxNLocator
 
-        panel, left, bottom, top = 1.35 if n > 2 else 2.2, 0.95, 0.75, 0.55 if title else 0.3
+        # Labels of several lines need room below and to the left.
+        extra = 0.18 * max(v.label.count("\n") for v in variables.values())
+        panel, left, bottom, top = 1.35 if n > 2 else 2.2, 0.95 + extra, 0.75 + extra, 0.55 if title else 0.3
         width, height = panel * n + left + 0.12, panel * n + bottom + top
         figure = new_figure(width, height, layout=None)
         figure.subplots_adjust(left / width, bottom / height, 1.0 - 0.12 / width, 1.0 - top / height, wspace=0.07, hspace=0.07)

@@ -37,12 +37,39 @@ def prior_density(parameter: Parameter) -> Any:
     return density
 
 
+def distinct_quantities(draws: Mapping[str, np.ndarray], units: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+    """Quantities that differ: name -> itself and those that equal it in every draw.
+
+    Flavour-universal couplings give all sources the same effective moment; a corner plot of it with itself says nothing.
+
+    Args:
+        draws: name -> draws, all of one shape.
+        units: name -> unit; quantities of different units are never the same.
+    """
+    groups: dict[str, tuple[str, ...]] = {}
+    for name, values in draws.items():
+        same = (n for n in groups if units[n] == units[name] and np.allclose(values, draws[n], rtol=1e-9, atol=0.0))
+        first = next(same, name)
+        groups[first] = (*groups.get(first, ()), name)
+    return groups
+
+
+def common_label(labels: Sequence[str]) -> str:
+    """One label for equal quantities: "mu solar" and "mu sns" become "mu" with "solar, sns" below it."""
+    heads = {label.partition(" ")[0] for label in labels}
+    if len(labels) == 1 or len(heads) > 1:
+        return ",\n".join(labels)
+    return f"{heads.pop()}\n{', '.join(label.partition(' ')[2] for label in labels)}"
+
+
 def identified_corner(result: SampleResult, title: str = "") -> Figure:
-    """Corner plot of the identified quantities."""
-    variables = {
-        n: CornerVariable(v, plot_label(result, n), result.unit(n), nonnegative=bool(np.all(v >= 0.0)))
-        for n, v in result.identified.items()
-    }
+    """Corner plot of the identified quantities; those that are equal in every draw share a panel."""
+    variables = {}
+    units = {name: result.unit(name) for name in result.identified}
+    for name, equal in distinct_quantities(result.identified, units).items():
+        draws = result.identified[name]
+        label = common_label([plot_label(result, n) for n in equal])
+        variables[name] = CornerVariable(draws, label, units[name], nonnegative=bool(np.all(draws >= 0.0)))
     return corner_figure(variables, title)
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import errno
 import os
 import subprocess
@@ -19,7 +20,14 @@ from nmmfit.results.chains import rank_histograms, trace_figure, worst_names
 from nmmfit.results.corner import CornerVariable, contour_levels, corner_figure
 from nmmfit.results.diagnostics import summarise_fit
 from nmmfit.results.forest import forest_figure
-from nmmfit.results.plots import coefficient_corner, prior_density, write_fit_plots, write_forest
+from nmmfit.results.plots import (
+    coefficient_corner,
+    distinct_quantities,
+    identified_corner,
+    prior_density,
+    write_fit_plots,
+    write_forest,
+)
 from nmmfit.results.spectra import (
     ChannelSpectrum,
     axis_title,
@@ -156,6 +164,20 @@ def test_axes_carry_units(result, energy_time, hits):
     text = texts(spectrum_figure(hits))
     assert "counts / hit" in text
     assert "$^{14}$C" in text
+
+
+def test_equal_quantities_share_a_panel(result):
+    """All sources have one effective moment where couplings are universal; equal numbers in another unit are something else."""
+    moment = result.identified["mu_solar"]
+    equal = {"mu_sns": moment * (1.0 + 1e-13), "other": moment * 1.001}
+    draws, units = {**result.identified, **equal}, {**result.identified_units, "mu_sns": "1e-11 mu_B", "other": "1e-11 mu_B"}
+    groups = {"mu_solar": ("mu_solar", "mu_sns"), "tensor_Cs133": ("tensor_Cs133",), "other": ("other",)}
+    assert distinct_quantities(draws, units) == groups
+    assert len(distinct_quantities(draws, {**units, "mu_sns": "1"})) == 4
+    labels = {"mu_solar": "M solar", "mu_sns": "M sns", "other": "M other"}
+    drawn = identified_corner(dataclasses.replace(result, identified=draws, identified_units=units, labels=labels))
+    assert len([axes for axes in drawn.axes if axes.axison]) == 6
+    assert "M\nsolar, sns\n[$10^{-11}$ $\\mu_{\\rm B}$]" in texts(drawn)
 
 
 def test_constant_and_single_variables_can_be_drawn(tmp_path):
