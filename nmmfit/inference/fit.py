@@ -19,11 +19,14 @@ from nmmfit.inference.vector import NegativeLogPosterior
 from nmmfit.precision import require_double_precision
 from nmmfit.shapes import Array
 
-WEAK_CURVATURE = 1e-3
+WEAK_CURVATURE = 1e-2
 """Curvature per squared unit of sensitivity below which a direction has no error: flat, or quartic at its minimum."""
 
 WEAK_REACH = 3.0
-"""Units of sensitivity over which such a direction may extend."""
+"""Units of sensitivity over which a quartic direction may extend."""
+
+FLAT = 1e-7
+"""Curvature, and natural steps per step, that differences of gradients cannot tell from zero."""
 
 DIFFERENCE_STEP = 3e-4
 """Step of the differences that make the Hessian, in natural steps."""
@@ -198,12 +201,13 @@ def hessian_errors(job: Job, hessian: np.ndarray, stretch: np.ndarray) -> tuple[
     length = np.linalg.norm(columns / space.scale[:, None], axis=0)
     moves = length > 1e-12
     weak = moves & (values < WEAK_CURVATURE)
-    strong = moves & ~weak
+    strong, flat = moves & ~weak, moves & (values < FLAT)
     covariance = (columns[:, strong] / values[strong]) @ columns[:, strong].T * np.outer(stretch, stretch)
     errors: list[float | None] = []
     for i in range(space.n):
-        # how far a direction without curvature could drag the parameter before quartic terms stop it
-        lost = WEAK_REACH**2 * float(np.sum((columns[i, weak] * stretch[i]) ** 2))
-        defined = i in job.free and covariance[i, i] > 0 and lost < 0.01 * covariance[i, i]
+        # a quartic direction drags the parameter so far and no further; an exactly flat one without end
+        dragged = WEAK_REACH**2 * float(np.sum((columns[i, weak & ~flat] * stretch[i]) ** 2))
+        fixed = np.max(np.abs(columns[i, flat]), initial=0.0) < FLAT * space.scale[i]
+        defined = i in job.free and covariance[i, i] > 0 and fixed and dragged < 0.01 * covariance[i, i]
         errors.append(float(np.sqrt(covariance[i, i])) if defined else None)
     return errors, covariance

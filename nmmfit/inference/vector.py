@@ -102,20 +102,13 @@ class NegativeLogLikelihood(_OfJoint):
         def whole(y: Array) -> Array:
             return jnp.concatenate([y, z[self.curved :]])
 
-        if joint.method != "templates":
-            return jax.hessian(lambda y: residual @ self.counts(whole(y)))(few)
-
         # counts are linear in the products of amplitudes: one weight per product, then a small function
         def products(y: Array) -> Array:
             coefficients, theory, _ = joint.split(self.ranges.to_parameters(whole(y)))
             return joint.amplitudes.products(joint.linear_amplitudes(theory) @ coefficients)
 
-        def weighted(p: Array) -> Array:
-            _, _, pulls = joint.split(self.ranges.to_parameters(z))
-            expected = {f"{t.experiment.name}.{name}": n for t in joint.templates for name, n in t.expected(p, pulls).items()}
-            return residual @ jnp.concatenate([expected[name] for name in joint.channels])
-
-        weights = jax.grad(weighted)(products(few))
+        at = self.ranges.to_parameters(z)
+        weights = jax.grad(lambda p: residual @ joint.counts_of_products(at, p))(products(few))
         return jax.hessian(lambda y: weights @ products(y))(few)
 
     def _second_order(self, z: Array) -> tuple[Array, Array, Array]:
