@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -24,9 +24,6 @@ WEAK_CURVATURE = 1e-2
 
 WEAK_REACH = 3.0
 """Units of sensitivity over which a quartic direction may extend."""
-
-FLAT = 1e-7
-"""Curvature, and natural steps per step, that differences of gradients cannot tell from zero."""
 
 DIFFERENCE_STEP = 3e-4
 """Step of the differences that make the Hessian, in natural steps."""
@@ -138,14 +135,14 @@ def _result(profiler: Profiler, job: Job, posterior_mode: bool) -> FitResult:
     best = job.modes[0]
     final = profiler.minimise([job], best[None])
     x = final.x[0]
-    curvature = scaled_hessian(profiler.objective, x, job.basis) + job.basis.T @ np.diag(job.quadratic) @ job.basis
-    errors, covariance = hessian_errors(job, curvature, space.ranges.stretch(x))
     flat = {}
     if not posterior_mode:
         for i in np.intersect1d(job.free, space.coefficients):
             found = compensators(space, x, space.names[i], list(job.free))
             if found is not None:
                 flat[space.names[i]] = flat_reason(space.names[i], found[1])
+    curvature = scaled_hessian(profiler.objective, x, job.basis) + job.basis.T @ np.diag(job.quadratic) @ job.basis
+    errors, covariance = hessian_errors(job, curvature, space.ranges.stretch(x), flat)
     point = space.point(x)
     values = space.joint.identified_values(point)
     value = float(final.value[0])
@@ -187,13 +184,16 @@ def scaled_hessian(objective: Objective, x: np.ndarray, basis: np.ndarray) -> np
     return np.asarray(0.5 * (change + change.T))
 
 
-def hessian_errors(job: Job, hessian: np.ndarray, stretch: np.ndarray) -> tuple[list[float | None], np.ndarray]:
+def hessian_errors(
+    job: Job, hessian: np.ndarray, stretch: np.ndarray, flat: Collection[str]
+) -> tuple[list[float | None], np.ndarray]:
     """Standard deviations and covariance of the parameters; None where the likelihood has no curvature.
 
     Args:
         job: the fit.
         hessian: (n, n) in the coordinates of its basis.
         stretch: (n,) derivative of the parameters with respect to the vector.
+        flat: names of coefficients that an exactly flat direction moves.
     """
     space = job.space
     values, vectors = np.linalg.eigh(hessian)
@@ -201,13 +201,13 @@ def hessian_errors(job: Job, hessian: np.ndarray, stretch: np.ndarray) -> tuple[
     length = np.linalg.norm(columns / space.scale[:, None], axis=0)
     moves = length > 1e-12
     weak = moves & (values < WEAK_CURVATURE)
-    strong, flat = moves & ~weak, moves & (values < FLAT)
+    strong = moves & ~weak
     covariance = (columns[:, strong] / values[strong]) @ columns[:, strong].T * np.outer(stretch, stretch)
     errors: list[float | None] = []
     for i in range(space.n):
-        # a quartic direction drags the parameter so far and no further; an exactly flat one without end
-        dragged = WEAK_REACH**2 * float(np.sum((columns[i, weak & ~flat] * stretch[i]) ** 2))
-        fixed = np.max(np.abs(columns[i, flat]), initial=0.0) < FLAT * space.scale[i]
-        defined = i in job.free and covariance[i, i] > 0 and fixed and dragged < 0.01 * covariance[i, i]
+        # a quartic direction drags the parameter so far and no further
+        dragged = WEAK_REACH**2 * float(np.sum((columns[i, weak] * stretch[i]) ** 2))
+        held = i in job.free and space.names[i] not in flat
+        defined = held and covariance[i, i] > 0 and dragged < 0.01 * covariance[i, i]
         errors.append(float(np.sqrt(covariance[i, i])) if defined else None)
     return errors, covariance
