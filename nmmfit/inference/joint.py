@@ -65,6 +65,7 @@ class JointLikelihood:
         fixed_coefficients: values of coefficient parameters that are held; in the coupling map they follow the free ones.
         method: "templates" or "direct".
         amplitudes: basis of the real amplitudes that the coefficients excite.
+        identified: those of the given identified quantities that some amplitude moves.
         templates: compressed templates of every experiment; empty for "direct".
     """
 
@@ -87,7 +88,6 @@ class JointLikelihood:
         order = {"coefficient": 0, "theory": 1, "nuisance": 2}
         self.parameters = tuple(sorted(parameters, key=lambda p: order[p.kind]))
         self.coupling_map = couplings
-        self.identified = tuple(identified)
         self.fixed = dict(fixed or {})
         self.fixed_coefficients = dict(fixed_coefficients or {})
         self.method = method
@@ -97,6 +97,8 @@ class JointLikelihood:
         """Compiled functions by purpose, so that a second identical call compiles nothing."""
         reached = [m[np.any(m != 0.0, axis=1)] for m in couplings.samples]
         self.amplitudes: AmplitudeBasis = amplitude_basis(np.concatenate([np.zeros((0, N_COORDINATES)), *reached]))
+        # A quantity that no coefficient of this run can excite is always zero, and nothing is learnt about it.
+        self.identified = tuple(q for q in identified if self._excites(q))
         self.templates: tuple[ExperimentTemplate, ...] = ()
         # Made here, not where they are used: inside a trace numbers are not known.
         self._form_columns = self.amplitudes.form_columns() if method == "direct" else None
@@ -109,6 +111,10 @@ class JointLikelihood:
         from nmmfit.inference.assemble import joint_from_config
 
         return joint_from_config(config, method)
+
+    def _excites(self, quantity: Identified) -> bool:
+        """Whether some amplitude of this likelihood moves an identified quantity."""
+        return any(bool(np.any(quantity.vector(self.amplitudes.couplings(unit)))) for unit in np.eye(self.amplitudes.size))
 
     # -- names and vectors --------------------------------------------------------------------------------------------
 
