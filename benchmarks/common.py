@@ -1,4 +1,4 @@
-"""What every benchmark shares: its command line, where a record came from, interleaved timing, points to evaluate at."""
+"""What every benchmark shares: its command line, bars, where a record came from, timing, other programs, points to evaluate at."""
 
 from __future__ import annotations
 
@@ -6,13 +6,21 @@ import argparse
 import json
 import os
 import platform
+import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+ROOT = Path(__file__).resolve().parents[1]
+# Where programs keep caches if told so; unset for a program that shall meet an empty one.
+CACHE_VARIABLES = ("JAX_COMPILATION_CACHE_DIR", "MPLCONFIGDIR")
 
 # Coefficients of the size that the data can tell from zero.
 COEFFICIENT_SIZE = {"GeV^-1": 4e-9, "GeV^-2": 2e-6}
@@ -47,6 +55,8 @@ def record(question: str, seed: int, **results: Any) -> dict[str, Any]:
     """A result with what is needed to judge and repeat it: device, precision, versions, seed, commit."""
     import jax
 
+    # Switches JAX to the precision that nmmfit computes in, also where only child processes computed.
+    import nmmfit.precision  # noqa: F401
     from nmmfit.results.provenance import git_commit, package_versions
 
     return {
@@ -78,14 +88,72 @@ def say(text: str) -> None:
     sys.stderr.flush()
 
 
-def interleaved(tasks: Mapping[str, Callable[[], Any]], repeats: int) -> dict[str, float]:
-    """Median seconds of each task, the tasks taking turns; each runs once before, to compile.
+def clock() -> float:
+    """Seconds to take differences of.
 
     Processor time if this process has one core: that is what it takes on a quiet machine. Wall time if it has several.
     """
+    return time.process_time() if len(os.sched_getaffinity(0)) == 1 else time.perf_counter()
+
+
+def met(values: Mapping[str, float | None], bars: Mapping[str, tuple[str, float]]) -> dict[str, bool]:
+    """Whether each value keeps its bar, ("<=" or ">=", limit); one that is missing or not a number does not."""
+
+    def keeps(value: float | None, sign: str, limit: float) -> bool:
+        return value is not None and (value <= limit if sign == "<=" else value >= limit)
+
+    return {name: keeps(values.get(name), *bar) for name, bar in bars.items()}
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A program that ended: its exit code, wall time, largest resident memory, and what it wrote."""
+
+    exit_code: int
+    wall_s: float
+    peak_mib: float
+    output: str
+    messages: str
+
+
+def run_python(arguments: Sequence[str | Path], environment: Mapping[str, str]) -> Finished:
+    """Run this interpreter with `arguments` on this checkout, from process start to its end.
+
+    The peak counts what the parent held when it started the child, so a parent must not have loaded JAX before.
+    """
+    path = os.pathsep.join(p for p in (str(ROOT), os.environ.get("PYTHONPATH", "")) if p)
+    with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as messages:
+        began = time.perf_counter()
+        program = subprocess.Popen(
+            [sys.executable, *map(str, arguments)], env={**environment, "PYTHONPATH": path}, stdout=output, stderr=messages
+        )
+        _, status, usage = os.wait4(program.pid, 0)
+        wall_s = time.perf_counter() - began
+        program.returncode = os.waitstatus_to_exitcode(status)
+        output.seek(0)
+        messages.seek(0)
+        return Finished(program.returncode, wall_s, usage.ru_maxrss / 1024.0, output.read(), messages.read())
+
+
+def wanted(finished: Finished, codes: Sequence[int] = (0,)) -> Finished:
+    """The program, if it ended with one of `codes`; else this benchmark ends with what the program said."""
+    if finished.exit_code not in codes:
+        raise SystemExit(f"a program ended with exit code {finished.exit_code}: {finished.messages[-2000:]}")
+    return finished
+
+
+@contextmanager
+def empty_caches() -> Iterator[dict[str, str]]:
+    """Environment of programs that start with empty caches and fill them for the next one; removed in the end."""
+    with tempfile.TemporaryDirectory(prefix="nmmfit-bench-") as folder:
+        kept = {name: value for name, value in os.environ.items() if name not in CACHE_VARIABLES}
+        yield {**kept, "XDG_CACHE_HOME": folder}
+
+
+def interleaved(tasks: Mapping[str, Callable[[], Any]], repeats: int) -> dict[str, float]:
+    """Median seconds (see `clock`) of each task, the tasks taking turns; each runs once before, to compile."""
     import jax
 
-    clock = time.process_time if len(os.sched_getaffinity(0)) == 1 else time.perf_counter
     times: dict[str, list[float]] = {name: [] for name in tasks}
     for task in tasks.values():
         jax.block_until_ready(task())
