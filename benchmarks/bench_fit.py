@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from common import command_line, empty_caches, met, on_one_core, record, run_python, say, wanted, write
+from common import command_line, empty_caches, met, on_one_core, record, run_python, say, seed_of_the_default_run, wanted, write
 
 BARS = {
     "wall_s": ("<=", 120.0),
@@ -31,7 +31,7 @@ def fit(environment: Mapping[str, str], seed: int, overrides: list[str]) -> dict
     with tempfile.TemporaryDirectory(prefix="nmmfit-bench-") as folder:
         out = Path(folder) / "fit"
         changes = [word for override in overrides for word in ("--set", override)]
-        arguments = ["-m", "nmmfit", "fit", "--json", "--seed", str(seed), "--out", out, *changes]
+        arguments = ["-m", "nmmfit", "fit", "--json", "--seed", str(seed), "--out", str(out), *changes]
         finished = wanted(run_python(arguments, environment), CODES)
         summary = json.loads((out / "summary.json").read_text(encoding="utf-8"))
         written_mib = sum(path.stat().st_size for path in out.rglob("*")) / 2**20
@@ -70,6 +70,7 @@ def main() -> None:
     parser = command_line(__doc__)
     # As a user's machine gives it; the sampler's chains share one core, compilation and plots do not.
     parser.set_defaults(cores="all")
+    seed_of_the_default_run(parser)
     given = parser.parse_args()
     on_one_core(given)
     write(measure(given.seed, given.set), given.out)

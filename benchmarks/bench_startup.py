@@ -19,7 +19,11 @@ from typing import Any
 from common import command_line, empty_caches, met, on_one_core, record, run_python, say, wanted, write
 
 BARS = {"nmmfit --help": ("<=", 0.3), "import nmmfit": ("<=", 0.3), "first draw, filled caches": ("<=", 5.0)}
-PROGRAMS = {"bare interpreter": ["-c", "pass"], "import nmmfit": ["-c", "import nmmfit"], "nmmfit --help": ["-m", "nmmfit", "--help"]}
+PROGRAMS = {
+    "bare interpreter": ["-c", "pass"],
+    "import nmmfit": ["-c", "import nmmfit"],
+    "nmmfit --help": ["-m", "nmmfit", "--help"],
+}
 FIRST_DRAW = Path(__file__).with_name("first_draw.py")
 
 

@@ -1,4 +1,4 @@
-"""What every benchmark shares: its command line, bars, where a record came from, timing, other programs, points to evaluate at."""
+"""What benchmarks share: command line, bars, where a record came from, timing, running programs, points to evaluate at."""
 
 from __future__ import annotations
 
@@ -86,6 +86,13 @@ def say(text: str) -> None:
     """Progress, to standard error."""
     sys.stderr.write(text + "\n")
     sys.stderr.flush()
+
+
+def seed_of_the_default_run(parser: argparse.ArgumentParser) -> None:
+    """Let `--seed` be what the default run has, unless it is given."""
+    from nmmfit.run import default_run
+
+    parser.set_defaults(seed=default_run().config.sampler.seed)
 
 
 def clock() -> float:
