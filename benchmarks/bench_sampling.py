@@ -1,6 +1,6 @@
 """How many independent draws per second? nmmfit's sampler against emcee's stretch move on exactly the same posterior.
 
-    python benchmarks/bench_sampling.py [--emcee-steps 20000] [--burn-in 0.25] [--repeats 2] [--out FILE.json]
+    python benchmarks/bench_sampling.py [--emcee-steps 40000] [--burn-in 0.25] [--repeats 2] [--out FILE.json]
 
 The figure is the smallest bulk effective sample size over the identified quantities and all nuisances, from folded draws, per
 second with warm-up included and compilation excluded; its seconds are reported apart. Both samplers start from the same
@@ -186,7 +186,7 @@ def measure(given: Any) -> dict[str, Any]:
 
 def main() -> None:
     parser = command_line(__doc__)
-    parser.add_argument("--emcee-steps", type=int, default=20000, help="steps of every walker, burn-in included")
+    parser.add_argument("--emcee-steps", type=int, default=40000, help="steps of every walker, burn-in included")
     parser.add_argument("--burn-in", type=float, default=0.25, help="fraction of these steps that is thrown away")
     parser.add_argument("--walkers-per-parameter", type=int, default=4)
     parser.add_argument("--repeats", type=int, default=2, help="timed calls of nmmfit's sampler")
