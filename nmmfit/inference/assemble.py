@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nmmfit import catalogue
+from nmmfit import catalogue, compilation_cache
 from nmmfit.config import ParameterSpec, RunConfig
 from nmmfit.constants import bohr_magneton_per_gev
 from nmmfit.eft.amplitudes import LinearMap, linear_map
@@ -26,6 +26,7 @@ from nmmfit.physics.forms import TargetCouplings
 from nmmfit.physics.nuclei import nucleus
 from nmmfit.physics.nucleons import nucleon_charges, target_couplings
 from nmmfit.shapes import Array
+from nmmfit.templates.store import fingerprint
 
 MOMENT_UNIT_MUB = 1e-11
 TENSOR_UNIT = 1e-6
@@ -67,7 +68,10 @@ def joint_from_config(config: RunConfig, method: str = "templates") -> JointLike
         config: a checked run file.
         method: "templates" or "direct".
     Raises: UserInputError if experiments overlap, or an option, a pull or a preset does not exist.
+
+    Switches JAX's persistent compilation cache on where the user has set none and the folder can be written.
     """
+    compilation_cache.enable()
     choices = TheoryChoices(
         tensor_coherence=config.theory.tensor_coherence,
         weak_charges=config.theory.weak_charges,
@@ -78,6 +82,11 @@ def joint_from_config(config: RunConfig, method: str = "templates") -> JointLike
         catalogue.build(name, choices, config.options.get(name), f"experiments[{i}]") for i, name in enumerate(config.experiments)
     ]
     refuse_overlaps(experiments)
+    fingerprints = {}
+    for name in config.experiments:
+        folder = catalogue.folder_of(name)
+        if folder is not None:
+            fingerprints[name] = fingerprint(folder, name, choices, config.options.get(name, {}))
     theory = _theory(config)
     nuisances, held = _nuisances(experiments, config)
     free = {name: spec for name, spec in config.parameters.items() if not spec.prior.is_fixed}
@@ -92,6 +101,7 @@ def joint_from_config(config: RunConfig, method: str = "templates") -> JointLike
         fixed_coefficients=constant,
         method=method,
         choices={k: str(v) for k, v in config.theory.choices().items()},
+        fingerprints=fingerprints,
     )
 
 

@@ -6,7 +6,9 @@ Everything is a pure function of one real vector x = (coefficients, theory input
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -24,6 +26,7 @@ from nmmfit.inference.parameters import Identified, Parameter, log_prior
 from nmmfit.physics.amplitude_basis import N_COORDINATES, AmplitudeBasis, amplitude_basis, vector_to_couplings
 from nmmfit.physics.forms import ALL_FORMS, Forms, TargetCouplings, quadratic_forms, vector_to_forms
 from nmmfit.precision import require_double_precision
+from nmmfit.processors import processors
 from nmmfit.shapes import Array
 from nmmfit.templates import DEFAULT_TOLERANCE, ExperimentTemplate, build_templates
 
@@ -67,6 +70,8 @@ class JointLikelihood:
         amplitudes: basis of the real amplitudes that the coefficients excite.
         identified: those of the given identified quantities that some amplitude moves.
         templates: compressed templates of every experiment; empty for "direct".
+
+    `fingerprints` (experiment -> digest of all that its numbers depend on, templates/store.py) lets templates be kept on disk.
     """
 
     def __init__(
@@ -80,6 +85,7 @@ class JointLikelihood:
         method: str = "templates",
         tolerance: float = DEFAULT_TOLERANCE,
         choices: Mapping[str, str] | None = None,
+        fingerprints: Mapping[str, str] | None = None,
     ) -> None:
         require_double_precision()
         if method not in ("templates", "direct"):
@@ -98,12 +104,19 @@ class JointLikelihood:
         reached = [m[np.any(m != 0.0, axis=1)] for m in couplings.samples]
         self.amplitudes: AmplitudeBasis = amplitude_basis(np.concatenate([np.zeros((0, N_COORDINATES)), *reached]))
         # A quantity that no coefficient of this run can excite is always zero, and nothing is learnt about it.
-        self.identified = tuple(q for q in identified if self._excites(q))
+        self.identified = tuple(itertools.compress(identified, self._excited(identified)))
         self.templates: tuple[ExperimentTemplate, ...] = ()
         # Made here, not where they are used: inside a trace numbers are not known.
         self._form_columns = self.amplitudes.form_columns() if method == "direct" else None
         if method == "templates":
-            self.templates = tuple(build_templates(e, self.amplitudes, tolerance) for e in self.experiments)
+            known = fingerprints or {}
+
+            def build(experiment: BinnedExperiment) -> ExperimentTemplate:
+                return build_templates(experiment, self.amplitudes, tolerance, known.get(experiment.name))
+
+            # Most of it is compiling and matrix products, which leave Python's lock.
+            with ThreadPoolExecutor(max(1, min(processors(), len(self.experiments)))) as pool:
+                self.templates = tuple(pool.map(build, self.experiments))
 
     @classmethod
     def from_config(cls, config: RunConfig, method: str = "templates") -> JointLikelihood:
@@ -112,9 +125,16 @@ class JointLikelihood:
 
         return joint_from_config(config, method)
 
-    def _excites(self, quantity: Identified) -> bool:
-        """Whether some amplitude of this likelihood moves an identified quantity."""
-        return any(bool(np.any(quantity.vector(self.amplitudes.couplings(unit)))) for unit in np.eye(self.amplitudes.size))
+    def _excited(self, quantities: Sequence[Identified]) -> list[bool]:
+        """Which identified quantities some amplitude of this likelihood moves."""
+        if not quantities or not self.amplitudes.size:
+            return [False] * len(quantities)
+
+        def vectors(amplitudes: Array) -> list[Array]:
+            couplings = self.amplitudes.couplings(amplitudes)
+            return [q.vector(couplings) for q in quantities]
+
+        return [bool(np.any(v)) for v in jax.jit(jax.vmap(vectors))(jnp.eye(self.amplitudes.size))]
 
     # -- names and vectors --------------------------------------------------------------------------------------------
 
