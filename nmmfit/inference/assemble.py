@@ -92,11 +92,12 @@ def joint_from_config(config: RunConfig, method: str = "templates") -> JointLike
     free = {name: spec for name, spec in config.parameters.items() if not spec.prior.is_fixed}
     constant = {n: s.prior.numbers[0] for n, s in config.parameters.items() if s.prior.is_fixed and s.prior.numbers[0] != 0.0}
     ordered = {**free, **{name: config.parameters[name] for name in constant}}
+    couplings = _coupling_map(config, ordered, theory)
     return JointLikelihood(
         experiments,
         [*_coefficients(free), *theory.parameters, *nuisances],
-        _coupling_map(config, ordered, theory),
-        identified_quantities(experiments),
+        couplings,
+        _reached(identified_quantities(experiments), couplings),
         fixed={**theory.fixed, **held},
         fixed_coefficients=constant,
         method=method,
@@ -228,6 +229,19 @@ def _finals(coordinates: np.ndarray) -> frozenset[int]:
     couplings = vector_to_couplings(jnp.asarray(coordinates))
     used = sum(np.abs(np.asarray(leaf)).sum(axis=0) for leaf in jax.tree_util.tree_leaves(couplings))
     return frozenset(int(r) for r in np.flatnonzero(np.asarray(used)))
+
+
+def _reached(quantities: Sequence[Identified], couplings: CouplingMap) -> list[Identified]:
+    """Those that some coefficient of this run moves: one that is always zero says nothing."""
+    samples = [sample for sample in couplings.samples if len(sample)]
+    if not quantities or not samples:
+        return []
+
+    def vectors(coordinates: Array) -> list[Array]:
+        return [q.vector(vector_to_couplings(coordinates)) for q in quantities]
+
+    moved = jax.jit(jax.vmap(vectors))(jnp.concatenate(samples))
+    return [q for q, values in zip(quantities, moved, strict=True) if np.any(values)]
 
 
 def _root(density: np.ndarray) -> np.ndarray:

@@ -6,7 +6,6 @@ Everything is a pure function of one real vector x = (coefficients, theory input
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -68,7 +67,7 @@ class JointLikelihood:
         fixed_coefficients: values of coefficient parameters that are held; in the coupling map they follow the free ones.
         method: "templates" or "direct".
         amplitudes: basis of the real amplitudes that the coefficients excite.
-        identified: those of the given identified quantities that some amplitude moves.
+        identified: quantities that rates depend on directly.
         templates: compressed templates of every experiment; empty for "direct".
 
     `fingerprints` (experiment -> digest of all that its numbers depend on, templates/store.py) lets templates be kept on disk.
@@ -94,6 +93,7 @@ class JointLikelihood:
         order = {"coefficient": 0, "theory": 1, "nuisance": 2}
         self.parameters = tuple(sorted(parameters, key=lambda p: order[p.kind]))
         self.coupling_map = couplings
+        self.identified = tuple(identified)
         self.fixed = dict(fixed or {})
         self.fixed_coefficients = dict(fixed_coefficients or {})
         self.method = method
@@ -103,8 +103,6 @@ class JointLikelihood:
         """Compiled functions by purpose, so that a second identical call compiles nothing."""
         reached = [m[np.any(m != 0.0, axis=1)] for m in couplings.samples]
         self.amplitudes: AmplitudeBasis = amplitude_basis(np.concatenate([np.zeros((0, N_COORDINATES)), *reached]))
-        # A quantity that no coefficient of this run can excite is always zero, and nothing is learnt about it.
-        self.identified = tuple(itertools.compress(identified, self._excited(identified)))
         self.templates: tuple[ExperimentTemplate, ...] = ()
         # Made here, not where they are used: inside a trace numbers are not known.
         self._form_columns = self.amplitudes.form_columns() if method == "direct" else None
@@ -124,17 +122,6 @@ class JointLikelihood:
         from nmmfit.inference.assemble import joint_from_config
 
         return joint_from_config(config, method)
-
-    def _excited(self, quantities: Sequence[Identified]) -> list[bool]:
-        """Which identified quantities some amplitude of this likelihood moves."""
-        if not quantities or not self.amplitudes.size:
-            return [False] * len(quantities)
-
-        def vectors(amplitudes: Array) -> list[Array]:
-            couplings = self.amplitudes.couplings(amplitudes)
-            return [q.vector(couplings) for q in quantities]
-
-        return [bool(np.any(v)) for v in jax.jit(jax.vmap(vectors))(jnp.eye(self.amplitudes.size))]
 
     # -- names and vectors --------------------------------------------------------------------------------------------
 
