@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +21,7 @@ from nmmfit.inference.laplace import LaplaceStart, laplace_start
 from nmmfit.inference.result import SampleResult
 from nmmfit.inference.symmetries import folded, sign_symmetries, symmetrised
 from nmmfit.precision import require_double_precision
+from nmmfit.processors import processors
 from nmmfit.shapes import Array
 
 # Iterations per compiled call: long enough that its overhead does not show, short enough for a live progress bar and a
@@ -171,11 +171,6 @@ def _machine(joint: JointLikelihood, settings: SamplerSettings) -> _Machine:
 
 def _shape(lane: tuple[int, ...], shape: tuple[int, ...], dtype: Any = jnp.float64) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct((*lane, *shape), dtype)
-
-
-def processors() -> int:
-    """Processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def pooled_metric(draws: np.ndarray, previous: np.ndarray) -> np.ndarray:

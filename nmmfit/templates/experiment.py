@@ -17,6 +17,7 @@ from nmmfit.templates.build import channel_plan
 from nmmfit.templates.fit import HALF_WIDTH
 from nmmfit.templates.plan import ChannelPlan, Table
 from nmmfit.templates.shapes import polynomial_table
+from nmmfit.templates.store import Kept, kept_or_made
 
 DEFAULT_TOLERANCE = 1e-6
 
@@ -109,7 +110,7 @@ def relevant_coordinates(experiment: BinnedExperiment) -> np.ndarray:
 
 
 def build_templates(
-    experiment: BinnedExperiment, basis: AmplitudeBasis, tolerance: float = DEFAULT_TOLERANCE
+    experiment: BinnedExperiment, basis: AmplitudeBasis, tolerance: float = DEFAULT_TOLERANCE, fingerprint: str | None = None
 ) -> ExperimentTemplate:
     """Templates of an experiment for the amplitudes of a fit.
 
@@ -118,11 +119,17 @@ def build_templates(
         basis: real amplitudes that the fit can excite.
         tolerance: error in expected counts, in units of their statistical standard deviation, per bin and row (with
             new-physics rows at 30 standard deviations); the worst error at random points is kept per channel.
+        fingerprint: of all that the experiment's numbers depend on (store.py); templates are then kept on disk. None: they are
+            made anew.
     Returns: templates whose `expected` agrees with the direct path.
     Raises: NotConvergedError if a shape needs an unreasonably large basis.
     """
-    monomials = merged_monomials(basis, relevant_coordinates(experiment))
-    nominal = experiment.nominal_pulls()
-    plans = [channel_plan(c, monomials.forms, nominal, tolerance) for c in experiment.channels]
+
+    def made() -> Kept:
+        monomials = merged_monomials(basis, relevant_coordinates(experiment))
+        nominal = experiment.nominal_pulls()
+        return monomials, tuple(channel_plan(c, monomials.forms, nominal, tolerance) for c in experiment.channels)
+
+    monomials, plans = made() if fingerprint is None else kept_or_made(fingerprint, basis, tolerance, made)
     channels = tuple(ChannelTemplate(c, p) for c, p in zip(experiment.channels, plans, strict=True))
     return ExperimentTemplate(experiment, basis, monomials, channels)
