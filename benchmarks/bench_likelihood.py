@@ -16,7 +16,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from common import command_line, interleaved, met, on_one_core, points, record, write
+from common import command_line, interleaved, met, on_one_core, points, record, without_caches, write
 from numpy_templates import numpy_likelihood
 
 from nmmfit.inference.joint import BLOCK, JointLikelihood
@@ -147,6 +147,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=7)
     given = parser.parse_args()
     on_one_core(given)
+    without_caches()
     write(measure(given.points, given.repeats, given.seed, given.set), given.out)
 
 

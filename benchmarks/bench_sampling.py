@@ -18,7 +18,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from common import clock, command_line, met, on_one_core, record, say, seed_of_the_default_run, write
+from common import clock, command_line, met, on_one_core, record, say, seed_of_the_default_run, without_caches, write
 from stretch_moves import KEPT, autocorrelation_steps, folded_quantities, stretch, walkers
 
 from nmmfit.inference.joint import JointLikelihood
@@ -193,6 +193,7 @@ def main() -> None:
     seed_of_the_default_run(parser)
     given = parser.parse_args()
     on_one_core(given)
+    without_caches()
     write(measure(given), given.out)
 
 

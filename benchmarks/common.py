@@ -88,6 +88,13 @@ def say(text: str) -> None:
     sys.stderr.flush()
 
 
+def without_caches() -> None:
+    """Let this process keep and find nothing on disk: it builds and compiles what it times."""
+    import jax
+
+    jax.config.update("jax_enable_compilation_cache", False)
+
+
 def seed_of_the_default_run(parser: argparse.ArgumentParser) -> None:
     """Let `--seed` be what the default run has, unless it is given."""
     from nmmfit.run import default_run

@@ -11,7 +11,6 @@ import json
 import sys
 from time import monotonic
 
-from nmmfit.compilation_cache import enable
 from nmmfit.inference.sampling import Progress, SamplerSettings, sample
 from nmmfit.run import default_run
 
@@ -19,7 +18,6 @@ from nmmfit.run import default_run
 def main(overrides: list[str]) -> None:
     """Print a JSON object, stage -> time when it was done."""
     done = {"imports": monotonic()}
-    enable()
     joint = default_run(overrides).joint()
     done["likelihood built"] = monotonic()
 
