@@ -127,6 +127,9 @@ def evolve(
         bottom_exists=float(scale_to) >= float(inputs.m_b_gev),
     )
 
+    if not all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves((evolved, added, looped, moments))):
+        raise UserInputError("coefficients: so large that what they lead to is not finite; they are in GeV^-1 or GeV^-2")
+
     def plain(found: dict[str, Array]) -> dict[str, complex]:
         return {name: complex(z) for name, z in sorted(found.items())}
 

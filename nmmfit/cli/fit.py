@@ -11,7 +11,7 @@ from nmmfit.cli.arguments import Json, Out, Overrides, RunFile, open_run
 from nmmfit.cli.interrupts import one_interrupt
 from nmmfit.cli.output import emit, note
 from nmmfit.cli.progress import sampling_bar
-from nmmfit.errors import InterruptedRunError, NotConvergedError
+from nmmfit.errors import InterruptedRunError, NotConvergedError, UserInputError
 
 if TYPE_CHECKING:
     from nmmfit.inference.joint import JointLikelihood
@@ -39,8 +39,10 @@ def sampler_overrides(**given: int | None) -> list[str]:
 def sample_run(chosen: Run, joint: JointLikelihood) -> SampleResult:
     """Sample with the settings of a run, with a progress bar.
 
-    Raises: InterruptedRunError if interrupted before the first draw after warm-up.
+    Raises: UserInputError if there is nothing to sample; InterruptedRunError if interrupted before the first draw after warm-up.
     """
+    if not joint.names:
+        raise UserInputError(f"{chosen.source}: nothing to sample: every parameter, theory input and nuisance is held fixed")
     from nmmfit.inference.sampling import SamplerSettings, sample
 
     settings = SamplerSettings(**chosen.config.sampler.model_dump())

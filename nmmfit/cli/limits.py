@@ -80,12 +80,14 @@ def limits(
 
         joint = chosen.joint()
         known = [*(p.name for p in joint.of_kind("coefficient")), *(q.name for q in joint.identified)]
+        if not joint.n_coefficients:
+            raise UserInputError(f"{chosen.source}: no coefficient is free, so that there is nothing to limit")
         _check_names(names, known)
         posterior: Mapping[str, Any] | None = None
         problems: list[str] = []
         if fit_folder is not None:
             posterior = stored_draws(fit_folder, known)
-        elif marginalised and known:
+        elif marginalised:
             with one_interrupt((folder.path / POSTERIOR).exists):
                 posterior, problems = _sampled(chosen, joint, folder)
         with counting_bar("limits") as advance:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import errno
+import io
 import json
 import math
-import os
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -79,9 +79,19 @@ def printing(write: Callable[[], object]) -> None:
         raise OutputError(f"cannot write to standard output: {'the disk is full' if full else problem.strerror}") from None
 
 
+class _Nowhere(io.TextIOBase):
+    """A text stream that forgets what is written to it."""
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        return len(text)
+
+
 def discard_stdout() -> None:
     """Let stdout lead nowhere; without this the interpreter complains when it flushes what is left at exit."""
-    sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (open until exit)
+    sys.stdout = _Nowhere()
 
 
 def console() -> Console:

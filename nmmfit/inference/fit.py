@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from nmmfit.checks import whole_number
+from nmmfit.errors import UserInputError
 from nmmfit.inference.joint import JointLikelihood
 from nmmfit.inference.minimise import Objective, Progress
 from nmmfit.inference.profiling import Job, Profiler
@@ -106,6 +107,8 @@ def fit(
     """
     require_double_precision()
     space = space_of(joint)
+    if not space.n:
+        raise UserInputError("fit: nothing is free: every parameter, theory input and nuisance is held")
     whole_number(starts, "fit: starts", 1)
     whole_number(seed, "fit: seed", 0)
     start = space.vector(fixed or {}, "fixed")

@@ -68,6 +68,8 @@ def limits(
     """
     require_double_precision()
     space = space_of(joint)
+    if not len(space.coefficients):
+        raise UserInputError("limits: no coefficient of this likelihood is free")
     cl = confidence_level(cl, "limits: cl")
     whole_number(starts, "limits: starts", 1)
     whole_number(seed, "limits: seed", 0)

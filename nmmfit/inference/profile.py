@@ -98,6 +98,8 @@ def profile(
     high = None if high is None else finite_number(high, "profile: high")
     target = space.target(parameter)
     profiler = Profiler(space, seed=seed)
+    if target.positive and not len(space.coefficients):
+        raise UserInputError(f"profile: no coefficient is free that could change {parameter}")
     start = space.vector(fixed or {}, "fixed")
     held = [space.index(name, "fixed") for name in (fixed or {})]
     if parameter in (fixed or {}):

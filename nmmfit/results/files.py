@@ -76,8 +76,13 @@ def write_new_text(path: Path, content: str) -> None:
         try:
             with open(temporary, "xb") as stream:
                 stream.write(content.encode("utf-8"))
-            # Unlike a rename, a link fails where somebody has made a file of that name meanwhile.
-            os.link(temporary, path)
+            try:
+                # Unlike a rename, a link fails where somebody has made a file of that name meanwhile.
+                os.link(temporary, path)
+            except OSError as problem:
+                if problem.errno not in (errno.EPERM, errno.ENOTSUP, errno.ENOSYS):
+                    raise
+                os.rename(temporary, path)
         except FileExistsError:
             raise OutputError(f"{path}: this file exists; it is not overwritten") from None
         finally:
