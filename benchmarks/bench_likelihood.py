@@ -34,22 +34,7 @@ BARS = {
 
 def contraction_shapes(joint: JointLikelihood) -> list[tuple[int, int]]:
     """(rows, columns) of every matrix product of one likelihood value."""
-    shapes = []
-    for template in joint.templates:
-        for channel in template.channels:
-            for block in channel.blocks:
-                if block.pulls:
-                    shapes.append(block.compress.shape)
-                shapes += [part.matrix.shape for part in block.parts]
-            for group in channel.groups:
-                if group.project is not None:
-                    shapes.append(group.project.shape)
-                if group.weighting is not None:
-                    shapes.append(group.weighting.matrix.T.shape)
-                if group.second is not None:
-                    shapes += [group.second.compress.shape] if group.second.pulls else []
-                    shapes.append(group.second.parts[0].matrix.shape)
-    return shapes
+    return [(m.shape[0], m.shape[1]) for t in joint.templates for c in t.channels for m in c.matrices]
 
 
 def bare_products(joint: JointLikelihood, block: int) -> Callable[[Array], Array]:

@@ -11,6 +11,8 @@ import numpy as np
 from scipy.special import gammaln
 
 from nmmfit.inference.joint import JointLikelihood
+from nmmfit.templates import HALF_WIDTH
+from nmmfit.templates.shapes import Leaf
 
 # Scales that are no exponential of their pulls, and weightings, are tabulated: linear interpolation costs less than their
 # formulae, and with so many points its error does not show.
@@ -34,18 +36,29 @@ def numpy_likelihood(joint: JointLikelihood) -> Callable[[np.ndarray], float]:
     return value
 
 
-def _shape(block: Any, names: dict[str, int]) -> Callable[[np.ndarray], np.ndarray]:
-    if not block.pulls:
-        return lambda x: np.ones(1)
-    where = np.asarray([names[p] for p in block.pulls])
-    indices, half = block.basis.indices, block.basis.half_width
-    columns, orders = np.arange(len(where)), np.arange(int(indices.max()) + 1)[:, None]
+def _table(degrees: dict[str, int], names: dict[str, int]) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
+    """Chebyshev polynomials of every shape pull by name: those of low degree at once, others one by one."""
+    sets = [[p for p, d in degrees.items() if d <= 16], *([p] for p, d in degrees.items() if d > 16)]
+    plans = [(s, np.asarray([names[p] for p in s]), np.arange(max(degrees[p] for p in s) + 1.0)) for s in sets if s]
 
-    def shape(x: np.ndarray) -> np.ndarray:
-        table = np.cos(orders * np.arccos(np.clip(x[where] / half, -1.0, 1.0)))
-        return np.prod(table[indices, columns], axis=1) @ block.compress
+    def table(x: np.ndarray) -> dict[str, np.ndarray]:
+        result = {}
+        for pulls, where, orders in plans:
+            values = np.cos(np.arccos(np.clip(x[where] / HALF_WIDTH, -1.0, 1.0))[:, None] * orders)
+            result.update(zip(pulls, values, strict=True))
+        return result
 
-    return shape
+    return table
+
+
+def _functions(tree: Any, table: dict[str, np.ndarray]) -> np.ndarray:
+    if tree is None:
+        return np.ones(1)
+    if isinstance(tree, Leaf):
+        values = table[tree.pull][: tree.degree + 1]
+        return values if tree.compress is None else values @ tree.compress
+    products = np.outer(_functions(tree.left, table), _functions(tree.right, table)).ravel()
+    return products if tree.transfer is None else products @ tree.transfer
 
 
 def _scales(template: Any, channel: Any, names: dict[str, int]) -> Callable[[np.ndarray], np.ndarray]:
@@ -92,31 +105,34 @@ def _weight(weighting: Any, names: dict[str, int]) -> Callable[[np.ndarray], np.
 
 
 def _channel(template: Any, channel: Any, names: dict[str, int]) -> Callable[[np.ndarray, np.ndarray], float]:
-    weights, observed = template.monomials.weights, np.asarray(channel.channel.observed, dtype=float)
-    scales = _scales(template, channel, names)
-    shapes = [_shape(block, names) for block in channel.blocks]
-    seconds = [_shape(g.second, names) if g.second is not None else None for g in channel.groups]
-    members = [[np.asarray(part.members) for part in block.parts] for block in channel.blocks]
-    weightings = {id(g.weighting.weight): g.weighting for g in channel.groups if g.weighting is not None}
-    weights_of = {key: _weight(weighting, names) for key, weighting in weightings.items()}
+    weights, observed, plan = template.monomials.weights, np.asarray(channel.channel.observed, dtype=float), channel.plan
+    scales, table_of = _scales(template, channel, names), _table(plan.degrees, names)
+    weightings = [channel.channel.components[g.first_component].factors[0].weighting for g in plan.groups]
+    weights_of = {id(w.weight): _weight(w, names) for w in weightings if w is not None}
     constant = float(np.sum(gammaln(observed + 1.0)))
 
+    def features(part: Any, scale: np.ndarray, merged: list[Any], functions: list[np.ndarray]) -> np.ndarray:
+        weight, u = scale[list(part.members)], functions[part.block]
+        if merged[part.block] is not None:
+            weight = np.outer(weight, merged[part.block]).ravel()
+        return np.outer(weight, u).ravel() if part.narrow is None else (u @ part.narrow) * (weight @ part.spread)
+
     def value(products: np.ndarray, x: np.ndarray) -> float:
-        monomials, scale = weights @ products, scales(x)
-        firsts: list[Any] = [0.0] * len(channel.groups)
-        for block, shape, mine in zip(channel.blocks, shapes, members, strict=True):
-            u = shape(x)
-            for part, inside in zip(block.parts, mine, strict=True):
-                rows = np.outer(scale[inside], monomials).ravel() if block.with_monomials else scale[inside]
-                firsts[part.group] = firsts[part.group] + np.outer(rows, u).ravel() @ part.matrix
+        monomials, scale, table = weights @ products, scales(x), table_of(x)
+        functions = [_functions(b.tree, table) for b in plan.blocks]
+        merged = [None if b.monomials is None else monomials @ b.monomials for b in plan.blocks]
         weighted = {key: weight(x) for key, weight in weights_of.items()}
         total: Any = 0.0
-        for group, first, second in zip(channel.groups, firsts, seconds, strict=True):
-            if group.project is not None:
-                first = first @ group.project
-            if group.weighting is not None:
-                first = group.weighting.matrix @ (weighted[id(group.weighting.weight)] * first)
-            total = total + (first if second is None else np.outer(first, second(x) @ group.second.parts[0].matrix).ravel())
+        for group, weighting in zip(plan.groups, weightings, strict=True):
+            first = np.concatenate([features(p, scale, merged, functions) for p in group.parts]) @ group.matrix
+            if group.segments:
+                pieces = np.split(first, np.cumsum([len(s) for s in group.segments])[:-1])
+                first = np.concatenate([piece @ s for piece, s in zip(pieces, group.segments, strict=True)])
+            if weighting is not None:
+                first = weighting.matrix @ (weighted[id(weighting.weight)] * first)
+            if group.second is not None:
+                first = np.outer(first, _functions(group.second.block.tree, table) @ group.second.matrix).ravel()
+            total = total + first
         return float(observed @ np.log(total) - total.sum()) - constant
 
     return value

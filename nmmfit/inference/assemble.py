@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nmmfit import catalogue
+from nmmfit import catalogue, compilation_cache
 from nmmfit.config import ParameterSpec, RunConfig
 from nmmfit.constants import bohr_magneton_per_gev
 from nmmfit.eft.amplitudes import LinearMap, linear_map
@@ -26,6 +26,7 @@ from nmmfit.physics.forms import TargetCouplings
 from nmmfit.physics.nuclei import nucleus
 from nmmfit.physics.nucleons import nucleon_charges, target_couplings
 from nmmfit.shapes import Array
+from nmmfit.templates.store import fingerprint
 
 MOMENT_UNIT_MUB = 1e-11
 TENSOR_UNIT = 1e-6
@@ -67,7 +68,10 @@ def joint_from_config(config: RunConfig, method: str = "templates") -> JointLike
         config: a checked run file.
         method: "templates" or "direct".
     Raises: UserInputError if experiments overlap, or an option, a pull or a preset does not exist.
+
+    Switches JAX's persistent compilation cache on where the user has set none and the folder can be written.
     """
+    compilation_cache.enable()
     choices = TheoryChoices(
         tensor_coherence=config.theory.tensor_coherence,
         weak_charges=config.theory.weak_charges,
@@ -78,20 +82,27 @@ def joint_from_config(config: RunConfig, method: str = "templates") -> JointLike
         catalogue.build(name, choices, config.options.get(name), f"experiments[{i}]") for i, name in enumerate(config.experiments)
     ]
     refuse_overlaps(experiments)
+    fingerprints = {}
+    for name in config.experiments:
+        folder = catalogue.folder_of(name)
+        if folder is not None:
+            fingerprints[name] = fingerprint(folder, name, choices, config.options.get(name, {}))
     theory = _theory(config)
     nuisances, held = _nuisances(experiments, config)
     free = {name: spec for name, spec in config.parameters.items() if not spec.prior.is_fixed}
     constant = {n: s.prior.numbers[0] for n, s in config.parameters.items() if s.prior.is_fixed and s.prior.numbers[0] != 0.0}
     ordered = {**free, **{name: config.parameters[name] for name in constant}}
+    couplings = _coupling_map(config, ordered, theory)
     return JointLikelihood(
         experiments,
         [*_coefficients(free), *theory.parameters, *nuisances],
-        _coupling_map(config, ordered, theory),
-        identified_quantities(experiments),
+        couplings,
+        _reached(identified_quantities(experiments), couplings),
         fixed={**theory.fixed, **held},
         fixed_coefficients=constant,
         method=method,
         choices={k: str(v) for k, v in config.theory.choices().items()},
+        fingerprints=fingerprints,
     )
 
 
@@ -218,6 +229,19 @@ def _finals(coordinates: np.ndarray) -> frozenset[int]:
     couplings = vector_to_couplings(jnp.asarray(coordinates))
     used = sum(np.abs(np.asarray(leaf)).sum(axis=0) for leaf in jax.tree_util.tree_leaves(couplings))
     return frozenset(int(r) for r in np.flatnonzero(np.asarray(used)))
+
+
+def _reached(quantities: Sequence[Identified], couplings: CouplingMap) -> list[Identified]:
+    """Those that some coefficient of this run moves: one that is always zero says nothing."""
+    samples = [sample for sample in couplings.samples if len(sample)]
+    if not quantities or not samples:
+        return []
+
+    def vectors(coordinates: Array) -> list[Array]:
+        return [q.vector(vector_to_couplings(coordinates)) for q in quantities]
+
+    moved = jax.jit(jax.vmap(vectors))(jnp.concatenate(samples))
+    return [q for q, values in zip(quantities, moved, strict=True) if np.any(values)]
 
 
 def _root(density: np.ndarray) -> np.ndarray:

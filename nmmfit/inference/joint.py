@@ -7,6 +7,7 @@ Everything is a pure function of one real vector x = (coefficients, theory input
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ from nmmfit.inference.parameters import Identified, Parameter, log_prior
 from nmmfit.physics.amplitude_basis import N_COORDINATES, AmplitudeBasis, amplitude_basis, vector_to_couplings
 from nmmfit.physics.forms import ALL_FORMS, Forms, TargetCouplings, quadratic_forms, vector_to_forms
 from nmmfit.precision import require_double_precision
+from nmmfit.processors import processors
 from nmmfit.shapes import Array
 from nmmfit.templates import DEFAULT_TOLERANCE, ExperimentTemplate, build_templates
 
@@ -65,8 +67,10 @@ class JointLikelihood:
         fixed_coefficients: values of coefficient parameters that are held; in the coupling map they follow the free ones.
         method: "templates" or "direct".
         amplitudes: basis of the real amplitudes that the coefficients excite.
-        identified: those of the given identified quantities that some amplitude moves.
+        identified: quantities that rates depend on directly.
         templates: compressed templates of every experiment; empty for "direct".
+
+    `fingerprints` (experiment -> digest of all that its numbers depend on, templates/store.py) lets templates be kept on disk.
     """
 
     def __init__(
@@ -80,6 +84,7 @@ class JointLikelihood:
         method: str = "templates",
         tolerance: float = DEFAULT_TOLERANCE,
         choices: Mapping[str, str] | None = None,
+        fingerprints: Mapping[str, str] | None = None,
     ) -> None:
         require_double_precision()
         if method not in ("templates", "direct"):
@@ -88,6 +93,7 @@ class JointLikelihood:
         order = {"coefficient": 0, "theory": 1, "nuisance": 2}
         self.parameters = tuple(sorted(parameters, key=lambda p: order[p.kind]))
         self.coupling_map = couplings
+        self.identified = tuple(identified)
         self.fixed = dict(fixed or {})
         self.fixed_coefficients = dict(fixed_coefficients or {})
         self.method = method
@@ -97,13 +103,18 @@ class JointLikelihood:
         """Compiled functions by purpose, so that a second identical call compiles nothing."""
         reached = [m[np.any(m != 0.0, axis=1)] for m in couplings.samples]
         self.amplitudes: AmplitudeBasis = amplitude_basis(np.concatenate([np.zeros((0, N_COORDINATES)), *reached]))
-        # A quantity that no coefficient of this run can excite is always zero, and nothing is learnt about it.
-        self.identified = tuple(q for q in identified if self._excites(q))
         self.templates: tuple[ExperimentTemplate, ...] = ()
         # Made here, not where they are used: inside a trace numbers are not known.
         self._form_columns = self.amplitudes.form_columns() if method == "direct" else None
         if method == "templates":
-            self.templates = tuple(build_templates(e, self.amplitudes, tolerance) for e in self.experiments)
+            known = fingerprints or {}
+
+            def build(experiment: BinnedExperiment) -> ExperimentTemplate:
+                return build_templates(experiment, self.amplitudes, tolerance, known.get(experiment.name))
+
+            # Most of it is compiling and matrix products, which leave Python's lock.
+            with ThreadPoolExecutor(max(1, min(processors(), len(self.experiments)))) as pool:
+                self.templates = tuple(pool.map(build, self.experiments))
 
     @classmethod
     def from_config(cls, config: RunConfig, method: str = "templates") -> JointLikelihood:
@@ -111,10 +122,6 @@ class JointLikelihood:
         from nmmfit.inference.assemble import joint_from_config
 
         return joint_from_config(config, method)
-
-    def _excites(self, quantity: Identified) -> bool:
-        """Whether some amplitude of this likelihood moves an identified quantity."""
-        return any(bool(np.any(quantity.vector(self.amplitudes.couplings(unit)))) for unit in np.eye(self.amplitudes.size))
 
     # -- names and vectors --------------------------------------------------------------------------------------------
 
