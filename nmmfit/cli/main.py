@@ -143,7 +143,7 @@ def _warn_once(message: Warning | str, seen: set[str]) -> None:
     text = " ".join(str(message).split())
     if "persistent compilation cache" in text:
         reason = text.partition("': ")[2] or text
-        text = f"the compilation cache cannot be used: {reason}; every start compiles anew"
+        text = f"a compiled program cannot be kept or read back: {reason}; it is compiled anew at every start"
         key = "compilation cache"
     else:
         key = text

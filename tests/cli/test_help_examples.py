@@ -37,7 +37,7 @@ def _marked(example: str) -> object:
     return pytest.param(example, marks=pytest.mark.slow if heavy else ())
 
 
-@pytest.mark.parametrize("example", map(_marked, sorted(set(examples()))))
+@pytest.mark.parametrize("example", [_marked(example) for example in sorted(set(examples()))])
 def test_the_example_works(example: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = shlex.split(example.partition(" > ")[0])
     assert words[0] == "nmmfit"

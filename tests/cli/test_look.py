@@ -330,8 +330,8 @@ def test_one_line_for_a_cache_that_cannot_be_used(capsys: pytest.CaptureFixture[
         warnings.simplefilter("always")
         assert main(["list", "experiments", "--json"]) == 0
     assert capsys.readouterr().err == (
-        "nmmfit: warning: the compilation cache cannot be used: OSError: [Errno 28] No space left on device; every start "
-        "compiles anew\n"
+        "nmmfit: warning: a compiled program cannot be kept or read back: OSError: [Errno 28] No space left on device; it is "
+        "compiled anew at every start\n"
     )
 
 

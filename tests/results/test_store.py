@@ -213,7 +213,7 @@ def test_a_file_broken_anywhere_is_one_line(tmp_path, result, data, capsys):
     whole = path.read_bytes()
     random = np.random.default_rng(7)
     messages = []
-    for k in range(60):
+    for k in range(15):
         broken = bytearray(whole)
         start = int(random.integers(len(whole)))
         broken[start : start + 500] = random.bytes(len(broken[start : start + 500]))
@@ -223,7 +223,7 @@ def test_a_file_broken_anywhere_is_one_line(tmp_path, result, data, capsys):
         except UserInputError as problem:
             messages.append(str(problem))
     # Some changes meet padding or numbers, which no reader can tell from others.
-    assert len(messages) > 20
+    assert len(messages) > 5
     assert all(str(path) in line and "\n" not in line for line in messages)
     assert capsys.readouterr().err == ""
 
