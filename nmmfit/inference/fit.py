@@ -11,6 +11,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from nmmfit.checks import whole_number
+from nmmfit.errors import UserInputError
 from nmmfit.inference.joint import JointLikelihood
 from nmmfit.inference.minimise import Objective, Progress
 from nmmfit.inference.profiling import Job, Profiler
@@ -97,16 +99,20 @@ def fit(
         joint: the joint likelihood.
         fixed: parameters held at these values.
         posterior_mode: include the priors of coefficients (the mode depends on the choice of variables); else they do not enter.
-        starts: scattered starts besides the nominal one.
-        seed: of the scatter.
+        starts: scattered starts besides the nominal one, >= 1.
+        seed: of the scatter, >= 0.
         progress: called with (starts done, starts in all).
     Returns: the lowest minimum; `converged` says whether it is one.
-    Raises: UserInputError for a name in `fixed` that is no parameter.
+    Raises: UserInputError for a name in `fixed` that is no parameter, a value that is not finite, or a wrong number.
     """
     require_double_precision()
     space = space_of(joint)
+    if not space.n:
+        raise UserInputError("fit: nothing is free: every parameter, theory input and nuisance is held")
+    whole_number(starts, "fit: starts", 1)
+    whole_number(seed, "fit: seed", 0)
+    start = space.vector(fixed or {}, "fixed")
     held = [space.index(name, "fixed") for name in (fixed or {})]
-    start = space.vector(fixed or {})
     free = np.setdiff1d(np.arange(space.n), held)
     objective, quadratic, linear = _objective(space, posterior_mode)
     profiler = Profiler(space, objective, seed=seed, progress=progress)
