@@ -57,8 +57,7 @@ def write_new_text(path: Path, content: str) -> None:
         if path.exists() or path.is_symlink() or not path.name:
             raise OutputError(f"{path}: this {'folder' if path.is_dir() else 'file'} exists; it is not overwritten")
         try:
-            with open(temporary, "xb") as stream:
-                stream.write(content.encode("utf-8"))
+            replace_bytes(temporary, content.encode("utf-8"))
             try:
                 # Unlike a rename, a link fails where somebody has made a file of that name meanwhile.
                 os.link(temporary, path)
