@@ -24,6 +24,8 @@ from nmmfit.templates.shapes import OVERHEAD, Tree, compressed_tree, left_singul
 REFERENCE_SIGNIFICANCE = 30.0
 """Strength, in standard deviations of the data, at which a new-physics row has to meet the tolerance."""
 
+# What one more number in between costs, written and read again, in multiplications.
+_WRITING = 8
 # Numbers per row that are left of the first axis, for estimates of cost.
 _TYPICAL_RANK = 16
 _SEGMENTS = (1, 2, 3, 4, 6, 8, 12)
@@ -166,20 +168,38 @@ def _group(
             lower[at : at + piece.shape[1], column : column + len(piece)] = piece.T
             column += len(piece)
         segments = tuple(p / metric[at : at + p.shape[1]] for p, at in zip(pieces, starts, strict=False))
-    width = lower.shape[1]
-    parts, matrices = [], [np.zeros((0, width))]
-    for r, (narrow, spread, narrow_rows) in zip(rows, narrowed, strict=True):
-        n_weights, n_functions = r.by_weight.shape[:2]
-        if narrow.size + spread.size + len(narrow_rows) * width + 2 * OVERHEAD < n_weights * n_functions * width:
-            parts.append(Part(r.block, r.members, narrow, spread))
-            matrices.append(narrow_rows @ lower)
-        elif 1 < width < n_functions:
-            # The same number of multiplications as with features, but fewer numbers in between.
-            parts.append(Part(r.block, r.members, late=np.moveaxis(r.by_weight @ lower, 0, 1).reshape(n_functions, -1)))
-        else:
-            parts.append(Part(r.block, r.members))
-            matrices.append(r.dense @ lower)
+    parts, matrices = [], []
+    for r, narrowed_rows in zip(rows, narrowed, strict=True):
+        part, matrix = _part(r, narrowed_rows, lower)
+        parts.append(part)
+        matrices.append(matrix)
     return Group(tuple(parts), np.concatenate(matrices), tuple(segments), second, component)
+
+
+def _part(rows: _Rows, narrowed: tuple[np.ndarray, np.ndarray, np.ndarray], lower: np.ndarray) -> tuple[Part, np.ndarray]:
+    """The cheapest features of a block, and the rows (feature, compressed first axis) that they multiply.
+
+    Args:
+        rows: in the metric of the first axis.
+        narrowed: what `_narrowed` says of them.
+        lower: (bin, compressed first axis), from the metric.
+    """
+    n_weights, n_functions = rows.by_weight.shape[:2]
+    width = lower.shape[1]
+    narrow, spread, few = narrowed
+    products = rows.by_weight @ lower
+    # What each weight multiplies, of the compressed first axis itself: as many features as it has entries.
+    whole = np.moveaxis(products, 0, 1).reshape(n_functions, -1), np.kron(np.eye(n_weights), np.ones((1, width)))
+    costs = {
+        "products": n_weights * n_functions * (width + _WRITING),
+        "narrow": narrow.size + spread.size + len(few) * (width + 2 * _WRITING) + 2 * OVERHEAD,
+        "whole": n_weights * width * (n_functions + n_weights + width + 2 * _WRITING) + 2 * OVERHEAD,
+    }
+    if n_functions == 1 or min(costs, key=lambda k: costs[k]) == "products":
+        return Part(rows.block, rows.members), rows.dense @ lower
+    if costs["narrow"] < costs["whole"]:
+        return Part(rows.block, rows.members, narrow, spread), few @ lower
+    return Part(rows.block, rows.members, *whole), np.tile(np.eye(width), (n_weights, 1))
 
 
 def _group_key(component: Component) -> tuple[int, ...]:

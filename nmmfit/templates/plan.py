@@ -7,8 +7,6 @@ axis.
 
 from __future__ import annotations
 
-import functools
-import operator
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -85,9 +83,8 @@ class Block:
 class Part:
     """The rows of one block that end in one group: weights are scales times merged monomials, (member * merged,).
 
-    One of three ways, whichever is cheapest, to multiply weights and functions with the rows: all products of weights and
-    functions as features; `narrow` and `spread`: only those combinations of functions that a weight needs; `late`: first the
-    rows of every weight, then their weighted sum.
+    Features are all products of weights and functions; or, with `narrow`, only those combinations of functions that a weight
+    needs, (functions @ narrow) times the weights `spread` over them.
     """
 
     block: int
@@ -96,29 +93,20 @@ class Part:
     """(function, feature)."""
     spread: np.ndarray | None = None
     """(weight, feature), ones and zeros."""
-    late: np.ndarray | None = None
-    """(function, weight * compressed first axis)."""
 
-    def weights(self, scales: Array, merged: Array | None) -> Array:
-        """(weight,) from the scales of all components and the merged monomials (merged,)."""
+    def features(self, scales: Array, merged: Array | None, functions: Array) -> Array:
+        """(feature,) from the scales of all components, the merged monomials (merged,) and the functions (rank,)."""
         weights = jnp.stack([scales[k] for k in self.members])
-        return weights if merged is None else jnp.ravel(weights[:, None] * merged[None, :])
-
-    def features(self, weights: Array, functions: Array) -> Array:
-        """(feature,) from weights and the functions (rank,)."""
+        if merged is not None:
+            weights = jnp.ravel(weights[:, None] * merged[None, :])
         if self.narrow is not None:
             return (functions @ jnp.asarray(self.narrow)) * (weights @ jnp.asarray(self.spread))
         return weights if functions.shape == (1,) else jnp.ravel(weights[:, None] * functions[None, :])
 
-    def rows(self, weights: Array, functions: Array) -> Array:
-        """(compressed first axis,), where the rows come first."""
-        values = functions @ jnp.asarray(self.late)
-        return jnp.sum(weights[:, None] * jnp.reshape(values, (weights.shape[0], -1)), axis=0)
-
     @property
     def matrices(self) -> tuple[np.ndarray, ...]:
         """Matrices that an evaluation multiplies by."""
-        return tuple(m for m in (self.narrow, self.spread, self.late) if m is not None)
+        return tuple(m for m in (self.narrow, self.spread) if m is not None)
 
 
 @dataclass(frozen=True)
@@ -155,12 +143,8 @@ class Group:
             merged: merged monomials of every block.
             functions: functions of the pulls of every block.
         """
-        inputs = [(p, p.weights(scales, merged[p.block]), functions[p.block]) for p in self.parts]
-        terms = [p.rows(w, u) for p, w, u in inputs if p.late is not None]
-        features = [p.features(w, u) for p, w, u in inputs if p.late is None]
-        if features:
-            terms.append((features[0] if len(features) == 1 else jnp.concatenate(features)) @ jnp.asarray(self.matrix))
-        values = functools.reduce(operator.add, terms)
+        features = [p.features(scales, merged[p.block], functions[p.block]) for p in self.parts]
+        values = (features[0] if len(features) == 1 else jnp.concatenate(features)) @ jnp.asarray(self.matrix)
         if not self.segments:
             return values
         pieces, at = [], 0
@@ -174,8 +158,7 @@ class Group:
         """Matrices that an evaluation multiplies by, but for the weighting's."""
         parts = tuple(m for part in self.parts for m in part.matrices)
         second = () if self.second is None else (*self.second.block.matrices, self.second.matrix)
-        own = (self.matrix,) if len(self.matrix) else ()
-        return (*parts, *own, *self.segments, *second)
+        return (*parts, self.matrix, *self.segments, *second)
 
 
 @dataclass(frozen=True)
