@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 
+from nmmfit.atomic import replace_bytes, temporary_sibling
 from nmmfit.errors import OutputError
 
 RUNS_FOLDER = "nmmfit-runs"
@@ -33,30 +33,13 @@ def reported(path: Path) -> Iterator[None]:
         raise OutputError(f"cannot write {path}: {reason}") from problem
 
 
-def _temporary_sibling(path: Path) -> Path:
-    """Hidden name in the same folder, so that the later rename stays on one file system."""
-    return path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.partial")
-
-
 def write_bytes(path: Path, content: bytes) -> None:
     """Write a file under a temporary name in the same folder, then rename it to `path`.
 
     Raises: OutputError; nothing is left behind then, and an older file of that name is untouched.
     """
     with reported(path):
-        write_bytes_unreported(path, content)
-
-
-def write_bytes_unreported(path: Path, content: bytes) -> None:
-    """As `write_bytes`, but failures stay OSError."""
-    temporary = _temporary_sibling(path)
-    try:
-        with open(temporary, "xb") as stream:
-            stream.write(content)
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+        replace_bytes(path, content)
 
 
 def write_text(path: Path, content: str) -> None:
@@ -69,7 +52,7 @@ def write_new_text(path: Path, content: str) -> None:
 
     Raises: OutputError if there is something of that name, or the file cannot be written.
     """
-    temporary = _temporary_sibling(path) if path.name else path
+    temporary = temporary_sibling(path) if path.name else path
     with reported(path):
         if path.exists() or path.is_symlink() or not path.name:
             raise OutputError(f"{path}: this {'folder' if path.is_dir() else 'file'} exists; it is not overwritten")
@@ -146,7 +129,7 @@ class RunFolder:
             parent = self.final.parent
             self._made = [folder for folder in (parent, *parent.parents) if not folder.exists()]
             parent.mkdir(parents=True, exist_ok=True)
-            self.path = _temporary_sibling(self.final)
+            self.path = temporary_sibling(self.final)
             self.path.mkdir()
 
     def __enter__(self) -> RunFolder:
@@ -176,7 +159,7 @@ class RunFolder:
     def write_bytes(self, name: str, content: bytes) -> None:
         """Write one file, complete or not at all; errors name the folder the user asked for. Raises: OutputError."""
         with reported(self.final / name):
-            write_bytes_unreported(self.path / name, content)
+            replace_bytes(self.path / name, content)
 
     def write_text(self, name: str, content: str) -> None:
         """Write one text file in UTF-8. Raises: OutputError."""

@@ -6,6 +6,7 @@ from datetime import datetime
 
 import pytest
 
+from nmmfit import atomic
 from nmmfit.errors import OutputError
 from nmmfit.results import files
 from nmmfit.results.files import RunFolder, default_run_path, write_new_text, write_text
@@ -35,7 +36,7 @@ class FullDisk:
 
 @pytest.fixture
 def full_disk(monkeypatch):
-    monkeypatch.setattr(files, "open", FullDisk, raising=False)
+    monkeypatch.setattr(atomic, "open", FullDisk, raising=False)
 
 
 def test_published_folder_has_its_files(tmp_path):
@@ -130,7 +131,7 @@ def test_a_new_file_is_complete_or_not_there(tmp_path, monkeypatch):
     with pytest.raises(OutputError, match=r"x.txt: this file exists; it is not overwritten"):
         write_new_text(tmp_path / "x.txt", "other")
     assert (tmp_path / "x.txt").read_text() == "content"
-    monkeypatch.setattr(files, "open", FullDisk, raising=False)
+    monkeypatch.setattr(atomic, "open", FullDisk, raising=False)
     with pytest.raises(OutputError, match=r"y.txt: the disk is full"):
         write_new_text(tmp_path / "y.txt", "content")
     assert [p.name for p in tmp_path.iterdir()] == ["x.txt"]

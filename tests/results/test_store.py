@@ -138,14 +138,14 @@ def test_summary_has_the_promised_fields(tmp_path, result, data):
 
 
 def test_full_disk_while_the_posterior_is_written(tmp_path, result, data, monkeypatch):
-    real = files.write_bytes_unreported
+    real = files.replace_bytes
 
     def limited(path, content):
         if len(content) > 10_000:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         real(path, content)
 
-    monkeypatch.setattr(files, "write_bytes_unreported", limited)
+    monkeypatch.setattr(files, "replace_bytes", limited)
     with pytest.raises(OutputError, match=r"posterior.nc: the disk is full"):
         write(tmp_path, result, data)
     assert list(tmp_path.iterdir()) == []
