@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 from pathlib import Path
@@ -25,3 +26,23 @@ def replace_bytes(path: Path, content: bytes) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def create_bytes(path: Path, content: bytes) -> None:
+    """Write a file that must not exist yet under a temporary name in the same folder, then give it its own.
+
+    Raises: FileExistsError if there is something of that name; OSError. Nothing is left behind then.
+    """
+    temporary = temporary_sibling(path)
+    try:
+        with open(temporary, "xb") as stream:
+            stream.write(content)
+        try:
+            # Unlike a rename, a link fails where somebody has made a file of that name meanwhile.
+            os.link(temporary, path)
+        except OSError as problem:
+            if problem.errno not in (errno.EPERM, errno.ENOTSUP, errno.ENOSYS):
+                raise
+            os.rename(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -147,11 +147,23 @@ class JointLikelihood:
     def pack(self, point: Point) -> Array:
         """Vector (..., parameter) of a point; names left out are at their start value.
 
-        Raises: UserInputError for a name that is no parameter of this likelihood.
+        Raises: UserInputError for a name that is no parameter of this likelihood, a value that is no real number, or shapes that
+            do not broadcast. A value that is nan or infinite gives a result that is nan or infinite.
         """
-        for name in point:
+        require_double_precision()
+        if not isinstance(point, Mapping):
+            raise UserInputError(f"point: expected a mapping of parameter names to values, got {type(point).__name__}")
+        for name, value in point.items():
             if name not in self.names:
                 raise unknown("parameter", name, self.names, "point")
+            if not isinstance(value, jax.core.Tracer) and np.asarray(value).dtype.kind not in "fiub":
+                raise UserInputError(f"point: {name}: expected real numbers, got {value!r}")
+        shapes = {name: np.shape(value) for name, value in point.items()}
+        try:
+            np.broadcast_shapes(*shapes.values())
+        except ValueError:
+            named = ", ".join(f"{name} {shape}" for name, shape in shapes.items() if shape)
+            raise UserInputError(f"point: these shapes do not broadcast: {named}") from None
         values = [jnp.asarray(point.get(p.name, p.start), dtype=jnp.float64) for p in self.parameters]
         return jnp.stack(jnp.broadcast_arrays(*values), axis=-1)
 

@@ -85,7 +85,7 @@ def limits(
     work = _Work(space, Profiler(space, seed=seed, progress=progress), level, starts)
     for name in names:
         work.plan(name)
-    table = default_presets() if presets is None else _checked_presets(presets)
+    table = default_presets() if presets is None else _checked_presets(presets, space)
     if posterior is not None:
         posterior = _checked_draws(posterior, names)
     usable = {p: inputs for p, given in table.items() if (inputs := _floated(space, given))}
@@ -107,9 +107,9 @@ def limits(
     return result if posterior is None else with_posterior(result, joint, posterior, seed=seed)
 
 
-def _checked_presets(presets: Presets) -> Presets:
+def _checked_presets(presets: Presets, space: Space) -> Presets:
     """The presets, if every one gives (value, uncertainty >= 0) for theory inputs that exist."""
-    known = [f"theory.{name}" for name in (*STANDARD_MODEL_INPUTS, "c_T", "c_T_s")]
+    known = {*(f"theory.{name}" for name in (*STANDARD_MODEL_INPUTS, "c_T", "c_T_s")), *(space.names[i] for i in space.theory)}
     for preset, inputs in presets.items():
         for name, given in inputs.items():
             where = f"limits: presets[{preset!r}]"

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpyro.infer import NUTS
 
+from nmmfit.checks import finite_number, whole_number
 from nmmfit.errors import UserInputError, unknown
 from nmmfit.inference.coordinates import Coordinates, amplitude_coordinates, natural_coordinates
 from nmmfit.inference.joint import JointLikelihood
@@ -49,11 +50,15 @@ class SamplerSettings:
     coordinates: str = "amplitudes"
 
     def __post_init__(self) -> None:
-        for name, least in (("chains", 1), ("warmup", 1), ("draws", 1), ("max_tree_depth", 1)):
-            value = getattr(self, name)
-            if value < least:
-                raise UserInputError(f"sampler.{name}: {value} is too small; at least {least}")
-        if not 0.0 < self.target_accept < 1.0:
+        for name, least, most in (
+            ("chains", 1, 4096),
+            ("warmup", 1, None),
+            ("draws", 1, None),
+            ("max_tree_depth", 1, 15),
+            ("seed", 0, 2**32 - 1),
+        ):
+            whole_number(getattr(self, name), f"sampler.{name}", least, most)
+        if not 0.0 < finite_number(self.target_accept, "sampler.target_accept") < 1.0:
             raise UserInputError(f"sampler.target_accept: {self.target_accept} is not between 0 and 1")
         if self.coordinates not in ("amplitudes", "natural"):
             raise unknown("coordinates", self.coordinates, ("amplitudes", "natural"), "sampler.coordinates")
@@ -196,7 +201,13 @@ def sample(
     Raises: KeyboardInterrupt if interrupted before the first draw after warm-up.
     """
     require_double_precision()
+    if not isinstance(joint, JointLikelihood):
+        raise UserInputError(f"sample: expected a JointLikelihood, got {type(joint).__name__}; call run.joint()")
     settings = settings or SamplerSettings()
+    if not isinstance(settings, SamplerSettings):
+        raise UserInputError(f"sample: settings: expected SamplerSettings, got {type(settings).__name__}")
+    if not joint.names:
+        raise UserInputError("sample: nothing to sample: every parameter, theory input and nuisance is held fixed")
     began = time.perf_counter()
     machine = _machine(joint, settings)
     warmup = WINDOWS * machine.window

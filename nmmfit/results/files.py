@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 
-from nmmfit.atomic import replace_bytes, temporary_sibling
+from nmmfit.atomic import create_bytes, replace_bytes, temporary_sibling
 from nmmfit.errors import OutputError
 
 RUNS_FOLDER = "nmmfit-runs"
@@ -52,24 +52,13 @@ def write_new_text(path: Path, content: str) -> None:
 
     Raises: OutputError if there is something of that name, or the file cannot be written.
     """
-    temporary = temporary_sibling(path) if path.name else path
     with reported(path):
         if path.exists() or path.is_symlink() or not path.name:
             raise OutputError(f"{path}: this {'folder' if path.is_dir() else 'file'} exists; it is not overwritten")
         try:
-            with open(temporary, "xb") as stream:
-                stream.write(content.encode("utf-8"))
-            try:
-                # Unlike a rename, a link fails where somebody has made a file of that name meanwhile.
-                os.link(temporary, path)
-            except OSError as problem:
-                if problem.errno not in (errno.EPERM, errno.ENOTSUP, errno.ENOSYS):
-                    raise
-                os.rename(temporary, path)
+            create_bytes(path, content.encode("utf-8"))
         except FileExistsError:
             raise OutputError(f"{path}: this file exists; it is not overwritten") from None
-        finally:
-            temporary.unlink(missing_ok=True)
 
 
 def default_run_path(now: datetime | None = None) -> Path:

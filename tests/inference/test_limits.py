@@ -114,7 +114,11 @@ def test_c_t_floats_within_its_prior():
 
 
 def test_presets_replace_the_prior_of_c_t():
-    table = {"exact": {"theory.c_T": (-1.0, 0.0)}, "wide": {"theory.c_T": (-2.0, 0.5)}, "elsewhere": {"theory.other": (1.0, 0.1)}}
+    table = {
+        "exact": {"theory.c_T": (-1.0, 0.0)},
+        "wide": {"theory.c_T": (-2.0, 0.5)},
+        "elsewhere": {"theory.m_s_gev": (1.0, 0.1)},
+    }
     found = limits(moment_and_tensor(), presets=table, parameters=["T"])
 
     def height(t, c):
