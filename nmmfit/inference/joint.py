@@ -7,7 +7,6 @@ Everything is a pure function of one real vector x = (coefficients, theory input
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -25,7 +24,6 @@ from nmmfit.inference.parameters import Identified, Parameter, log_prior
 from nmmfit.physics.amplitude_basis import N_COORDINATES, AmplitudeBasis, amplitude_basis, vector_to_couplings
 from nmmfit.physics.forms import ALL_FORMS, Forms, TargetCouplings, quadratic_forms, vector_to_forms
 from nmmfit.precision import require_double_precision
-from nmmfit.processors import processors
 from nmmfit.shapes import Array
 from nmmfit.templates import DEFAULT_TOLERANCE, ExperimentTemplate, build_templates
 
@@ -108,13 +106,7 @@ class JointLikelihood:
         self._form_columns = self.amplitudes.form_columns() if method == "direct" else None
         if method == "templates":
             known = fingerprints or {}
-
-            def build(experiment: BinnedExperiment) -> ExperimentTemplate:
-                return build_templates(experiment, self.amplitudes, tolerance, known.get(experiment.name))
-
-            # Most of it is compiling and matrix products, which leave Python's lock.
-            with ThreadPoolExecutor(max(1, min(processors(), len(self.experiments)))) as pool:
-                self.templates = tuple(pool.map(build, self.experiments))
+            self.templates = tuple(build_templates(e, self.amplitudes, tolerance, known.get(e.name)) for e in self.experiments)
 
     @classmethod
     def from_config(cls, config: RunConfig, method: str = "templates") -> JointLikelihood:

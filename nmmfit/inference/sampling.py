@@ -27,9 +27,11 @@ from nmmfit.shapes import Array
 
 # Iterations per compiled call: long enough that its overhead does not show, short enough for a live progress bar and a
 # quick Ctrl-C.
-CHUNKS = (25, 5)
+CHUNKS = (50, 5)
 # Warm-up is cut into windows; after each the metric becomes the pooled covariance of its second half.
 WINDOWS = 4
+# Threads per processor: chains take turns, so that a processor is idle only when the last one of a call is alone.
+_THREADS = 4
 # Weight of the previous metric in the next, in draws.
 _OLD_METRIC_WEIGHT = 20.0
 
@@ -218,7 +220,7 @@ def sample(
     warmup_s, interrupted, divergences, leapfrogs = 0.0, False, 0, 0
     states: list[Any] = []
     try:
-        with ThreadPoolExecutor(min(settings.chains, processors())) as pool:
+        with ThreadPoolExecutor(min(settings.chains, _THREADS * processors())) as pool:
             for first in range(0, total, machine.chunk):
                 if first < warmup and first % machine.window == 0:
                     if first:
