@@ -38,7 +38,7 @@ _OLD_METRIC_WEIGHT = 20.0
 
 @dataclass(frozen=True)
 class SamplerSettings:
-    """How to sample: `chains` run in lock-step, with one metric from all of them and a step size each.
+    """How to sample: `chains` with one metric from all of them and a step size each.
 
     `warmup` is rounded up to a multiple of 20.
     """
