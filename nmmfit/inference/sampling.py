@@ -107,10 +107,15 @@ class _Machine:
         return np.asarray(lanes[0]) if self.lock_step else np.stack([np.asarray(lane) for lane in lanes], axis=axis)
 
 
+def _in_lock_step() -> bool:
+    """Whether all chains are one batch: on an accelerator."""
+    return bool(jax.default_backend() != "cpu")
+
+
 def _machine(joint: JointLikelihood, settings: SamplerSettings) -> _Machine:
     window = -(-settings.warmup // (WINDOWS * CHUNKS[-1])) * CHUNKS[-1]
     chunk = next(c for c in CHUNKS if window % c == 0)
-    lock_step = jax.default_backend() != "cpu"
+    lock_step = _in_lock_step()
     chains = settings.chains if lock_step else 1
     key = ("nuts", chains, window, settings.target_accept, settings.max_tree_depth, settings.coordinates, lock_step)
     if key in joint.compiled:

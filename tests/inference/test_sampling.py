@@ -14,6 +14,7 @@ from scipy import integrate, stats
 from synthetic import coupling_map, synthetic_joint
 
 from nmmfit.errors import UserInputError
+from nmmfit.inference import sampling
 from nmmfit.inference.bends import stretched
 from nmmfit.inference.coordinates import amplitude_coordinates, natural_coordinates
 from nmmfit.inference.joint import JointLikelihood
@@ -155,6 +156,19 @@ def test_second_identical_call_compiles_nothing(joint, posterior):
     assert compilations == []
     for name in joint.names:
         np.testing.assert_array_equal(again.draws[name], posterior.draws[name])
+
+
+def test_chains_in_lock_step_sample_the_same_posterior(joint, posterior, monkeypatch):
+    """What an accelerator runs: all chains in one batch."""
+    monkeypatch.setattr(sampling, "_in_lock_step", lambda: True)
+    together = sample(joint, SHORT)
+    assert {k: v.shape for k, v in together.sample_stats.items()} == {k: v.shape for k, v in posterior.sample_stats.items()}
+    for name in ("solar_like.light_yield", "theory.c_T"):
+        a, b = posterior.draws[name], together.draws[name]
+        assert b.shape == a.shape
+        error = np.hypot(a.std() / np.sqrt(arviz.ess(a)), b.std() / np.sqrt(arviz.ess(b)))
+        assert abs(a.mean() - b.mean()) < 5 * error, name
+    assert len({float(step) for step in together.sample_stats["step_size"][:, -1]}) == 4
 
 
 def test_diagnostics_and_shapes(joint, posterior):
