@@ -95,6 +95,17 @@ def build(
         return module.build(**chosen, **given)
 
 
+def folder_of(name: str) -> Path | None:
+    """The folder that holds the code and tables of an experiment; None for one that is registered by another distribution.
+
+    Raises: UserInputError if there is no such experiment.
+    """
+    if name in _own_names():
+        return _own_folder() / name
+    load(name)
+    return None
+
+
 def _check_options(module: ModuleType, given: dict[str, Any], where: str) -> None:
     from pydantic import ValidationError
 

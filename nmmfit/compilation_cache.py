@@ -10,11 +10,24 @@ from pathlib import Path
 from typing import Any
 
 
-def default_folder() -> Path:
-    """`nmmfit/jax/<machine>` in the user's cache folder ($XDG_CACHE_HOME, else ~/.cache)."""
+def cache_folder(kind: str) -> Path:
+    """`nmmfit/<kind>` in the user's cache folder ($XDG_CACHE_HOME, else ~/.cache)."""
     base = os.environ.get("XDG_CACHE_HOME", "")
     root = Path(base) if base and Path(base).is_absolute() else Path.home() / ".cache"
-    return root / "nmmfit" / "jax" / _machine()
+    return root / "nmmfit" / kind
+
+
+def default_folder() -> Path:
+    """`nmmfit/jax/<machine>` in the user's cache folder."""
+    return cache_folder("jax") / _machine()
+
+
+def is_wanted() -> bool:
+    """Whether the user lets anything be kept: false where JAX_ENABLE_COMPILATION_CACHE says no."""
+    import jax
+
+    settings: Any = jax.config
+    return bool(settings.jax_enable_compilation_cache)
 
 
 def enable(folder: Path | None = None) -> str | None:
@@ -25,6 +38,7 @@ def enable(folder: Path | None = None) -> str | None:
     Returns: None, or why there is no cache (the folder cannot be written); computing goes on without it.
     """
     import jax
+    from jax.experimental.compilation_cache import compilation_cache
 
     settings: Any = jax.config
     if settings.jax_compilation_cache_dir or not settings.jax_enable_compilation_cache:
@@ -40,6 +54,8 @@ def enable(folder: Path | None = None) -> str | None:
     jax.config.update("jax_compilation_cache_dir", str(place))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    # What JAX compiled before it compiled without a cache, and it would stay at that.
+    compilation_cache.reset_cache()
     return None
 
 

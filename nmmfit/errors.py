@@ -38,18 +38,18 @@ class InterruptedRunError(NmmfitError):
     exit_code = 130
 
 
-def unknown(kind: str, given: str, allowed: Iterable[str], where: str = "") -> UserInputError:
+def unknown(kind: str, given: object, allowed: Iterable[str], where: str = "") -> UserInputError:
     """Error for a name that does not exist: what was given, where, the nearest match and what is allowed.
 
     Args:
         kind: what the name should have been, such as "experiment".
-        given: the name as the user wrote it.
+        given: the name as the user wrote it (anything that is no text has no nearest match).
         allowed: every name that would have been accepted.
         where: the place, such as "experiments[1]"; empty if there is none.
     """
     names = sorted(allowed)
     prefix = f"{where}: " if where else ""
-    near = difflib.get_close_matches(given, names, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(given, names, n=1, cutoff=0.5) if isinstance(given, str) else []
     hint = f"; did you mean {near[0]!r}?" if near else ""
     shown = ", ".join(names[:12]) + (f", ... ({len(names)} in all)" if len(names) > 12 else "")
-    return UserInputError(f"{prefix}unknown {kind} {given!r}{hint} (allowed: {shown})")
+    return UserInputError(f"{prefix}unknown {kind} {given!r}{hint} (" + (f"allowed: {shown})" if names else "there are none)"))

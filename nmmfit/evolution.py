@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from nmmfit.checks import finite_number
 from nmmfit.eft.amplitudes import check_coefficients, matching_at_2_gev, method_evolution, quark_couplings
 from nmmfit.eft.chiral import LIGHT_QUARKS, ChiralInputs
 from nmmfit.eft.operators import parse
@@ -20,6 +21,7 @@ from nmmfit.errors import UserInputError
 from nmmfit.inputs import StandardModelInputs
 from nmmfit.physics.moments import effective_moment_mub, named_density, plasmon_moment_mub
 from nmmfit.physics.solar import SOLAR_LINES, solar_density
+from nmmfit.precision import require_double_precision
 from nmmfit.shapes import Array
 
 MOMENTS = ("reactor_e", "sns_mu", "sns_e", "solar", "plasmon")
@@ -93,15 +95,25 @@ def evolve(
         inputs, chiral: Standard Model inputs and c_T; the defaults if absent.
         rho_solar: flavour density matrix (3, 3) to which the solar moment refers; 7Be neutrinos of 0.862 MeV if absent.
     Returns: `EvolvedCoefficients`.
-    Raises: UserInputError for a wrong name, value, scale, method or input.
+    Raises: UserInputError for a wrong name, value, scale, method, input or density matrix.
     """
+    require_double_precision()
     inputs = StandardModelInputs() if inputs is None else inputs
     chiral = ChiralInputs() if chiral is None else chiral
+    if not isinstance(coefficients, Mapping):
+        raise UserInputError(f"coefficients: expected name -> value, such as {{'TnuNdRR_1122': 1e-6}}, got {coefficients!r}")
+    for name, given, kind in (("inputs", inputs, StandardModelInputs), ("chiral", chiral, ChiralInputs)):
+        if not isinstance(given, kind):
+            raise UserInputError(f"{name}: expected {kind.__name__}, got {type(given).__name__}")
+    finite_number(chiral.c_T, "chiral: c_T")
+    finite_number(chiral.c_T_s, "chiral: c_T_s")
     check_coefficients(coefficients, scale_from, inputs, method)
     check_scale(scale_to, inputs, "scale_to")
     values = [_finite(name, value) for name, value in coefficients.items()]
     if rho_solar is None:
         rho_solar = solar_density("be7")(jnp.asarray(SOLAR_LINES["be7"][0][0]), None)
+    elif np.shape(rho_solar) != (3, 3) or not np.all(np.isfinite(rho_solar)):
+        raise UserInputError(f"rho_solar: expected a finite matrix (3, 3), got shape {np.shape(rho_solar)}")
     evolved, added, looped, moments = _evolve(
         tuple(coefficients),
         jnp.asarray(values, dtype=complex),
@@ -114,6 +126,9 @@ def evolve(
         matched=float(scale_to) == REFERENCE_SCALE_GEV,
         bottom_exists=float(scale_to) >= float(inputs.m_b_gev),
     )
+
+    if not all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves((evolved, added, looped, moments))):
+        raise UserInputError("coefficients: so large that what they lead to is not finite; they are in GeV^-1 or GeV^-2")
 
     def plain(found: dict[str, Array]) -> dict[str, complex]:
         return {name: complex(z) for name, z in sorted(found.items())}
@@ -132,6 +147,8 @@ def evolve(
 
 def _finite(name: str, value: complex) -> complex:
     try:
+        if isinstance(value, str | bool):
+            raise TypeError
         number = complex(value)
     except (TypeError, ValueError):
         raise UserInputError(f"coefficient {name!r}: {value!r} is not a number") from None

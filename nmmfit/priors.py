@@ -15,6 +15,8 @@ from pydantic_core import CoreSchema
 from nmmfit.errors import unknown
 from nmmfit.validation import refuse
 
+# Numbers beyond these overflow or vanish when they are squared; no coefficient of this theory is near them.
+LARGEST_NUMBER, SMALLEST_WIDTH = 1e100, 1e-100
 # A truncation window that holds less of the normal than this is taken for a slip: its density is dominated by rounding.
 SMALLEST_TRUNCATED_MASS = 1e-9
 
@@ -165,13 +167,19 @@ def _checked(family: str, values: tuple[Any, ...]) -> tuple[float, ...]:
             raise refuse(f"{name} of {family} must be a number, got {value!r}")
         if not math.isfinite(value):
             raise refuse(f"{name} of {family} must be finite, got {value}")
+        if abs(value) > LARGEST_NUMBER:
+            raise refuse(f"{name} of {family} must lie within +-{LARGEST_NUMBER:g}, got {value}")
         if name in FAMILIES[family].positive and value <= 0:
             raise refuse(f"{name} of {family} must be > 0, got {value}")
+        if name in FAMILIES[family].positive and value < SMALLEST_WIDTH:
+            raise refuse(f"{name} of {family} must be at least {SMALLEST_WIDTH:g}, got {value}")
     numbers = tuple(float(value) for value in values)
     if "low" in names:
         low, high = numbers[names.index("low")], numbers[names.index("high")]
         if low >= high:
             raise refuse(f"low of {family} must be below high, got {low} and {high}")
+        if high - low < SMALLEST_WIDTH:
+            raise refuse(f"high of {family} must be at least {SMALLEST_WIDTH:g} above low, got {low} and {high}")
     if family == "truncated_normal":
         parent = NormalDist(numbers[0], numbers[1])
         if parent.cdf(numbers[3]) - parent.cdf(numbers[2]) < SMALLEST_TRUNCATED_MASS:

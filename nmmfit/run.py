@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nmmfit import catalogue
 from nmmfit.config import RunConfig, validate
@@ -48,11 +48,20 @@ class Run:
 
         Args:
             method: "templates" (fast) or "direct" (quadrature at every point).
-        Raises: UserInputError if an option of an experiment or a pull does not exist.
+        Raises: UserInputError if an option of an experiment or a pull does not exist, if a parameter bears the name of an
+            identified quantity, or if JAX runs in 32-bit.
         """
         from nmmfit.inference.joint import JointLikelihood
+        from nmmfit.precision import require_double_precision
 
-        return JointLikelihood.from_config(self.config, method=method)
+        require_double_precision()
+        joint = JointLikelihood.from_config(self.config, method=method)
+        for quantity in joint.identified:
+            if quantity.name in self.config.parameters:
+                raise UserInputError(
+                    f"parameters.{quantity.name}: this is the name of an identified quantity; choose another one"
+                )
+        return joint
 
 
 def parse_run(text: str, source: str = DEFAULT_SOURCE, overrides: Iterable[str] = ()) -> Run:
@@ -64,13 +73,34 @@ def parse_run(text: str, source: str = DEFAULT_SOURCE, overrides: Iterable[str] 
         overrides: `KEY=VALUE` changes, in order.
     Raises: UserInputError, one line with the path of the key.
     """
-    changes = tuple(overrides)
-    config = validate(with_overrides(read_toml(text, source), changes))
+    changes = overrides if isinstance(overrides, str | Mapping) else tuple(overrides)
+    table = read_toml(text, source)
+    try:
+        config = _checked(with_overrides(table, changes))
+    except UserInputError as problem:
+        if source == DEFAULT_SOURCE or not _stands_without(table, str(problem)):
+            raise
+        raise UserInputError(f"{source}: {problem}") from None
+    return Run(config=config, text=text, source=source, overrides=tuple(changes))
+
+
+def _checked(table: Mapping[str, Any]) -> RunConfig:
+    """The configuration of a parsed run file whose experiments all exist."""
+    config = validate(table)
     known = catalogue.names()
     for index, name in enumerate(config.experiments):
         if name not in known:
             raise unknown("experiment", name, known, f"experiments[{index}]")
-    return Run(config=config, text=text, source=source, overrides=changes)
+    return config
+
+
+def _stands_without(table: Mapping[str, Any], problem: str) -> bool:
+    """Whether the file alone has this problem, so that no override is to blame for it."""
+    try:
+        _checked(table)
+    except UserInputError as found:
+        return str(found) == problem
+    return False
 
 
 def load_run(path: str | Path, overrides: Iterable[str] = ()) -> Run:
@@ -79,11 +109,17 @@ def load_run(path: str | Path, overrides: Iterable[str] = ()) -> Run:
     Raises: UserInputError if the file cannot be read or is wrong.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as problem:
-        reason = problem.strerror if isinstance(problem, OSError) else "not UTF-8 text"
-        raise UserInputError(f"run file {str(path)!r}: {reason}") from None
+        # Some editors begin a file with a byte-order mark, which is no part of it.
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except (OSError, ValueError) as problem:
+        reason = "not UTF-8 text" if isinstance(problem, UnicodeDecodeError) else getattr(problem, "strerror", None) or problem
+        raise UserInputError(f"run file {_short(str(path))!r}: {reason}") from None
     return parse_run(text, str(path), overrides)
+
+
+def _short(path: str) -> str:
+    """A path on one line of reasonable length."""
+    return path if len(path) <= 200 else f"{path[:97]}...{path[-100:]}"
 
 
 def default_run(overrides: Iterable[str] = ()) -> Run:

@@ -36,7 +36,10 @@ def with_overrides(table: Mapping[str, Any], overrides: Iterable[str]) -> dict[s
     Raises: UserInputError if an override is not of that form, or its path runs through something that is no table.
     """
     result = copy.deepcopy(dict(table))
-    for override in overrides:
+    changes = [] if isinstance(overrides, str | Mapping) else list(overrides)
+    if isinstance(overrides, str | Mapping) or not all(isinstance(change, str) for change in changes):
+        raise UserInputError(f"overrides: expected a list of texts KEY=VALUE, such as ['sampler.draws=500'], got {overrides!r}")
+    for override in changes:
         key, equals, value = override.partition("=")
         if not equals or not key.strip():
             raise UserInputError(f"--set {override}: expected KEY=VALUE, such as theory.alpha_s_mz=0.1179")

@@ -7,12 +7,14 @@ A file starts with lines `# key: value` (at least `title` and `source`; as a rul
     # source: J. N. Bahcall, Phys. Rev. C 56, 3391 (1997)
     # unit.energy_mev: MeV
     # unit.density_per_mev: 1/MeV
+    # rows: 2
     energy_mev,density_per_mev
     0.0,0.0
     0.1,1.04
 
 The same content always gives the same bytes (no dates, no machine names), so that a rebuild can be compared byte by byte.
-Reading is strict: nothing that is missing, doubled, not a number or not finite passes.
+Reading is strict: nothing that is missing, doubled, not a number or not finite passes, and no file that was cut short: its last
+line must end, and `rows`, which `write_table` adds, must be the number of rows.
 """
 
 from __future__ import annotations
@@ -34,6 +36,8 @@ import numpy as np
 from nmmfit.errors import DataError, NmmfitError, OutputError, UserInputError
 
 REQUIRED_META = ("title", "source")
+ROWS = "rows"
+"""Header entry with the number of rows; made by `write_table`, checked and taken out by `read_table`."""
 _KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]*")
 _COLUMN = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
 _CHUNK_BYTES = 1 << 20
@@ -72,7 +76,7 @@ def read_table(resource: Traversable | Path | str, columns: Sequence[str] = (), 
         text: columns that hold words, not numbers.
     Returns: the table; every column not in `text` is float64 and finite.
     Raises: DataError, one line naming file, line and column: no such file, no header, missing or doubled column or key, a row
-        with too few or too many cells, a cell that is not a finite number, no rows.
+        with too few or too many cells, a cell that is not a finite number, no rows, or a file that was cut short.
     """
     source = Path(resource) if isinstance(resource, str) else resource
     where = source.name
@@ -97,9 +101,14 @@ def read_table(resource: Traversable | Path | str, columns: Sequence[str] = (), 
     rows = [(i + 1, line.split(",")) for i, line in enumerate(lines) if i > start]
     if not rows:
         raise DataError(f"{where}: no rows")
+    if not content.endswith(("\n", "\r")):
+        raise DataError(f"{where}, line {len(lines)}: the last line does not end; the file was cut short")
     for line_number, cells in rows:
         if len(cells) != len(names):
             raise DataError(f"{where}, line {line_number}: {len(cells)} cells, expected {len(names)} ({', '.join(names)})")
+    declared = meta.pop(ROWS, None)
+    if declared is not None and declared != str(len(rows)):
+        raise DataError(f"{where}: {len(rows)} rows, but the header says {declared}; the file was cut short or changed by hand")
     values: dict[str, np.ndarray] = {}
     for j, name in enumerate(names):
         if name in text:
@@ -107,6 +116,31 @@ def read_table(resource: Traversable | Path | str, columns: Sequence[str] = (), 
         else:
             values[name] = np.array([_number(cells[j], f"{where}, line {n}, column {name!r}") for n, cells in rows])
     return Table(columns=values, meta=meta, where=where)
+
+
+def bin_grid(table: Table, axes: Sequence[tuple[str, str]]) -> tuple[np.ndarray, ...]:
+    """Edges of every axis of binned data, whose rows are all bins of a regular grid, the last axis fastest.
+
+    Args:
+        table: the table.
+        axes: (column of lower edges, column of upper edges) of every axis.
+    Returns: increasing edges (bin + 1,) of every axis.
+    Raises: DataError if the rows are not such a grid: a bin missing, doubled, displaced or out of order.
+    """
+    edges = tuple(np.unique(np.concatenate([table[low], table[high]])) for low, high in axes)
+    bins = np.indices([len(e) - 1 for e in edges]).reshape(len(edges), -1)
+    for (low, high), e, index in zip(axes, edges, bins, strict=True):
+        if len(table) != bins.shape[1]:
+            raise DataError(
+                f"{table.where}: {len(table)} bins, but the edges of {', '.join(a for a, _ in axes)} make {bins.shape[1]}"
+            )
+        wrong = np.flatnonzero((table[low] != e[index]) | (table[high] != e[index + 1]))
+        if len(wrong):
+            expected = f"{e[index[wrong[0]]]:g} to {e[index[wrong[0]] + 1]:g}"
+            raise DataError(
+                f"{table.where}: row {wrong[0] + 1} is not the bin of {low} that a regular grid has there ({expected})"
+            )
+    return edges
 
 
 def write_table(
@@ -120,7 +154,7 @@ def write_table(
     Args:
         path: where to; the folder must exist.
         columns: name -> (row,) finite numbers (whole numbers are written as such) or words without comma or line break.
-        meta: header, key -> one line of text; `title` and `source` are required.
+        meta: header, key -> one line of text; `title` and `source` are required, `rows` is added.
         digits: significant digits of non-integer numbers; None writes the shortest text that reads back the same float64.
     Raises: DataError for content that `read_table` would refuse; OutputError if the file cannot be written.
     """
@@ -133,15 +167,17 @@ def write_table(
     for key, value in meta.items():
         if not _KEY.fullmatch(key) or "\n" in value or "\r" in value or not value.strip():
             raise DataError(f"{where}: header entry {key!r} must be a plain word with one non-empty line of text")
+        if key == ROWS:
+            raise DataError(f"{where}: header entry {ROWS!r} is made from the table itself")
         lines.append(f"# {key}: {value.strip()}")
     names = list(columns)
     _check_names(names, where)
-    lines.append(",".join(names))
     cells = [_format_column(np.asarray(columns[name]), digits, f"{where}: column {name!r}") for name in names]
     if len({len(column) for column in cells}) != 1 or not cells[0]:
         raise DataError(
             f"{where}: columns must have the same length >= 1 ({ {n: len(c) for n, c in zip(names, cells, strict=True)} })"
         )
+    lines += [f"# {ROWS}: {len(cells[0])}", ",".join(names)]
     lines.extend(",".join(row) for row in zip(*cells, strict=True))
     _replace_file(target, "\n".join(lines) + "\n")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import tomllib
+from pathlib import Path
 from typing import Any, get_args
 
 import pytest
@@ -107,6 +108,10 @@ def test_theory_input_as_number_preset_or_prior(written: str, family: str, numbe
         (["parameters.L_T_u.prior={truncated_normal=[0.0,1.0,2.0,1.0]}"], "low of truncated_normal must be below high"),
         (["parameters.L_T_u.prior={truncated_normal=[0.0,1.0,50.0,60.0]}"], "holds almost nothing of a normal(0.0, 1.0)"),
         (["parameters.L_T_u.prior={delta=nan}"], "value of delta must be finite"),
+        (["parameters.L_T_u.prior={normal=[0.0,1e308]}"], "width of normal must lie within +-1e+100, got 1e+308"),
+        (["parameters.L_T_u.prior={normal=[0.0,1e-320]}"], "width of normal must be at least 1e-100, got 1e-320"),
+        (["parameters.L_T_u.prior={uniform=[-1e308,1e308]}"], "low of uniform must lie within +-1e+100, got -1e+308"),
+        (["parameters.L_T_u.prior={uniform=[0.0,1e-120]}"], "high of uniform must be at least 1e-100 above low"),
         (
             ["parameters.L_T_u.prior={normal=[0.0,1.0],uniform=[0.0,1.0]}"],
             "a prior is exactly one family, got 2: normal, uniform",
@@ -320,3 +325,46 @@ def test_theory_inputs_are_those_of_the_running() -> None:
         assert name.name in TheorySpec.model_fields
         if name.metadata.get("static"):
             assert TheorySpec.model_fields[name.name].default == name.default
+
+
+@pytest.mark.parametrize("overrides", ["scale_gev=2", {"scale_gev": 2}, [1]])
+def test_overrides_are_a_list_of_texts(overrides: Any) -> None:
+    from nmmfit.run import default_run
+
+    with pytest.raises(UserInputError, match=r"overrides: expected a list of texts KEY=VALUE, such as"):
+        default_run(overrides)
+
+
+def test_a_byte_order_mark_is_no_part_of_the_file(tmp_path: Path) -> None:
+    from nmmfit.run import load_run
+
+    (tmp_path / "run.toml").write_bytes(b"\xef\xbb\xbfexperiments = []\r\n")
+    assert load_run(tmp_path / "run.toml").config.experiments == []
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [("nowhere.toml", "No such file"), (".", "Is a directory"), ("a\0b", "null byte"), ("a" * 5000, "File name too long")],
+)
+def test_a_run_file_that_cannot_be_read(path: str, expected: str) -> None:
+    from nmmfit.run import load_run
+
+    with pytest.raises(UserInputError, match=expected) as caught:
+        load_run(path)
+    assert len(str(caught.value)) < 300
+    assert "\n" not in str(caught.value)
+
+
+def test_a_parameter_may_not_be_called_like_an_identified_quantity() -> None:
+    from nmmfit.run import parse_run
+
+    text = BASE.replace('["a", "b"]', '["borexino_phase2_limit"]').replace("L_dipole]", "mu_eff_solar]")
+    with pytest.raises(UserInputError, match=r"^parameters\.mu_eff_solar: this is the name of an identified quantity"):
+        parse_run(text).joint("direct")
+
+
+def test_unknown_where_nothing_is_known() -> None:
+    from nmmfit.errors import unknown
+
+    assert str(unknown("pull", "x", [], "pulls")) == "pulls: unknown pull 'x' (there are none)"
+    assert str(unknown("flavour", 0, ["e", "mu"])) == "unknown flavour 0 (allowed: e, mu)"

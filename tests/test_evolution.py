@@ -105,6 +105,32 @@ def test_bad_input(coefficients, scales, method, message):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"coefficients": None}, "coefficients: expected name -> value"),
+        ({"coefficients": ["nuNgamma_11"]}, "coefficients: expected name -> value"),
+        ({"coefficients": {1: 1.0}}, "1 is no name of a coefficient, such as 'TnuNdRR_1122'"),
+        ({"coefficients": {"nuNgamma_11": True}}, "True is not a number"),
+        ({"coefficients": {"nuNgamma_11": np.zeros(2)}}, "is not a number"),
+        ({"coefficients": {"TnuNdRR_1122": 1e308}}, "so large that what they lead to is not finite"),
+        ({"coefficients": {"nugamma_11": 1.0}}, "coefficient 'nugamma_11' vanishes"),
+        ({"scale_from": float("nan")}, "scale_from: nan GeV is outside the range"),
+        ({"scale_to": "low"}, "scale_to: 'low' is not a scale in GeV"),
+        ({"method": None}, "unknown method None"),
+        ({"inputs": {"alpha_s_mz": 0.118}}, "inputs: expected StandardModelInputs, got dict"),
+        ({"chiral": ChiralInputs(float("nan"), -3.6)}, "chiral: c_T: expected a finite number, got nan"),
+        ({"rho_solar": np.eye(2)}, "rho_solar: expected a finite matrix (3, 3), got shape (2, 2)"),
+        ({"rho_solar": np.full((3, 3), np.nan)}, "rho_solar: expected a finite matrix"),
+    ],
+)
+def test_arguments_of_the_wrong_kind(arguments, message):
+    with pytest.raises(UserInputError) as caught:
+        evolve(**({"coefficients": {"nuNgamma_11": 1e-9}, "scale_from": 80.0} | arguments))
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
 def test_docstring_example():
     failed, tried = doctest.testmod(nmmfit.evolution)
     assert (failed, tried > 0) == (0, True)

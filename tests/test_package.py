@@ -15,7 +15,8 @@ ROOT = Path(nmmfit.__file__).resolve().parent.parent
 
 # Each line may import itself and the lines above it.
 LAYERS = (
-    ("nmmfit", "nmmfit.errors", "nmmfit.shapes", "nmmfit.validation", "nmmfit.constants", "nmmfit.units"),
+    ("nmmfit", "nmmfit.errors", "nmmfit.shapes", "nmmfit.checks", "nmmfit.validation", "nmmfit.constants", "nmmfit.units"),
+    ("nmmfit.atomic", "nmmfit.processors"),
     ("nmmfit.priors", "nmmfit.presets", "nmmfit.runfile", "nmmfit.eft.operators"),
     ("nmmfit.config",),
     ("nmmfit.precision", "nmmfit.tables", "nmmfit.compilation_cache", "nmmfit.inputs"),

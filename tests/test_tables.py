@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nmmfit.errors import DataError, OutputError, UserInputError
-from nmmfit.tables import find_release, read_table, sha256, write_table
+from nmmfit.tables import bin_grid, find_release, read_table, sha256, write_table
 
 META = {"title": "A table", "source": "this test", "unit.x": "MeV"}
 HEADER = "# title: A table\n# source: this test\n"
@@ -86,6 +86,9 @@ def test_number_in_header(tmp_path: Path) -> None:
         (HEADER + "x\n\nnan\n", "line 4, column 'x': '' is not a number"),
         (HEADER + "x\nnan\n", "line 4, column 'x': 'nan' is not finite"),
         (HEADER + "x\n1e999\n", "line 4, column 'x': '1e999' is not finite"),
+        (HEADER + "x\n1\n12", "line 5: the last line does not end; the file was cut short"),
+        (HEADER + "# rows: 2\nx\n1\n", "1 rows, but the header says 2; the file was cut short or changed by hand"),
+        (HEADER + "# rows: many\nx\n1\n", "1 rows, but the header says many"),
     ],
 )
 def test_broken_tables_are_refused(tmp_path: Path, body: str, message: str) -> None:
@@ -95,6 +98,52 @@ def test_broken_tables_are_refused(tmp_path: Path, body: str, message: str) -> N
     assert "broken.csv" in str(error.value)
     assert message in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_a_table_cut_anywhere_is_refused(tmp_path: Path) -> None:
+    write_table(tmp_path / "t.csv", {"x": [1.25, 2.5, 10.0], "n": [3, 14, 15]}, META)
+    whole = (tmp_path / "t.csv").read_bytes()
+    for length in range(len(whole)):
+        (tmp_path / "cut.csv").write_bytes(whole[:length])
+        with pytest.raises(DataError, match=r"cut\.csv"):
+            read_table(tmp_path / "cut.csv")
+
+
+GRID = "e_low,e_high,t_low,t_high\n0,1,0,2\n0,1,2,5\n1,4,0,2\n1,4,2,5\n"
+AXES = (("e_low", "e_high"), ("t_low", "t_high"))
+
+
+def test_edges_of_a_regular_grid(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text(HEADER + GRID)
+    energy, time = bin_grid(read_table(tmp_path / "t.csv"), AXES)
+    np.testing.assert_array_equal(energy, [0.0, 1.0, 4.0])
+    np.testing.assert_array_equal(time, [0.0, 2.0, 5.0])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("0,1,2,5\n", "", "3 bins, but the edges of e_low, t_low make 4"),
+        ("0,1,2,5\n", "0,1,2,4\n", "4 bins, but the edges of e_low, t_low make 6"),
+        ("0,1,2,5\n", "0,1,0,2\n", "row 2 is not the bin of t_low that a regular grid has there (2 to 5)"),
+        ("0,1,0,2\n0,1,2,5\n1,4,0,2\n", "0,1,0,2\n1,4,0,2\n0,1,2,5\n", "row 2 is not the bin of e_low"),
+    ],
+)
+def test_bins_that_are_no_regular_grid(tmp_path: Path, old: str, new: str, message: str) -> None:
+    (tmp_path / "t.csv").write_text(HEADER + GRID.replace(old, new))
+    with pytest.raises(DataError) as error:
+        bin_grid(read_table(tmp_path / "t.csv"), AXES)
+    assert message in str(error.value)
+
+
+def test_every_table_of_ours_says_how_long_it_is() -> None:
+    import nmmfit
+
+    root = Path(nmmfit.__file__).resolve().parent.parent
+    tables = [path for package in ("nmmfit", "likelihoods") for path in (root / package).rglob("data/*.csv")]
+    assert tables
+    for path in tables:
+        assert "\n# rows: " in path.read_text(), path
 
 
 def test_missing_file_folder_and_column(tmp_path: Path) -> None:
@@ -124,6 +173,7 @@ def test_missing_file_folder_and_column(tmp_path: Path) -> None:
         ({"x y": [1.0]}, META, "is no column name"),
         ({"x": ["a,b"]}, META, "without comma"),
         ({"x": [1j]}, META, "neither numbers nor words"),
+        ({"x": [1.0]}, META | {"rows": "1"}, "header entry 'rows' is made from the table itself"),
     ],
 )
 def test_content_that_could_not_be_read_is_not_written(tmp_path: Path, columns: dict, meta: dict, message: str) -> None:

@@ -11,9 +11,10 @@ from pydantic import BaseModel, ConfigDict
 
 from likelihoods.borexino_phase2.backgrounds import C14_SCALE, PO210_SCALE, background_components, background_pull
 from likelihoods.borexino_phase2.fluxes import flux_constraint, flux_widths, solar_moment_density
-from likelihoods.borexino_phase2.inputs import BACKGROUNDS
+from likelihoods.borexino_phase2.inputs import BACKGROUNDS, FIRST_HITS, LAST_HITS
 from likelihoods.borexino_phase2.response import SHAPE_PULLS, hit_edges
 from likelihoods.borexino_phase2.solar_rates import fold_kernels, recoil_grid, solar_factor
+from nmmfit.errors import DataError
 from nmmfit.experiment import BinnedExperiment, Channel, Component, TheoryChoices
 from nmmfit.physics.oscillation import oscillation_pull_priors
 from nmmfit.physics.solar import (
@@ -56,6 +57,8 @@ def build(theory: TheoryChoices | None = None, **options: Any) -> BinnedExperime
     theory = TheoryChoices() if theory is None else theory
     folder = files(__name__) / "data"
     spectrum = read_table(folder / "spectrum.csv", ("n_hits", "counts"))
+    if not np.array_equal(spectrum["n_hits"], np.arange(FIRST_HITS, LAST_HITS + 1)):
+        raise DataError(f"{spectrum.where}: n_hits must be {FIRST_HITS} to {LAST_HITS}, one row each, in order")
     widths = flux_widths(chosen.solar_flux_constraint)
     sources = solar_sources(chosen.ssm)
     fluxes = {name: flux for name, (flux, _) in solar_fluxes(chosen.ssm).items()}

@@ -5,11 +5,10 @@ from __future__ import annotations
 from importlib.resources import files
 from typing import Any
 
-import numpy as np
 from pydantic import ValidationError
 
 from nmmfit.experiment import BinnedExperiment, Channel, TheoryChoices
-from nmmfit.tables import read_table
+from nmmfit.tables import bin_grid, read_table
 from nmmfit.validation import user_error
 
 from .backgrounds import neutrons, steady_state
@@ -25,7 +24,7 @@ def build(theory: TheoryChoices = TheoryChoices(), **options: Any) -> BinnedExpe
         theory: tensor coherence, weak charges and form factor.
         options: see `Options`.
     Returns: channels "coincidence" and, unless `steady_state` is "fixed_shape", "anticoincidence"; bins are energy x time.
-    Raises: UserInputError for an unknown option or choice.
+    Raises: UserInputError for an unknown option or choice; DataError for a broken table.
     """
     try:
         chosen = Options(**options)
@@ -34,8 +33,7 @@ def build(theory: TheoryChoices = TheoryChoices(), **options: Any) -> BinnedExpe
     data = files(__name__) / "data"
     counts = read_table(data / "counts.csv")
     coefficients = read_table(data / "coefficients.csv", text=("kind", "set"))
-    energy_edges = np.unique(np.concatenate([counts["energy_low_pe"], counts["energy_high_pe"]]))
-    time_edges = np.unique(np.concatenate([counts["time_low_us"], counts["time_high_us"]]))
+    energy_edges, time_edges = bin_grid(counts, (("energy_low_pe", "energy_high_pe"), ("time_low_us", "time_high_us")))
     anticoincidence = counts["anticoincidence"].reshape(len(energy_edges) - 1, len(time_edges) - 1)
 
     response = read_response(coefficients, energy_edges, chosen.efficiency_pull)

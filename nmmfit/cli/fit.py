@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from nmmfit.cli.arguments import Json, Out, Overrides, RunFile, open_run
+from nmmfit.cli.interrupts import one_interrupt
 from nmmfit.cli.output import emit, note
 from nmmfit.cli.progress import sampling_bar
-from nmmfit.errors import InterruptedRunError, NotConvergedError
+from nmmfit.errors import InterruptedRunError, NotConvergedError, UserInputError
 
 if TYPE_CHECKING:
     from nmmfit.inference.joint import JointLikelihood
     from nmmfit.inference.result import SampleResult
+    from nmmfit.results.diagnostics import FitSummary
+    from nmmfit.results.files import RunFolder
     from nmmfit.run import Run
 
 Seed = Annotated[int | None, typer.Option("--seed", metavar="N", help="Seed of the random numbers.", show_default=False)]
@@ -36,8 +39,10 @@ def sampler_overrides(**given: int | None) -> list[str]:
 def sample_run(chosen: Run, joint: JointLikelihood) -> SampleResult:
     """Sample with the settings of a run, with a progress bar.
 
-    Raises: InterruptedRunError if interrupted before the first draw after warm-up.
+    Raises: UserInputError if there is nothing to sample; InterruptedRunError if interrupted before the first draw after warm-up.
     """
+    if not joint.names:
+        raise UserInputError(f"{chosen.source}: nothing to sample: every parameter, theory input and nuisance is held fixed")
     from nmmfit.inference.sampling import SamplerSettings, sample
 
     settings = SamplerSettings(**chosen.config.sampler.model_dump())
@@ -69,23 +74,19 @@ def fit(
     changes = sampler_overrides(seed=seed, chains=chains, draws=draws, warmup=warmup)
     chosen = open_run(run, [*(overrides or ()), *changes])
 
-    from nmmfit.results.files import RunFolder
+    from nmmfit.results.files import POSTERIOR, RunFolder
 
-    with RunFolder(out) as folder:
-        from nmmfit.cli.runtime import start_computing
+    folder = RunFolder(out)
+    try:
+        with folder, one_interrupt((folder.path / POSTERIOR).exists):
+            result, summary, joint, payload = _sampled(chosen, folder, plots)
+            place = folder.publish()
+    except KeyboardInterrupt:
+        if not (folder.final / POSTERIOR).exists():
+            raise
+        raise InterruptedRunError(f"interrupted while drawing the plots; everything else is in {folder.final}") from None
+    from nmmfit.results.tables import fit_tables
 
-        start_computing()
-        from nmmfit.results.diagnostics import summarise_fit
-        from nmmfit.results.fit_output import write_fit
-        from nmmfit.results.tables import fit_tables
-
-        note(f"{chosen.source}: {', '.join(chosen.config.experiments) or 'no experiment, the priors alone'}")
-        joint = chosen.joint()
-        result = sample_run(chosen, joint)
-        summary = summarise_fit(result)
-        best, sm = _fitted(joint, result) if plots else ({}, {})
-        payload = write_fit(folder, joint, result, summary, chosen.to_toml(), best=best, sm=sm, plots=plots)
-        place = folder.publish()
     emit(
         "fit",
         {**payload, "out": str(place)},
@@ -98,6 +99,23 @@ def fit(
         raise InterruptedRunError(f"interrupted after {result.draws_per_chain} draws per chain; what was drawn is in {place}")
     if not summary.convergence.converged:
         raise not_converged(summary.convergence.problems)
+
+
+def _sampled(chosen: Run, folder: RunFolder, plots: bool) -> tuple[SampleResult, FitSummary, JointLikelihood, dict[str, Any]]:
+    """Sample a run and write everything into its folder: draws, their summaries, the likelihood, and what `--json` prints."""
+    from nmmfit.cli.runtime import start_computing
+
+    start_computing()
+    from nmmfit.results.diagnostics import summarise_fit
+    from nmmfit.results.fit_output import write_fit
+
+    note(f"{chosen.source}: {', '.join(chosen.config.experiments) or 'no experiment, the priors alone'}")
+    joint = chosen.joint()
+    result = sample_run(chosen, joint)
+    summary = summarise_fit(result)
+    best, sm = _fitted(joint, result) if plots else ({}, {})
+    payload = write_fit(folder, joint, result, summary, chosen.to_toml(), best=best, sm=sm, plots=plots)
+    return result, summary, joint, payload
 
 
 def _fitted(joint: JointLikelihood, result: SampleResult) -> tuple[dict[str, float], dict[str, float]]:

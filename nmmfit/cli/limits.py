@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nmmfit.checks import confidence_level, finite_number
 from nmmfit.cli.arguments import Json, Out, Overrides, RunFile, open_run
 from nmmfit.cli.fit import Chains, Draws, Seed, Warmup, not_converged, sample_run, sampler_overrides
+from nmmfit.cli.interrupts import one_interrupt
 from nmmfit.cli.output import add_row, emit, note, plain, table
 from nmmfit.cli.progress import counting_bar
 from nmmfit.errors import InterruptedRunError, NotConvergedError, UserInputError
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from nmmfit.inference.joint import JointLikelihood
+    from nmmfit.results.files import RunFolder
     from nmmfit.run import Run
 
 Fit = Annotated[
@@ -57,8 +60,7 @@ def limits(
     out: Out = None,
 ) -> None:
     """Limits of each coefficient and identified quantity: one at a time, profiled and marginalised, side by side."""
-    if not 0.0 < cl < 1.0:
-        raise UserInputError(f"--cl {cl:g}: a level lies between 0 and 1, such as 0.9")
+    confidence_level(cl, "--cl")
     changes = sampler_overrides(seed=seed, chains=chains, draws=draws, warmup=warmup)
     if fit_folder is not None and (run is not None or overrides or changes):
         raise UserInputError(
@@ -66,7 +68,7 @@ def limits(
         )
     chosen = _run_of(fit_folder) if fit_folder is not None else open_run(run, [*(overrides or ()), *changes])
 
-    from nmmfit.results.files import RUN_FILE, RunFolder
+    from nmmfit.results.files import POSTERIOR, RUN_FILE, RunFolder
 
     with RunFolder(out) as folder:
         from nmmfit.cli.runtime import start_computing
@@ -74,17 +76,20 @@ def limits(
         start_computing()
         from nmmfit.inference.limits import limits as engine
         from nmmfit.results.plots import write_forest
-        from nmmfit.results.store import json_text
+        from nmmfit.results.store import json_text, stored_draws
 
         joint = chosen.joint()
         known = [*(p.name for p in joint.of_kind("coefficient")), *(q.name for q in joint.identified)]
+        if not joint.n_coefficients:
+            raise UserInputError(f"{chosen.source}: no coefficient is free, so that there is nothing to limit")
         _check_names(names, known)
         posterior: Mapping[str, Any] | None = None
         problems: list[str] = []
         if fit_folder is not None:
-            posterior = _stored_draws(fit_folder, known)
-        elif marginalised and known:
-            posterior, problems = _sampled(chosen, joint)
+            posterior = stored_draws(fit_folder, known)
+        elif marginalised:
+            with one_interrupt((folder.path / POSTERIOR).exists):
+                posterior, problems = _sampled(chosen, joint, folder)
         with counting_bar("limits") as advance:
             found = engine(joint, cl, posterior, parameters=names, seed=chosen.config.sampler.seed, progress=advance)
         problems += [f"limit of {failed}" for failed in found.failed]
@@ -108,22 +113,23 @@ def _run_of(folder: Path) -> Run:
     return parse_run(read_run(folder).run_toml, str(folder / "run.toml"))
 
 
-def _stored_draws(folder: Path, known: list[str]) -> dict[str, Any]:
-    from nmmfit.results.adapter import group
-    from nmmfit.results.store import read_run
+def _sampled(chosen: Run, joint: JointLikelihood, folder: RunFolder) -> tuple[dict[str, Any], list[str]]:
+    """Draws of coefficients and identified quantities, and what did not converge.
 
-    draws = group(read_run(folder).data, "posterior")
-    return {name: draws[name].transpose("chain", "draw").values for name in known if name in draws}
-
-
-def _sampled(chosen: Run, joint: JointLikelihood) -> tuple[dict[str, Any], list[str]]:
-    """Draws of coefficients and identified quantities, and what did not converge."""
+    Raises: InterruptedRunError after Ctrl-C; the draws made until then are in the folder, as `fit` writes them.
+    """
     from nmmfit.results.diagnostics import summarise_fit
 
     result = sample_run(chosen, joint)
+    summary = summarise_fit(result)
     if result.interrupted:
-        raise InterruptedRunError("interrupted while sampling; nothing was written")
-    problems = [f"posterior: {problem}" for problem in summarise_fit(result).convergence.problems]
+        from nmmfit.results.fit_output import write_fit
+
+        write_fit(folder, joint, result, summary, chosen.to_toml(), best={}, plots=False)
+        place = folder.publish()
+        drawn = f"interrupted after {result.draws_per_chain} draws per chain; what was drawn is in {place}"
+        raise InterruptedRunError(f"{drawn} (nmmfit limits --fit {place})")
+    problems = [f"posterior: {problem}" for problem in summary.convergence.problems]
     return {**result.draws, **result.identified}, problems
 
 
@@ -190,6 +196,9 @@ def profile(
     """Profile likelihood of one parameter; the others are minimised by gradient at every point."""
     if parameter is None:
         raise UserInputError("profile: name what is profiled, such as --parameter L_dipole (nmmfit list parameters)")
+    for option, value in (("--low", low), ("--high", high)):
+        if value is not None:
+            finite_number(value, option)
     chosen = open_run(run, overrides)
 
     from nmmfit.results.files import RUN_FILE, RunFolder

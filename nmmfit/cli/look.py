@@ -149,7 +149,6 @@ def init(
     out: Out = None,
 ) -> None:
     """Write a commented run file, the default run, to start from."""
-    from nmmfit.errors import OutputError
     from nmmfit.run import default_run_text
 
     text = default_run_text()
@@ -160,16 +159,10 @@ def init(
             folder.write_text(path.name, text)
             target = folder.publish() / path.name
     else:
-        from nmmfit.results.files import reported
+        from nmmfit.results.files import write_new_text
 
         target = path
-        try:
-            with reported(target), open(target, "x", encoding="utf-8") as stream:
-                stream.write(text)
-        except OutputError:
-            if target.exists():
-                raise OutputError(f"{target}: this file exists; it is not overwritten") from None
-            raise
+        write_new_text(target, text)
     note(f"wrote {target}; run it with: nmmfit fit {target}")
     if as_json:
         emit("init", {"path": str(target)}, True, None, lambda console: None)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import sys
 import warnings
 from collections.abc import Sequence
@@ -13,7 +12,8 @@ import typer
 
 from nmmfit.cli import evolve, fit, limits, look, predict, reproduce
 from nmmfit.cli.arguments import VerbGroup
-from nmmfit.errors import NmmfitError
+from nmmfit.cli.output import discard_stdout, note, printing
+from nmmfit.errors import NmmfitError, OutputError
 
 OK, WRONG_INPUT, INTERRUPTED = 0, 2, 130
 
@@ -21,7 +21,10 @@ OK, WRONG_INPUT, INTERRUPTED = 0, 2, 130
 _UsageError: type[Exception] = typer.BadParameter.__mro__[2]
 
 # Conditions of the machine rather than mistakes of ours: reported as one line.
-_MACHINE_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EFBIG}
+_MACHINE_ERRORS = {
+    *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EFBIG),
+    *(errno.ENAMETOOLONG, errno.ELOOP, errno.EIO, errno.ESTALE, errno.EMFILE, errno.ENFILE),
+}
 
 app = typer.Typer(
     name="nmmfit",
@@ -65,21 +68,28 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: arguments without the program's name; None: those of the process.
     Returns: the exit code: 0 done, 2 wrong input, 3 not converged, 130 interrupted.
     """
+    if sys.stdout is None:
+        discard_stdout()
+    seen: set[str] = set()
     with warnings.catch_warnings():
-        warnings.showwarning = _one_line_warning
+        warnings.showwarning = lambda message, *_, **__: _warn_once(message, seen)
         try:
-            code = _run(argv)
-            sys.stdout.flush()
+            code = _run(sys.argv[1:] if argv is None else list(argv))
+            printing(lambda: None)
         except BrokenPipeError:
-            # The reader (head, less) has seen enough; without this the interpreter complains when it flushes at exit.
-            sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+            # The reader (head, less) of a help text has seen enough.
+            discard_stdout()
             code = OK
+        except KeyboardInterrupt:
+            code = _report("interrupted", INTERRUPTED)
+        except OutputError as problem:
+            code = _report(str(problem), problem.exit_code)
     return code
 
 
-def _run(argv: Sequence[str] | None) -> int:
+def _run(argv: list[str]) -> int:
     try:
-        code = app(args=None if argv is None else list(argv), prog_name="nmmfit", standalone_mode=False)
+        code = app(args=argv, prog_name="nmmfit", standalone_mode=False)
     except NmmfitError as problem:
         return _report(str(problem), problem.exit_code)
     except typer.Abort:
@@ -93,7 +103,7 @@ def _run(argv: Sequence[str] | None) -> int:
         place = f"{problem.filename}: " if problem.filename else ""
         return _report(f"{place}{problem.strerror}", WRONG_INPUT)
     except _UsageError as problem:
-        message = _usage_message(problem)
+        message = _usage_message(problem, argv)
         return _report(message, WRONG_INPUT) if message else WRONG_INPUT
     if code == INTERRUPTED:
         # Some versions of the parser answer Ctrl-C with this code instead of an exception.
@@ -101,20 +111,42 @@ def _run(argv: Sequence[str] | None) -> int:
     return code if isinstance(code, int) else OK
 
 
-def _usage_message(problem: Any) -> str:
+def _usage_message(problem: Any, argv: list[str]) -> str:
     """What the parser says about wrong arguments, on one line, with where to look; empty if it printed the help."""
     text = " ".join(problem.format_message().split())
     if not text:
         return ""
+    given = _given_value(getattr(problem, "param", None), argv)
+    if given is not None and isinstance(problem, typer.BadParameter):
+        text = f"{text.rstrip('.')}, got {given!r}"
     context = getattr(problem, "ctx", None)
     command = context.command_path if context is not None else "nmmfit"
     return f"{text.rstrip('.')} (see {command} --help)"
 
 
+def _given_value(parameter: Any, argv: list[str]) -> str | None:
+    """What stands after the last occurrence of an option; None if it is no option, or nothing stands there."""
+    for index in range(len(argv) - 1, -1, -1):
+        name, equals, value = argv[index].partition("=")
+        if name in getattr(parameter, "opts", ()):
+            return value if equals else next(iter(argv[index + 1 : index + 2]), None)
+    return None
+
+
 def _report(message: str, code: int) -> int:
-    typer.echo(f"nmmfit: {message}", err=True)
+    note(f"nmmfit: {' '.join(message.splitlines())}")
     return code
 
 
-def _one_line_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
-    typer.echo(f"nmmfit: warning: {' '.join(str(message).split())}", err=True)
+def _warn_once(message: Warning | str, seen: set[str]) -> None:
+    """One line for a warning, and one line only for all that JAX says about a cache that it cannot use."""
+    text = " ".join(str(message).split())
+    if "persistent compilation cache" in text:
+        reason = text.partition("': ")[2] or text
+        text = f"a compiled program cannot be kept or read back: {reason}; it is compiled anew at every start"
+        key = "compilation cache"
+    else:
+        key = text
+    if key not in seen:
+        seen.add(key)
+        note(f"nmmfit: warning: {text}")

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import json
 import math
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
+
+from nmmfit.errors import OutputError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -20,8 +25,9 @@ PIPED_WIDTH = 160
 
 
 def note(message: str) -> None:
-    """A message to the user, on stderr."""
-    typer.echo(message, err=True)
+    """A message to the user, on stderr; where stderr cannot be written, nobody wants it."""
+    with suppress(OSError):
+        typer.echo(message, err=True)
 
 
 def plain(value: Any) -> Any:
@@ -51,9 +57,41 @@ def emit(verb: str, payload: Mapping[str, Any], as_json: bool, out: Path | None,
             folder.write_text(f"{verb}.json", text + "\n")
             folder.publish()
     if as_json:
-        sys.stdout.write(text + "\n")
+        printing(lambda: sys.stdout.write(text + "\n"))
     else:
-        show(console())
+        printing(lambda: show(console()))
+
+
+def printing(write: Callable[[], object]) -> None:
+    """Write to stdout, to the end; a reader (head, less) that has seen enough stops the printing, not the verb.
+
+    Raises: OutputError where stdout is a file on a full disk.
+    """
+    try:
+        write()
+        sys.stdout.flush()
+    except (BrokenPipeError, SystemExit):
+        # The second is how rich reports the first.
+        discard_stdout()
+    except OSError as problem:
+        discard_stdout()
+        full = problem.errno in (errno.ENOSPC, errno.EDQUOT)
+        raise OutputError(f"cannot write to standard output: {'the disk is full' if full else problem.strerror}") from None
+
+
+class _Nowhere(io.TextIOBase):
+    """A text stream that forgets what is written to it."""
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        return len(text)
+
+
+def discard_stdout() -> None:
+    """Let stdout lead nowhere; without this the interpreter complains when it flushes what is left at exit."""
+    sys.stdout = _Nowhere()
 
 
 def console() -> Console:

@@ -9,6 +9,7 @@ import typer
 
 from nmmfit.cli.arguments import Json, Out, Overrides, coefficient_values, name_values
 from nmmfit.cli.output import add_row, emit, table
+from nmmfit.errors import UserInputError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -49,7 +50,16 @@ def predict(
 
     config, point = _one_point(experiment, name_values(values or ()), scale, overrides)
     start_computing()
-    payload = _evaluate(config, point)
+    import numpy as np
+
+    # Values that are far too large overflow; the result says so once.
+    with np.errstate(over="ignore", invalid="ignore"):
+        payload = _evaluate(config, point)
+    if not np.isfinite(payload["log_likelihood"]):
+        raise UserInputError(
+            f"predict: the expected counts are not finite at {', '.join(values or ())}; coefficients are in GeV^-1 or GeV^-2, "
+            "pulls in units of their sigma"
+        )
     emit("predict", payload, as_json, out, lambda console: _show(console, payload))
 
 
@@ -64,7 +74,7 @@ def _one_point(
 
     from nmmfit import catalogue
     from nmmfit.config import TheorySpec, check_scale, validate
-    from nmmfit.errors import UserInputError, unknown
+    from nmmfit.errors import unknown
     from nmmfit.run import default_run_text, parse_run
 
     if experiment not in catalogue.names():

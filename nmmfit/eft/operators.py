@@ -185,6 +185,8 @@ def parse(name: str, where: str = "") -> Coefficient:
         vanishes by antisymmetry.
     """
     prefix = f"{where}: " if where else ""
+    if not isinstance(name, str):
+        raise UserInputError(f"{prefix}{name!r} is no name of a coefficient, such as 'TnuNdRR_1122'")
     match = re.fullmatch(r"([A-Za-z0-9]+)_([0-9]+)", name)
     operator_name = match[1] if match else name.split("_")[0]
     if operator_name not in OPERATORS:

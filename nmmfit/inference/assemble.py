@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nmmfit import catalogue
+from nmmfit import catalogue, compilation_cache
 from nmmfit.config import ParameterSpec, RunConfig
 from nmmfit.constants import bohr_magneton_per_gev
 from nmmfit.eft.amplitudes import LinearMap, linear_map
@@ -26,6 +26,7 @@ from nmmfit.physics.forms import TargetCouplings
 from nmmfit.physics.nuclei import nucleus
 from nmmfit.physics.nucleons import nucleon_charges, target_couplings
 from nmmfit.shapes import Array
+from nmmfit.templates.store import fingerprint
 
 MOMENT_UNIT_MUB = 1e-11
 TENSOR_UNIT = 1e-6
@@ -67,7 +68,10 @@ def joint_from_config(config: RunConfig, method: str = "templates") -> JointLike
         config: a checked run file.
         method: "templates" or "direct".
     Raises: UserInputError if experiments overlap, or an option, a pull or a preset does not exist.
+
+    Switches JAX's persistent compilation cache on where the user has set none and the folder can be written.
     """
+    compilation_cache.enable()
     choices = TheoryChoices(
         tensor_coherence=config.theory.tensor_coherence,
         weak_charges=config.theory.weak_charges,
@@ -78,20 +82,27 @@ def joint_from_config(config: RunConfig, method: str = "templates") -> JointLike
         catalogue.build(name, choices, config.options.get(name), f"experiments[{i}]") for i, name in enumerate(config.experiments)
     ]
     refuse_overlaps(experiments)
+    fingerprints = {}
+    for name in config.experiments:
+        folder = catalogue.folder_of(name)
+        if folder is not None:
+            fingerprints[name] = fingerprint(folder, name, choices, config.options.get(name, {}))
     theory = _theory(config)
     nuisances, held = _nuisances(experiments, config)
     free = {name: spec for name, spec in config.parameters.items() if not spec.prior.is_fixed}
     constant = {n: s.prior.numbers[0] for n, s in config.parameters.items() if s.prior.is_fixed and s.prior.numbers[0] != 0.0}
     ordered = {**free, **{name: config.parameters[name] for name in constant}}
+    couplings = _coupling_map(config, ordered, theory)
     return JointLikelihood(
         experiments,
         [*_coefficients(free), *theory.parameters, *nuisances],
-        _coupling_map(config, ordered, theory),
-        identified_quantities(experiments),
+        couplings,
+        _reached(identified_quantities(experiments), couplings),
         fixed={**theory.fixed, **held},
         fixed_coefficients=constant,
         method=method,
         choices={k: str(v) for k, v in config.theory.choices().items()},
+        fingerprints=fingerprints,
     )
 
 
@@ -180,6 +191,7 @@ def _coupling_map(config: RunConfig, specs: Mapping[str, ParameterSpec], theory:
         to_vector = jax.vmap(lambda q: couplings_to_vector(target_couplings(q, charges, coherence)))
         return to_vector(mapping.rows(chiral))
 
+    restricted: Callable[[Mapping[str, Any], np.ndarray], Array] | None = None
     if theory.floats_running:
 
         def coordinates(values: Mapping[str, Any]) -> Array:
@@ -196,17 +208,20 @@ def _coupling_map(config: RunConfig, specs: Mapping[str, ParameterSpec], theory:
         constant, *moved = (np.asarray(value) for value in jax.jit(probe)())
         slopes = [value - constant for value in moved]
 
+        def some(values: Mapping[str, Any], columns: np.ndarray) -> Array:
+            change = values["theory.c_T"] * slopes[0][:, columns] + values["theory.c_T_s"] * slopes[1][:, columns]
+            return jnp.asarray(constant[:, columns]) + change
+
         def coordinates(values: Mapping[str, Any]) -> Array:
-            return (
-                jnp.asarray(constant)
-                + values["theory.c_T"] * jnp.asarray(slopes[0])
-                + values["theory.c_T_s"] * jnp.asarray(slopes[1])
-            )
+            return some(values, np.arange(constant.shape[1]))
+
+        restricted = some
 
     if not specs:
         return CouplingMap(lambda values: jnp.zeros((0, 288)), (), ())
     samples = tuple(np.asarray(coordinates(values)) for values in theory.draws())
-    return CouplingMap(coordinates, samples, tuple(_finals(row) for row in np.max(np.abs(samples), axis=0)))
+    finals = tuple(_finals(row) for row in np.max(np.abs(samples), axis=0))
+    return CouplingMap(coordinates, samples, finals, restricted)
 
 
 def _finals(coordinates: np.ndarray) -> frozenset[int]:
@@ -214,6 +229,19 @@ def _finals(coordinates: np.ndarray) -> frozenset[int]:
     couplings = vector_to_couplings(jnp.asarray(coordinates))
     used = sum(np.abs(np.asarray(leaf)).sum(axis=0) for leaf in jax.tree_util.tree_leaves(couplings))
     return frozenset(int(r) for r in np.flatnonzero(np.asarray(used)))
+
+
+def _reached(quantities: Sequence[Identified], couplings: CouplingMap) -> list[Identified]:
+    """Those that some coefficient of this run moves: one that is always zero says nothing."""
+    samples = [sample for sample in couplings.samples if len(sample)]
+    if not quantities or not samples:
+        return []
+
+    def vectors(coordinates: Array) -> list[Array]:
+        return [q.vector(vector_to_couplings(coordinates)) for q in quantities]
+
+    moved = jax.jit(jax.vmap(vectors))(jnp.concatenate(samples))
+    return [q for q, values in zip(quantities, moved, strict=True) if np.any(values)]
 
 
 def _root(density: np.ndarray) -> np.ndarray:

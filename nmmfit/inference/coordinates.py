@@ -6,7 +6,8 @@ theory inputs (independent ones by pivoted QR), completed by directions that no 
 the directly floated dipoles, L' = L + D^+ (d(theory) - d(nominal)) of the other coefficients, so that the dipole rows follow the
 current c_T; its determinant is one. Nuisances are shifted by their linear response to the signal, a quadratic form in the
 amplitudes: a background that looks like a magnetic moment trades places with it along a parabola, which the shift straightens;
-again the determinant is one. Bounded parameters keep natural coordinates through a bijection, whose log-determinant is
+again the determinant is one. Amplitudes are stretched and nuisances bent where the posterior's width changes along them
+(bends.py). Bounded parameters keep natural coordinates through a bijection, whose log-determinant is
 added. All else is shifted and scaled by its natural step.
 """
 
@@ -21,9 +22,16 @@ import numpy as np
 import scipy.linalg
 from numpyro.distributions import biject_to
 
+from nmmfit.inference.bends import Knee, compressed, stretched
 from nmmfit.inference.joint import JointLikelihood
 from nmmfit.physics.amplitude_basis import independent_rows
 from nmmfit.shapes import Array
+
+# Steps on either side over which the width of a nuisance is looked at, and by what factor it must change to matter.
+_KNEE_REACH = 4.0
+_KNEE_LEAST = 1.5
+# How many standard deviations of a nuisance, or of a signal, are worth straightening a posterior for.
+_SIGMAS = 4.0
 
 
 @dataclass(frozen=True)
@@ -43,6 +51,10 @@ class Coordinates:
     scale: np.ndarray
     response: np.ndarray
     """(parameter, pair): what products of amplitudes add to the nuisances, in their own units; zero for everything else."""
+    knee: Knee
+    """Bends of the nuisances, in natural steps; the identity for everything else."""
+    stretch: np.ndarray
+    """(linear,): amplitude beyond which a linear coordinate grows like its square, in units of its row; infinite for none."""
     n_amplitudes: int = 0
     """How many of the linear coordinates, the first, are amplitudes; the others are directions that no rate depends on."""
 
@@ -60,32 +72,46 @@ class Coordinates:
         if not np.any(self.response):
             return jnp.zeros_like(vector)
         coefficients, theory, _ = self.joint.split(vector)
-        return jnp.asarray(self.response) @ self.joint.amplitudes.products(self.joint.linear_amplitudes(theory) @ coefficients)
+        products = self.joint.amplitudes.products(self.joint.linear_amplitudes(theory) @ coefficients)
+        shift = jnp.asarray(self.response) @ products
+        if self.knee.is_identity:
+            return shift
+        # A background answers until it is used up.
+        most = np.where(self.knee.ratio == 1.0, np.inf, np.abs(self.knee.centre) * self.scale)
+        return shift / jnp.sqrt(1.0 + (shift / most) ** 2)
 
     def to_parameters(self, z: Array) -> tuple[Array, Array]:
         """Parameter vector x (parameter,) of z (parameter,), and log |dx/dz|."""
-        x = jnp.asarray(self.loc) + jnp.asarray(self.scale) * z
+        loc, scale = jnp.asarray(self.loc), jnp.asarray(self.scale)
+        x = loc + scale * z
         log_det = jnp.asarray(float(np.sum(np.log(self.scale[self._plain]))))
         for i, bijection in self.bounded:
             value = bijection(z[i])
             x = x.at[i].set(value)
             log_det = log_det + bijection.log_abs_det_jacobian(z[i], value)
         if len(self.linear):
-            sheared = jnp.asarray(np.linalg.inv(self.matrix)) @ z[jnp.asarray(self.linear)]
+            amplitudes, log_stretch = stretched(z[jnp.asarray(self.linear)], self.stretch)
+            sheared = jnp.asarray(np.linalg.inv(self.matrix)) @ amplitudes
             x = x.at[jnp.asarray(self.linear)].set(sheared)
             # Dipole columns of the change vanish, so the shear may be taken from the sheared vector itself.
             x = x.at[jnp.asarray(self.linear)].add(-self._offset(x))
-            log_det = log_det - float(np.linalg.slogdet(self.matrix)[1])
-        return x + self._shift(x), log_det
+            log_det = log_det + log_stretch - float(np.linalg.slogdet(self.matrix)[1])
+        x = x + self._shift(x)
+        if not self.knee.is_identity:
+            steps, log_bent = self.knee.forward((x - loc) / scale)
+            x, log_det = loc + scale * steps, log_det + log_bent
+        return x, log_det
 
     def from_parameters(self, x: Array) -> Array:
         """Sampled vector z of x, the inverse of `to_parameters`."""
-        z = (x - self._shift(x) - jnp.asarray(self.loc)) / jnp.asarray(self.scale)
+        loc, scale = jnp.asarray(self.loc), jnp.asarray(self.scale)
+        straight = x if self.knee.is_identity else loc + scale * self.knee.inverse((x - loc) / scale)
+        z = (straight - self._shift(x) - loc) / scale
         for i, bijection in self.bounded:
             z = z.at[i].set(bijection.inv(x[i]))
         if len(self.linear):
             index = jnp.asarray(self.linear)
-            z = z.at[index].set(jnp.asarray(self.matrix) @ (x[index] + self._offset(x)))
+            z = z.at[index].set(compressed(jnp.asarray(self.matrix) @ (x[index] + self._offset(x)), self.stretch))
         return z
 
     def log_density(self, z: Array) -> Array:
@@ -120,19 +146,28 @@ def amplitude_coordinates(joint: JointLikelihood) -> Coordinates:
 def _coordinates(joint: JointLikelihood, linear: np.ndarray) -> Coordinates:
     bounded = tuple((i, biject_to(p.prior.support)) for i, p in enumerate(joint.parameters) if not p.is_unbounded)
     scale = np.asarray([p.scale for p in joint.parameters])
-    matrix, shear, n_amplitudes = np.eye(len(linear)), np.zeros((len(linear), 0)), 0
+    matrix, shear = np.eye(len(linear)), np.zeros((len(linear), 0))
+    rows: list[tuple[int, float]] = []
     if len(linear):
         nominal = np.asarray(joint.linear_amplitudes(_theory(joint, jnp.asarray(joint.start))))
-        matrix, n_amplitudes = _completed(joint, nominal[:, linear], linear)
+        matrix, rows = _completed(joint, nominal[:, linear], linear)
         shear = _shear(joint, nominal, linear)
-    response = signal_response(joint, bounded) if len(linear) else np.zeros((len(joint.names), 0))
-    return Coordinates(joint, linear, matrix, shear, bounded, joint.start, scale, response, n_amplitudes)
+    n = len(joint.names)
+    response, knee, stretch = np.zeros((n, 0)), Knee.none(n), np.full(len(linear), np.inf)
+    if len(linear):
+        response, units, reach = signal_response(joint, bounded)
+        knee = nuisance_knees(joint, bounded, reach)
+        # Mixtures of several contact amplitudes extend far along directions that no rate depends on: they stay straight.
+        for k, (amplitude, unit) in enumerate(rows):
+            if joint.amplitudes.is_dipole[amplitude]:
+                stretch[k] = units[amplitude] / unit
+    return Coordinates(joint, linear, matrix, shear, bounded, joint.start, scale, response, knee, stretch, len(rows))
 
 
-def _completed(joint: JointLikelihood, rows: np.ndarray, linear: np.ndarray) -> tuple[np.ndarray, int]:
+def _completed(joint: JointLikelihood, rows: np.ndarray, linear: np.ndarray) -> tuple[np.ndarray, list[tuple[int, float]]]:
     """Square matrix: independent amplitude rows in units of their sensitivity, then directions that no rate depends on.
 
-    Returns: the matrix and the number of amplitude rows.
+    Returns: the matrix, and of its first rows which amplitude each is, and in what unit.
     """
     prior = np.asarray([joint.parameters[i].scale for i in linear])
     picked = independent_rows(rows * prior)
@@ -140,11 +175,12 @@ def _completed(joint: JointLikelihood, rows: np.ndarray, linear: np.ndarray) -> 
     by_prior = np.sqrt(((chosen * prior) ** 2).sum(axis=1))
     unit = np.minimum(amplitude_sensitivity(joint)[picked], by_prior)
     chosen = chosen / unit[:, None]
+    named = [(int(amplitude), float(size)) for amplitude, size in zip(picked, unit, strict=True)]
     if len(picked) == len(linear):
-        return chosen, len(picked)
+        return chosen, named
     # The rest of the space, orthogonal to the rows in the metric of the priors: these directions keep their prior.
     _, _, vt = scipy.linalg.svd(chosen * prior)
-    return np.concatenate([chosen, vt[len(picked) :] / prior]), len(picked)
+    return np.concatenate([chosen, vt[len(picked) :] / prior]), named
 
 
 def _shear(joint: JointLikelihood, nominal: np.ndarray, linear: np.ndarray) -> np.ndarray:
@@ -158,18 +194,28 @@ def _shear(joint: JointLikelihood, nominal: np.ndarray, linear: np.ndarray) -> n
     return shear
 
 
-def signal_response(joint: JointLikelihood, bounded: tuple[tuple[int, Any], ...]) -> np.ndarray:
-    """(parameter, pair): change of the unbounded nuisances that best absorbs a unit of each product of amplitudes.
-
-    -(J^T W J + P)^-1 J^T W s with J the slopes of the expected counts, W their inverse variances, P the prior information and
-    s the counts that the product makes, all at the nominal point.
-    """
-    n_pairs = len(joint.amplitudes.pairs)
-    result = np.zeros((len(joint.names), n_pairs))
+def _moving(joint: JointLikelihood, bounded: tuple[tuple[int, Any], ...]) -> list[int]:
+    """Indices of the unbounded nuisances."""
     held = {i for i, _ in bounded}
-    moving = [i for i, p in enumerate(joint.parameters) if p.kind == "nuisance" and i not in held]
+    return [i for i, p in enumerate(joint.parameters) if p.kind == "nuisance" and i not in held]
+
+
+def signal_response(joint: JointLikelihood, bounded: tuple[tuple[int, Any], ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """How the unbounded nuisances answer to a signal, and how strong a signal the data then still see.
+
+    With J the slopes of the expected counts, W their inverse variances, P the prior information and s the counts that a product
+    of amplitudes makes, all at the nominal point, the change that best absorbs a unit of the product is
+    -(J^T W J + P)^-1 J^T W s.
+    Returns: (parameter, pair) these changes, zero for everything else; (amplitude,) the size of each amplitude whose square
+        changes what is left of the signal by one standard deviation; (parameter,) how far the nuisances get from nominal, by
+        _SIGMAS of their own and by as strong a signal.
+    """
+    n_pairs, n_amplitudes = len(joint.amplitudes.pairs), joint.amplitudes.size
+    result, unit = np.zeros((len(joint.names), n_pairs)), np.full(n_amplitudes, np.inf)
+    reach = np.zeros(len(joint.names))
+    moving = _moving(joint, bounded)
     if not moving or not n_pairs or not joint.experiments:
-        return result
+        return result, unit, reach
     start = jnp.asarray(joint.start)
     index = jnp.asarray(moving)
 
@@ -182,11 +228,60 @@ def signal_response(joint: JointLikelihood, bounded: tuple[tuple[int, Any], ...]
         return counts(values, zero), *slopes, -jax.hessian(constraint)(values)
 
     mean, slopes, signal, prior = (np.asarray(part) for part in jax.jit(at)(start[index]))
-    weighted = slopes / np.maximum(np.abs(mean), 1e-12)[:, None]
+    weights = 1.0 / np.maximum(np.abs(mean), 1e-12)
+    weighted = slopes * weights[:, None]
     information = slopes.T @ weighted + prior
     values, vectors = np.linalg.eigh(information)
     result[moving] = -(vectors / np.maximum(values, 1e-3)) @ (vectors.T @ (weighted.T @ signal))
-    return result
+    left = signal + slopes @ result[moving]
+    seen = np.sum(signal * left * weights[:, None], axis=0)
+    for k, (i, j) in enumerate(joint.amplitudes.pairs):
+        if i == j and seen[k] > 0:
+            unit[i] = seen[k] ** -0.25
+            reach = np.maximum(reach, _SIGMAS * unit[i] ** 2 * np.abs(result[:, k]))
+    reach[moving] += _SIGMAS * np.sqrt(np.sum(vectors**2 / np.maximum(values, 1e-3), axis=1))
+    return result, unit, reach
+
+
+def nuisance_knees(joint: JointLikelihood, bounded: tuple[tuple[int, Any], ...], reach: np.ndarray) -> Knee:
+    """Where the width of an unbounded nuisance changes along it from one constant to another, as a background's does at zero.
+
+    The width is that of the Fisher information of the nuisance alone, its prior's included, everything else at nominal.
+    """
+    n = len(joint.names)
+    centre, width, ratio = np.zeros(n), np.ones(n), np.ones(n)
+    moving = _moving(joint, bounded)
+    if not moving or not joint.experiments:
+        return Knee(centre, width, ratio)
+    start, products = jnp.asarray(joint.start), jnp.zeros(len(joint.amplitudes.pairs))
+    directions = jnp.asarray(np.diag([p.scale for p in joint.parameters])[moving])
+    grid = np.linspace(-_KNEE_REACH, _KNEE_REACH, 8 * int(_KNEE_REACH) + 1)
+
+    def information(direction: Array, step: Array) -> Array:
+        def counts(x: Array) -> Array:
+            return joint.counts_of_products(x, products)
+
+        mean, slope = jax.jvp(counts, (start + step * direction,), (direction,))
+        return jnp.sum(slope**2 / jnp.maximum(jnp.abs(mean), 1e-12))
+
+    scan = jax.jit(jax.vmap(jax.vmap(information, (None, 0)), (0, None)))
+    data = np.asarray(scan(directions, jnp.asarray(grid)))
+    for i, row in zip(moving, data, strict=True):
+        prior = (joint.parameters[i].scale / joint.parameters[i].prior_sd) ** 2
+        knee = _knee(grid, 1.0 / np.sqrt(row + prior))
+        if knee is not None and abs(knee[0]) * joint.parameters[i].scale < reach[i]:
+            centre[i], width[i], ratio[i] = knee
+    return Knee(centre, width, ratio)
+
+
+def _knee(grid: np.ndarray, sigma: np.ndarray) -> tuple[float, float, float] | None:
+    """Centre, width and ratio of the step from one width to another along a grid; None if there is no such step."""
+    left, right = float(sigma[0]), float(sigma[-1])
+    share = (sigma - right) / (left - right) if left != right else np.zeros_like(sigma)
+    if not np.all(np.isfinite(sigma)) or max(left, right) < _KNEE_LEAST * min(left, right) or np.any(np.abs(share - 0.5) > 0.7):
+        return None
+    inside = [float(grid[np.argmax(share < f)]) for f in (0.85, 0.5, 0.15)]
+    return inside[1], max(0.5 * (inside[2] - inside[0]), float(grid[1] - grid[0])), left / right
 
 
 def amplitude_sensitivity(joint: JointLikelihood) -> np.ndarray:

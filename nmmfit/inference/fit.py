@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
+from nmmfit.checks import whole_number
+from nmmfit.errors import UserInputError
 from nmmfit.inference.joint import JointLikelihood
 from nmmfit.inference.minimise import Objective, Progress
 from nmmfit.inference.profiling import Job, Profiler
 from nmmfit.inference.space import Space, compensators, space_of
 from nmmfit.inference.vector import NegativeLogPosterior
 from nmmfit.precision import require_double_precision
+from nmmfit.shapes import Array
 
-WEAK_CURVATURE = 1e-3
+WEAK_CURVATURE = 1e-2
 """Curvature per squared unit of sensitivity below which a direction has no error: flat, or quartic at its minimum."""
+
+WEAK_REACH = 3.0
+"""Units of sensitivity over which a quartic direction may extend."""
+
+DIFFERENCE_STEP = 3e-4
+"""Step of the differences that make the Hessian, in natural steps."""
 
 
 @dataclass(frozen=True)
@@ -87,16 +99,20 @@ def fit(
         joint: the joint likelihood.
         fixed: parameters held at these values.
         posterior_mode: include the priors of coefficients (the mode depends on the choice of variables); else they do not enter.
-        starts: scattered starts besides the nominal one.
-        seed: of the scatter.
+        starts: scattered starts besides the nominal one, >= 1.
+        seed: of the scatter, >= 0.
         progress: called with (starts done, starts in all).
     Returns: the lowest minimum; `converged` says whether it is one.
-    Raises: UserInputError for a name in `fixed` that is no parameter.
+    Raises: UserInputError for a name in `fixed` that is no parameter, a value that is not finite, or a wrong number.
     """
     require_double_precision()
     space = space_of(joint)
+    if not space.n:
+        raise UserInputError("fit: nothing is free: every parameter, theory input and nuisance is held")
+    whole_number(starts, "fit: starts", 1)
+    whole_number(seed, "fit: seed", 0)
+    start = space.vector(fixed or {}, "fixed")
     held = [space.index(name, "fixed") for name in (fixed or {})]
-    start = space.vector(fixed or {})
     free = np.setdiff1d(np.arange(space.n), held)
     objective, quadratic, linear = _objective(space, posterior_mode)
     profiler = Profiler(space, objective, seed=seed, progress=progress)
@@ -125,13 +141,14 @@ def _result(profiler: Profiler, job: Job, posterior_mode: bool) -> FitResult:
     best = job.modes[0]
     final = profiler.minimise([job], best[None])
     x = final.x[0]
-    errors, covariance = hessian_errors(job, final.hessian[0], space.ranges.stretch(x))
     flat = {}
     if not posterior_mode:
         for i in np.intersect1d(job.free, space.coefficients):
             found = compensators(space, x, space.names[i], list(job.free))
             if found is not None:
                 flat[space.names[i]] = flat_reason(space.names[i], found[1])
+    curvature = scaled_hessian(profiler.objective, x, job.basis) + job.basis.T @ np.diag(job.quadratic) @ job.basis
+    errors, covariance = hessian_errors(job, curvature, space.ranges.stretch(x), flat)
     point = space.point(x)
     values = space.joint.identified_values(point)
     value = float(final.value[0])
@@ -157,13 +174,35 @@ def _result(profiler: Profiler, job: Job, posterior_mode: bool) -> FitResult:
     )
 
 
-def hessian_errors(job: Job, hessian: np.ndarray, stretch: np.ndarray) -> tuple[list[float | None], np.ndarray]:
-    """Standard deviations and covariance of the parameters from a Hessian (n, n) in the vector; None where there is no curvature.
+@partial(jax.jit, static_argnames="objective")
+def _gradients(objective: Objective, points: Array) -> Array:
+    return jax.lax.map(jax.grad(objective), points, batch_size=16)
 
-    `stretch` (n,) is the derivative of the parameters with respect to the vector.
+
+def scaled_hessian(objective: Objective, x: np.ndarray, basis: np.ndarray) -> np.ndarray:
+    """Hessian (n, n) in the coordinates of a basis (n, n), by central differences of the exact gradient.
+
+    Relative error about 1e-6; a second derivative by the compiler would cost several times as much to compile.
+    """
+    steps = DIFFERENCE_STEP * basis.T
+    gradients = np.asarray(_gradients(objective, jnp.asarray(np.concatenate([x + steps, x - steps]))))
+    change = (gradients[: len(steps)] - gradients[len(steps) :]) @ basis / (2.0 * DIFFERENCE_STEP)
+    return np.asarray(0.5 * (change + change.T))
+
+
+def hessian_errors(
+    job: Job, hessian: np.ndarray, stretch: np.ndarray, flat: Collection[str]
+) -> tuple[list[float | None], np.ndarray]:
+    """Standard deviations and covariance of the parameters; None where the likelihood has no curvature.
+
+    Args:
+        job: the fit.
+        hessian: (n, n) in the coordinates of its basis.
+        stretch: (n,) derivative of the parameters with respect to the vector.
+        flat: names of coefficients that an exactly flat direction moves.
     """
     space = job.space
-    values, vectors = np.linalg.eigh(job.basis.T @ hessian @ job.basis)
+    values, vectors = np.linalg.eigh(hessian)
     columns = job.basis @ vectors
     length = np.linalg.norm(columns / space.scale[:, None], axis=0)
     moves = length > 1e-12
@@ -172,7 +211,9 @@ def hessian_errors(job: Job, hessian: np.ndarray, stretch: np.ndarray) -> tuple[
     covariance = (columns[:, strong] / values[strong]) @ columns[:, strong].T * np.outer(stretch, stretch)
     errors: list[float | None] = []
     for i in range(space.n):
-        lost = float(np.sum((columns[i, weak] / space.scale[i]) ** 2))
-        defined = i in job.free and lost < 1e-8 and covariance[i, i] > 0
+        # a quartic direction drags the parameter so far and no further
+        dragged = WEAK_REACH**2 * float(np.sum((columns[i, weak] * stretch[i]) ** 2))
+        held = i in job.free and space.names[i] not in flat
+        defined = held and covariance[i, i] > 0 and dragged < 0.01 * covariance[i, i]
         errors.append(float(np.sqrt(covariance[i, i])) if defined else None)
     return errors, covariance

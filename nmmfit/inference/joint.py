@@ -47,6 +47,12 @@ class CouplingMap:
     samples: tuple[np.ndarray, ...]
     finals: tuple[frozenset[int], ...]
     """For each coefficient parameter the final states (columns of the coupling matrices) that it leads to."""
+    some: Callable[[Mapping[str, Array], np.ndarray], Array] | None = None
+    """`coordinates` at some columns only, where that can be had for less than all of them."""
+
+    def columns(self, theory: Mapping[str, Array], columns: np.ndarray) -> Array:
+        """(coefficient, column): `coordinates(theory)` at the columns given."""
+        return self.coordinates(theory)[:, columns] if self.some is None else self.some(theory, columns)
 
 
 class JointLikelihood:
@@ -59,7 +65,10 @@ class JointLikelihood:
         fixed_coefficients: values of coefficient parameters that are held; in the coupling map they follow the free ones.
         method: "templates" or "direct".
         amplitudes: basis of the real amplitudes that the coefficients excite.
+        identified: quantities that rates depend on directly.
         templates: compressed templates of every experiment; empty for "direct".
+
+    `fingerprints` (experiment -> digest of all that its numbers depend on, templates/store.py) lets templates be kept on disk.
     """
 
     def __init__(
@@ -73,6 +82,7 @@ class JointLikelihood:
         method: str = "templates",
         tolerance: float = DEFAULT_TOLERANCE,
         choices: Mapping[str, str] | None = None,
+        fingerprints: Mapping[str, str] | None = None,
     ) -> None:
         require_double_precision()
         if method not in ("templates", "direct"):
@@ -95,7 +105,8 @@ class JointLikelihood:
         # Made here, not where they are used: inside a trace numbers are not known.
         self._form_columns = self.amplitudes.form_columns() if method == "direct" else None
         if method == "templates":
-            self.templates = tuple(build_templates(e, self.amplitudes, tolerance) for e in self.experiments)
+            known = fingerprints or {}
+            self.templates = tuple(build_templates(e, self.amplitudes, tolerance, known.get(e.name)) for e in self.experiments)
 
     @classmethod
     def from_config(cls, config: RunConfig, method: str = "templates") -> JointLikelihood:
@@ -128,11 +139,23 @@ class JointLikelihood:
     def pack(self, point: Point) -> Array:
         """Vector (..., parameter) of a point; names left out are at their start value.
 
-        Raises: UserInputError for a name that is no parameter of this likelihood.
+        Raises: UserInputError for a name that is no parameter of this likelihood, a value that is no real number, or shapes that
+            do not broadcast. A value that is nan or infinite gives a result that is nan or infinite.
         """
-        for name in point:
+        require_double_precision()
+        if not isinstance(point, Mapping):
+            raise UserInputError(f"point: expected a mapping of parameter names to values, got {type(point).__name__}")
+        for name, value in point.items():
             if name not in self.names:
                 raise unknown("parameter", name, self.names, "point")
+            if not isinstance(value, jax.core.Tracer) and np.asarray(value).dtype.kind not in "fiub":
+                raise UserInputError(f"point: {name}: expected real numbers, got {value!r}")
+        shapes = {name: np.shape(value) for name, value in point.items()}
+        try:
+            np.broadcast_shapes(*shapes.values())
+        except ValueError:
+            named = ", ".join(f"{name} {shape}" for name, shape in shapes.items() if shape)
+            raise UserInputError(f"point: these shapes do not broadcast: {named}") from None
         values = [jnp.asarray(point.get(p.name, p.start), dtype=jnp.float64) for p in self.parameters]
         return jnp.stack(jnp.broadcast_arrays(*values), axis=-1)
 
@@ -159,7 +182,7 @@ class JointLikelihood:
 
     def linear_amplitudes(self, theory: Mapping[str, Array]) -> Array:
         """(amplitude, coefficient): amplitudes of a unit of each coefficient parameter at given theory inputs."""
-        return self.coupling_map.coordinates(theory)[:, self.amplitudes.rows].T
+        return self.coupling_map.columns(theory, self.amplitudes.rows).T
 
     def couplings_vector(self, vector: Array) -> TargetCouplings:
         """Target couplings at a vector (parameter,)."""
@@ -225,7 +248,8 @@ class JointLikelihood:
             if channel.distribution is dist.Poisson:
                 # The constant is formed once, while tracing; only a logarithm per bin is left to evaluate.
                 constant = -float(np.sum(gammaln(counts + 1.0)))
-                total = total + jnp.dot(counts, jnp.log(expected[name])) - jnp.sum(expected[name]) + constant
+                # A plain sum: a dot product would keep the compiler from vectorising the logarithms.
+                total = total + jnp.sum(counts * jnp.log(expected[name]) - expected[name]) + constant
             else:
                 total = total + jnp.sum(channel.distribution(expected[name]).log_prob(counts))
         return total

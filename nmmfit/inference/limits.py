@@ -9,7 +9,9 @@ import jax
 import numpy as np
 from scipy.stats import chi2
 
-from nmmfit.errors import UserInputError
+from nmmfit.checks import confidence_level, finite_number, whole_number
+from nmmfit.constants import STANDARD_MODEL_INPUTS
+from nmmfit.errors import UserInputError, unknown
 from nmmfit.inference.endpoints import Region, regions
 from nmmfit.inference.fit import flat_reason
 from nmmfit.inference.intervals import Interval, Limits, LimitsResult, conventions, marginalised
@@ -54,29 +56,38 @@ def limits(
 
     Args:
         joint: the joint likelihood.
-        cl: confidence level, between 0 and 1.
+        cl: confidence level, between 0 and 1 (0.9, not 90).
         posterior: draws of coefficients and identified quantities, name -> (chain, draw), for marginalised intervals.
         parameters: names of coefficients and identified quantities to do; None: all.
         presets: determinations of theory inputs for which one-at-a-time limits are shown besides; None: the project's; {}: none.
-        starts: scattered starts of every fit.
-        seed: of the scatter.
+        starts: scattered starts of every fit, >= 1.
+        seed: of the scatter, >= 0.
         progress: called with (ends found, ends in all).
     Returns: limits; `failed` names what did not converge.
-    Raises: UserInputError for a level outside (0, 1) or an unknown name.
+    Raises: UserInputError for a level outside (0, 1), an unknown name, a wrong number, or draws that are none.
     """
     require_double_precision()
-    if not 0.0 < cl < 1.0:
-        raise UserInputError(f"limits: cl must lie between 0 and 1, not {cl:g}")
     space = space_of(joint)
+    if not len(space.coefficients):
+        raise UserInputError("limits: no coefficient of this likelihood is free")
+    cl = confidence_level(cl, "limits: cl")
+    whole_number(starts, "limits: starts", 1)
+    whole_number(seed, "limits: seed", 0)
+    if isinstance(parameters, str):
+        raise UserInputError(f"limits: parameters is a list of names, such as [{parameters!r}]")
     level = float(chi2.ppf(cl, 1))
     names = [space.names[i] for i in space.coefficients] + [item.name for item in space.identified]
+    for name in parameters or ():
+        if name not in names:
+            raise unknown("coefficient or identified quantity", name, names, "limits: parameters")
     if parameters is not None:
-        chosen = [space.target(name).name for name in parameters]
-        names = [name for name in names if name in chosen]
+        names = [name for name in names if name in parameters]
     work = _Work(space, Profiler(space, seed=seed, progress=progress), level, starts)
     for name in names:
         work.plan(name)
-    table = default_presets() if presets is None else presets
+    table = default_presets() if presets is None else _checked_presets(presets, space)
+    if posterior is not None:
+        posterior = _checked_draws(posterior, names)
     usable = {p: inputs for p, given in table.items() if (inputs := _floated(space, given))}
     for preset, inputs in usable.items():
         for name in names:
@@ -94,6 +105,35 @@ def limits(
         failed=tuple(f"{name} ({kind})" for (name, kind), interval in found.items() if not interval.converged),
     )
     return result if posterior is None else with_posterior(result, joint, posterior, seed=seed)
+
+
+def _checked_presets(presets: Presets, space: Space) -> Presets:
+    """The presets, if every one gives (value, uncertainty >= 0) for theory inputs that exist."""
+    known = {*(f"theory.{name}" for name in (*STANDARD_MODEL_INPUTS, "c_T", "c_T_s")), *(space.names[i] for i in space.theory)}
+    for preset, inputs in presets.items():
+        for name, given in inputs.items():
+            where = f"limits: presets[{preset!r}]"
+            if name not in known:
+                raise unknown("theory input", name, known, where)
+            if not isinstance(given, tuple | list) or len(given) != 2:
+                raise UserInputError(f"{where}[{name!r}]: expected (value, uncertainty), got {given!r}")
+            value, uncertainty = (finite_number(x, f"{where}[{name!r}]") for x in given)
+            if uncertainty < 0:
+                raise UserInputError(f"{where}[{name!r}]: the uncertainty of {value:g} must be >= 0, got {uncertainty:g}")
+    return presets
+
+
+def _checked_draws(posterior: Mapping[str, np.ndarray], names: Sequence[str]) -> dict[str, np.ndarray]:
+    """Draws of the named quantities that the posterior has, as floats."""
+    found = {}
+    for name in names:
+        if name not in posterior:
+            continue
+        draws = np.asarray(posterior[name])
+        if draws.dtype.kind not in "fiu" or draws.size < 2 or not np.all(np.isfinite(draws)):
+            raise UserInputError(f"posterior of {name}: expected at least two draws, all of them finite numbers")
+        found[name] = draws.astype(float)
+    return found
 
 
 def _limits(space: Space, name: str, found: Mapping[tuple[str, str], Interval]) -> Limits:

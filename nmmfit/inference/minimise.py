@@ -106,8 +106,7 @@ class Minima:
     """What came out, one entry per point; a point that failed has `converged` false.
 
     `slope` is dF/d(target) of the constrained minimum, by the multiplier; `gradient_norm` is that of the gradient along the
-    constraint in the scaled coordinates; `distance` estimates F minus its minimum (half g^T |H|^-1 g). `hessian` is the last one
-    made, in x: at a point from which minimisation is started again, its own.
+    constraint in the scaled coordinates; `distance` estimates F minus its minimum (half g^T |H|^-1 g).
     """
 
     x: Any
@@ -117,7 +116,6 @@ class Minima:
     distance: Any
     converged: Any
     iterations: Any
-    hessian: Any
 
     def take(self, index: Any) -> Minima:
         """The entries at these places."""
@@ -195,7 +193,12 @@ class _Point:
 
 
 def _second_order(point: _Point, x: Array) -> tuple[Array, Array, Array]:
-    """Value, gradient (n,) and Hessian (n, n) in x, from one linearisation."""
+    """Value, gradient (n,) and Hessian (n, n) in x: the objective's own `second_order`, else exact from one linearisation."""
+    own = getattr(point.objective, "second_order", None)
+    if own is not None:
+        f, g, curved = own(x) if point.data is None else own(x, point.data)
+        added, linear = point.p.quadratic, point.p.linear
+        return f + 0.5 * jnp.sum(added * x * x) + linear @ x, g + added * x + linear, curved + jnp.diag(added)
     (f, g), push = jax.linearize(jax.value_and_grad(point.value), x)
     return f, g, jax.vmap(lambda direction: push(direction)[1])(jnp.eye(point.n))
 
@@ -255,7 +258,7 @@ def _iteration(point: _Point, chords: int, tolerance: Array, state: tuple[Array,
     good = jnp.isfinite(f) & (off < 1e-7) & (settled | short)
     stuck = ~good & ~improved & ~(after < before)
     distance = jnp.where(settled, jnp.minimum(before, after), after)
-    return x, f, slope, norm, distance, curved, good, stuck, count + 1
+    return x, f, slope, norm, distance, good, stuck, count + 1
 
 
 def solve_point(
@@ -281,26 +284,22 @@ def solve_point(
     """
     point = _Point(objective, quantities, problem, data)
     infinite, no = jnp.full((), jnp.inf), jnp.asarray(False)
-    nothing = jnp.zeros((point.n, point.n))
     state: tuple[Array, ...] = (
         point.feasible(problem.start),
         infinite,
         jnp.zeros(()),
         infinite,
         infinite,
-        nothing,
         no,
         no,
         jnp.asarray(0),
     )
 
     def going(state: tuple[Array, ...]) -> Array:
-        return ~state[6] & ~state[7] & (state[8] < limit)
+        return ~state[5] & ~state[6] & (state[7] < limit)
 
-    x, f, slope, norm, distance, hessian, good, _, count = jax.lax.while_loop(
-        going, partial(_iteration, point, chords, tolerance), state
-    )
-    return Minima(x, f, slope, norm, distance, good, count, hessian)
+    x, f, slope, norm, distance, good, _, count = jax.lax.while_loop(going, partial(_iteration, point, chords, tolerance), state)
+    return Minima(x, f, slope, norm, distance, good, count)
 
 
 @partial(jax.jit, static_argnames=("objective", "quantities", "chords"))
@@ -333,7 +332,8 @@ def minimise(
     """Minimise every problem; points that need long are collected into full blocks, so that none waits for another.
 
     Args:
-        objective: x (n,) -> scalar (or (x, data)); pure, twice differentiable, hashable: the same object compiles once.
+        objective: x (n,) -> scalar (or (x, data)); pure, twice differentiable, hashable: the same object compiles once. A method
+            `second_order` giving value, gradient and a Hessian (close to exact is enough) is used where there is one.
         problems: the batch.
         quantities: functions that constraints use, x (n,) -> (q,), hashable.
         data: pytree with leading `point` axis that reaches the objective, such as toy counts; or None.
@@ -353,7 +353,6 @@ def minimise(
         np.full(total, np.inf),
         np.zeros(total, dtype=bool),
         np.zeros(total, dtype=int),
-        np.zeros((total, problems.start.shape[1], problems.start.shape[1])),
     )
     current = replace(problems, start=np.array(problems.start))
     waiting = np.arange(total)
@@ -367,7 +366,7 @@ def minimise(
             extra = None if data is None else jax.tree.map(lambda leaf, padded=padded: leaf[padded], data)
             raw = solve_block(objective, quantities, chords, batch, extra, jnp.asarray(rounds), jnp.asarray(tolerance))
             out = jax.tree.map(np.asarray, raw)
-            for name in ("x", "value", "slope", "gradient_norm", "distance", "converged", "hessian"):
+            for name in ("x", "value", "slope", "gradient_norm", "distance", "converged"):
                 getattr(found, name)[index] = getattr(out, name)[: len(index)]
             found.iterations[index] += out.iterations[: len(index)]
             open_ = ~out.converged[: len(index)] & (out.iterations[: len(index)] >= rounds)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from nmmfit.checks import finite_number, whole_number
 from nmmfit.errors import UserInputError
 from nmmfit.inference.endpoints import IMPROVED, SMALLEST, regions
 from nmmfit.inference.fit import flat_reason
@@ -81,23 +82,30 @@ def profile(
         points: number of grid points, >= 2.
         low, high: ends of the grid, in the unit of the parameter; where not given, delta chi2 about 9.
         fixed: parameters held at these values, in the best fit as in the profile.
-        starts: scattered starts of the best fit.
-        seed: of the scatter.
+        starts: scattered starts of the best fit, >= 1.
+        seed: of the scatter, >= 0.
         progress: called with (points done, points in all).
     Returns: the profile; a point that failed is shown with `converged` false.
-    Raises: UserInputError for an unknown name, an empty grid, or a profiled parameter that is also fixed.
+    Raises: UserInputError for an unknown name, a number that is wrong or not finite, an empty grid, or a profiled parameter that
+        is also fixed.
     """
     require_double_precision()
-    if points < 2:
-        raise UserInputError(f"profile: points must be at least 2, not {points}")
     space = space_of(joint)
+    whole_number(points, "profile: points", 2)
+    whole_number(starts, "profile: starts", 1)
+    whole_number(seed, "profile: seed", 0)
+    low = None if low is None else finite_number(low, "profile: low")
+    high = None if high is None else finite_number(high, "profile: high")
     target = space.target(parameter)
     profiler = Profiler(space, seed=seed)
+    if target.positive and not len(space.coefficients):
+        raise UserInputError(f"profile: no coefficient is free that could change {parameter}")
+    start = space.vector(fixed or {}, "fixed")
     held = [space.index(name, "fixed") for name in (fixed or {})]
     if parameter in (fixed or {}):
         raise UserInputError(f"profile: {parameter} is both profiled and held fixed")
     free = np.setdiff1d(np.arange(space.n), held)
-    job = profiler.job(target, start=space.vector(fixed or {}), free=free, label=parameter)
+    job = profiler.job(target, start=start, free=free, label=parameter)
     profiler.find_modes([job], starts)
     flat = compensators(space, job.modes[0], parameter, list(free)) if parameter in space.names else None
     grid = _grid(profiler, job, points, low, high, bounded=flat is None)

@@ -26,7 +26,7 @@ class SampleResult:
         sample_stats: "diverging" (bool), "energy", "num_steps", "accept_prob", "step_size", "lp" (log posterior density).
         seed: seed of the pseudo-random numbers.
         chains, warmup, draws_per_chain: how much was sampled; `draws_per_chain` is what was done if interrupted.
-        wall_s: seconds of the whole sampling, `warmup_s` of its warm-up part, both without compilation where it is known.
+        wall_s: seconds of the whole sampling, `warmup_s` of its warm-up part, both with the compilation that a first call needs.
         interrupted: whether the user stopped it; the draws are those made until then.
         symmetries: the sign symmetries used, in words; empty if none holds.
         units: unit of each parameter, "1" for pulls.

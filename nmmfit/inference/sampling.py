@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpyro.infer import NUTS
 
+from nmmfit.checks import finite_number, whole_number
 from nmmfit.errors import UserInputError, unknown
 from nmmfit.inference.coordinates import Coordinates, amplitude_coordinates, natural_coordinates
 from nmmfit.inference.joint import JointLikelihood
@@ -19,20 +22,23 @@ from nmmfit.inference.laplace import LaplaceStart, laplace_start
 from nmmfit.inference.result import SampleResult
 from nmmfit.inference.symmetries import folded, sign_symmetries, symmetrised
 from nmmfit.precision import require_double_precision
+from nmmfit.processors import processors
 from nmmfit.shapes import Array
 
 # Iterations per compiled call: long enough that its overhead does not show, short enough for a live progress bar and a
 # quick Ctrl-C.
-CHUNKS = (25, 5)
+CHUNKS = (50, 5)
 # Warm-up is cut into windows; after each the metric becomes the pooled covariance of its second half.
 WINDOWS = 4
+# Threads per processor: chains take turns, so that a processor is idle only when the last one of a call is alone.
+_THREADS = 4
 # Weight of the previous metric in the next, in draws.
 _OLD_METRIC_WEIGHT = 20.0
 
 
 @dataclass(frozen=True)
 class SamplerSettings:
-    """How to sample: `chains` run in lock-step, with one metric from all of them and a step size each.
+    """How to sample: `chains` with one metric from all of them and a step size each.
 
     `warmup` is rounded up to a multiple of 20.
     """
@@ -46,11 +52,15 @@ class SamplerSettings:
     coordinates: str = "amplitudes"
 
     def __post_init__(self) -> None:
-        for name, least in (("chains", 1), ("warmup", 1), ("draws", 1), ("max_tree_depth", 1)):
-            value = getattr(self, name)
-            if value < least:
-                raise UserInputError(f"sampler.{name}: {value} is too small; at least {least}")
-        if not 0.0 < self.target_accept < 1.0:
+        for name, least, most in (
+            ("chains", 1, 4096),
+            ("warmup", 1, None),
+            ("draws", 1, None),
+            ("max_tree_depth", 1, 15),
+            ("seed", 0, 2**32 - 1),
+        ):
+            whole_number(getattr(self, name), f"sampler.{name}", least, most)
+        if not 0.0 < finite_number(self.target_accept, "sampler.target_accept") < 1.0:
             raise UserInputError(f"sampler.target_accept: {self.target_accept} is not between 0 and 1")
         if self.coordinates not in ("amplitudes", "natural"):
             raise unknown("coordinates", self.coordinates, ("amplitudes", "natural"), "sampler.coordinates")
@@ -70,31 +80,54 @@ class Progress:
 
 @dataclass(frozen=True)
 class _Machine:
-    """Compiled functions of one sampler configuration."""
+    """Compiled functions of one sampler configuration.
+
+    Chains come in lanes: on a CPU every chain is a lane of its own, run in a thread of its own, because a tree is as long as it
+    is and a vectorised gradient is no cheaper than its parts; on an accelerator all chains are one lane and go in lock-step.
+    """
 
     coordinates: Coordinates
     laplace: LaplaceStart
     start: Callable[[Array, Array, Array], Any]
-    """(keys, z (chain, parameter), metric (parameter, parameter)) -> state of the chains at the beginning of a window."""
+    """(key, z, metric (parameter, parameter)) -> state of a lane at the beginning of a window."""
     advance: Callable[[Any], tuple[Any, dict[str, Array]]]
-    """State -> state after `chunk` iterations, and what happened in each of them."""
+    """State of a lane -> its state after `chunk` iterations, and what happened in each of them: (iteration, ...) arrays, with
+    a chain axis after the first where lanes have several chains."""
     to_parameters: Callable[[Array], Array]
     window: int
     chunk: int
+    lock_step: bool
+
+    def lanes(self, values: Any) -> list[Any]:
+        """Values with a leading chain axis, by lane."""
+        return [values] if self.lock_step else list(values)
+
+    def by_chain(self, lanes: list[Any], axis: int) -> np.ndarray:
+        """Arrays of all lanes as one, with the chains on `axis`."""
+        return np.asarray(lanes[0]) if self.lock_step else np.stack([np.asarray(lane) for lane in lanes], axis=axis)
+
+
+def _in_lock_step() -> bool:
+    """Whether all chains are one batch: on an accelerator."""
+    return bool(jax.default_backend() != "cpu")
 
 
 def _machine(joint: JointLikelihood, settings: SamplerSettings) -> _Machine:
     window = -(-settings.warmup // (WINDOWS * CHUNKS[-1])) * CHUNKS[-1]
     chunk = next(c for c in CHUNKS if window % c == 0)
-    key = ("nuts", settings.chains, window, settings.target_accept, settings.max_tree_depth, settings.coordinates)
+    lock_step = _in_lock_step()
+    chains = settings.chains if lock_step else 1
+    key = ("nuts", chains, window, settings.target_accept, settings.max_tree_depth, settings.coordinates, lock_step)
     if key in joint.compiled:
         return joint.compiled[key]
     make = amplitude_coordinates if settings.coordinates == "amplitudes" else natural_coordinates
     coordinates = make(joint)
+    # The kernel differentiates it in several places; compiled on its own it is traced once for all of them.
+    potential = jax.jit(lambda z: -coordinates.log_density(z))
 
     def kernel(metric: Array | None = None) -> NUTS:
         return NUTS(
-            potential_fn=lambda z: -coordinates.log_density(z),
+            potential_fn=potential,
             inverse_mass_matrix=metric,
             dense_mass=True,
             adapt_mass_matrix=False,
@@ -102,8 +135,8 @@ def _machine(joint: JointLikelihood, settings: SamplerSettings) -> _Machine:
             max_tree_depth=settings.max_tree_depth,
         )
 
-    def start(keys: Array, z: Array, metric: Array) -> Any:
-        return kernel(metric).init(keys, window, z)
+    def start(key: Array, z: Array, metric: Array) -> Any:
+        return kernel(metric).init(key, window, z)
 
     def advance(state: Any) -> tuple[Any, dict[str, Array]]:
         nuts = kernel()
@@ -124,17 +157,32 @@ def _machine(joint: JointLikelihood, settings: SamplerSettings) -> _Machine:
 
         return jax.lax.scan(step, state, None, length=chunk)
 
+    if lock_step:
+        start, advance = jax.vmap(start, in_axes=(0, 0, None)), jax.vmap(advance, out_axes=(0, 1))
+    lane = (settings.chains,) if lock_step else ()
+    n = len(joint.names)
+    given = (_shape(lane, (2,), jnp.uint32), _shape(lane, (n,)), _shape((), (n, n)))
+    # Two programs that know nothing of each other are compiled side by side; the start is found meanwhile.
+    with ThreadPoolExecutor(2) as pool:
+        starting = pool.submit(jax.jit(start).lower(*given).compile)
+        advancing = pool.submit(jax.jit(advance).lower(jax.eval_shape(start, *given)).compile)
+        laplace = laplace_start(coordinates)
     machine = _Machine(
         coordinates,
-        laplace_start(coordinates),
-        jax.jit(start),
-        jax.jit(advance),
+        laplace,
+        starting.result(),
+        advancing.result(),
         jax.jit(lambda zs: jax.lax.map(lambda z: coordinates.to_parameters(z)[0], zs, batch_size=256)),
         window,
         chunk,
+        lock_step,
     )
     joint.compiled[key] = machine
     return machine
+
+
+def _shape(lane: tuple[int, ...], shape: tuple[int, ...], dtype: Any = jnp.float64) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct((*lane, *shape), dtype)
 
 
 def pooled_metric(draws: np.ndarray, previous: np.ndarray) -> np.ndarray:
@@ -160,7 +208,13 @@ def sample(
     Raises: KeyboardInterrupt if interrupted before the first draw after warm-up.
     """
     require_double_precision()
+    if not isinstance(joint, JointLikelihood):
+        raise UserInputError(f"sample: expected a JointLikelihood, got {type(joint).__name__}; call run.joint()")
     settings = settings or SamplerSettings()
+    if not isinstance(settings, SamplerSettings):
+        raise UserInputError(f"sample: settings: expected SamplerSettings, got {type(settings).__name__}")
+    if not joint.names:
+        raise UserInputError("sample: nothing to sample: every parameter, theory input and nuisance is held fixed")
     began = time.perf_counter()
     machine = _machine(joint, settings)
     warmup = WINDOWS * machine.window
@@ -169,26 +223,29 @@ def sample(
     z, metric = jnp.asarray(machine.laplace.scattered(settings.chains, settings.seed)), machine.laplace.covariance
     kept: list[dict[str, np.ndarray]] = []
     warmup_s, interrupted, divergences, leapfrogs = 0.0, False, 0, 0
-    state: Any = None
+    states: list[Any] = []
     try:
-        for first in range(0, total, machine.chunk):
-            if first < warmup and first % machine.window == 0:
-                if first:
-                    recent = np.concatenate([c["z"] for c in kept[-(machine.window // machine.chunk) :]])
-                    metric = pooled_metric(recent[len(recent) // 2 :], metric)
-                    z = state.z
-                state = machine.start(keys[first // machine.window], z, jnp.asarray(metric))
-            state, out = machine.advance(state)
-            chunk = {name: np.asarray(values) for name, values in out.items()}
-            kept.append(chunk)
-            done = min(first + machine.chunk, total)
-            leapfrogs += int(chunk["num_steps"].sum())
-            if first >= warmup:
-                divergences += int(chunk["diverging"][: done - first].sum())
-            if done == warmup:
-                warmup_s = time.perf_counter() - began
-            if progress is not None:
-                progress(Progress(done, total, warmup, divergences, leapfrogs, time.perf_counter() - began))
+        with ThreadPoolExecutor(min(settings.chains, _THREADS * processors())) as pool:
+            for first in range(0, total, machine.chunk):
+                if first < warmup and first % machine.window == 0:
+                    if first:
+                        recent = np.concatenate([c["z"] for c in kept[-(machine.window // machine.chunk) :]])
+                        metric = pooled_metric(recent[len(recent) // 2 :], metric)
+                        z = jnp.asarray(machine.by_chain([s.z for s in states], axis=0))
+                    lanes = machine.lanes(keys[first // machine.window]), machine.lanes(z)
+                    states = list(pool.map(machine.start, *lanes, itertools.repeat(jnp.asarray(metric))))
+                advanced = list(pool.map(machine.advance, states))
+                states = [state for state, _ in advanced]
+                chunk = {name: machine.by_chain([out[name] for _, out in advanced], axis=1) for name in advanced[0][1]}
+                kept.append(chunk)
+                done = min(first + machine.chunk, total)
+                leapfrogs += int(chunk["num_steps"].sum())
+                if first >= warmup:
+                    divergences += int(chunk["diverging"][: done - first].sum())
+                if done == warmup:
+                    warmup_s = time.perf_counter() - began
+                if progress is not None:
+                    progress(Progress(done, total, warmup, divergences, leapfrogs, time.perf_counter() - began))
     except KeyboardInterrupt:
         if len(kept) * machine.chunk <= warmup:
             raise

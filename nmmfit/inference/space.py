@@ -15,8 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from nmmfit.errors import unknown
+from nmmfit.checks import finite_number
+from nmmfit.errors import UserInputError, unknown
 from nmmfit.inference.coordinates import amplitude_sensitivity
+from nmmfit.inference.joint import JointLikelihood
 from nmmfit.inference.vector import NegativeLogLikelihood, Quantities, Ranges
 from nmmfit.physics.amplitude_basis import merged_monomials
 from nmmfit.templates import relevant_coordinates
@@ -40,7 +42,13 @@ class Target:
 
 
 def space_of(joint: Any) -> Space:
-    """The space of a joint likelihood, made once."""
+    """The space of a joint likelihood, made once.
+
+    Raises: UserInputError for anything else, such as a run.
+    """
+    if not isinstance(joint, JointLikelihood):
+        hint = "; call its .joint()" if hasattr(joint, "joint") else ""
+        raise UserInputError(f"expected a JointLikelihood, got {type(joint).__name__}{hint}")
     if "space" not in joint.compiled:
         joint.compiled["space"] = Space(joint)
     space: Space = joint.compiled["space"]
@@ -154,12 +162,23 @@ class Space:
         columns = matrix[:, np.isin(self.coefficients, free)]
         return max(1, int(np.linalg.matrix_rank(columns)))
 
-    def vector(self, point: Mapping[str, float]) -> np.ndarray:
-        """The start vector with the given parameters replaced."""
+    def vector(self, point: Mapping[str, float], where: str = "point") -> np.ndarray:
+        """The start vector with the given parameters replaced.
+
+        Raises: UserInputError for an unknown name, or a value that is not a finite number within the range of its prior.
+        """
         x = np.array(self.ranges.to_parameters(self.start))
         for name, value in point.items():
-            x[self.index(name)] = float(value)
+            x[self.index(name, where)] = self._allowed(name, finite_number(value, f"{where}: {name}"), where)
         return self.ranges.from_parameters(x)
+
+    def _allowed(self, name: str, value: float, where: str) -> float:
+        """The value, where the prior of a theory input or nuisance does not exclude it."""
+        if name in self.bounded:
+            prior = self.joint.parameters[self.names.index(name)].prior
+            if not bool(prior.support(value)):
+                raise UserInputError(f"{where}: {name} = {value:g} lies outside the range of its prior")
+        return value
 
     @cached_property
     def seen(self) -> np.ndarray:

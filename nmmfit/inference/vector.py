@@ -9,11 +9,15 @@ Objects made from the same likelihood are equal, so that what is compiled for on
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
+from numpyro import distributions as dist
 from numpyro.distributions import biject_to
+from scipy.special import gammaln
 
 from nmmfit.inference.joint import JointLikelihood
 from nmmfit.shapes import Array
@@ -66,11 +70,63 @@ class _OfJoint:
 
 
 class NegativeLogLikelihood(_OfJoint):
-    """Minus log likelihood with constraint, pull and theory-prior terms; coefficient priors do not enter."""
+    """Minus log likelihood with constraint, pull and theory-prior terms; coefficient priors do not enter.
+
+    `second_order` (None unless every channel is Poisson) is what makes Newton steps cheap.
+    """
+
+    def __init__(self, joint: JointLikelihood) -> None:
+        super().__init__(joint)
+        poisson = all(channel.distribution is dist.Poisson for channel in joint.channels.values())
+        self.second_order: Callable[[Array], tuple[Array, Array, Array]] | None = self._second_order if poisson else None
+        self.curved = joint.n_coefficients + len(joint.of_kind("theory"))
 
     def __call__(self, z: Array) -> Array:
         value: Array = self.joint.nll_vector(self.ranges.to_parameters(z))
         return value
+
+    def counts(self, z: Array) -> Array:
+        """Expected counts of all channels, (bin,)."""
+        expected = self.joint.expected_vector(self.ranges.to_parameters(z))
+        return jnp.concatenate([expected[name] for name in self.joint.channels])
+
+    def constraint(self, z: Array) -> Array:
+        """Log densities of constraints, pulls and theory inputs."""
+        value: Array = self.joint.constraint_vector(self.ranges.to_parameters(z))
+        return value
+
+    def _bent(self, z: Array, residual: Array) -> Array:
+        """Hessian of residual . counts in coefficients and theory inputs, (curved, curved)."""
+        joint, few = self.joint, z[: self.curved]
+
+        def whole(y: Array) -> Array:
+            return jnp.concatenate([y, z[self.curved :]])
+
+        # counts are linear in the products of amplitudes: one weight per product, then a small function
+        def products(y: Array) -> Array:
+            coefficients, theory, _ = joint.split(self.ranges.to_parameters(whole(y)))
+            return joint.amplitudes.products(joint.linear_amplitudes(theory) @ coefficients)
+
+        at = self.ranges.to_parameters(z)
+        weights = jax.grad(lambda p: residual @ joint.counts_of_products(at, p))(products(few))
+        return jax.hessian(lambda y: weights @ products(y))(few)
+
+    def _second_order(self, z: Array) -> tuple[Array, Array, Array]:
+        """Value, gradient (n,) and Hessian (n, n), the latter without the second derivatives of counts in the nuisances.
+
+        With counts mu, their Jacobian J and data n, the Hessian is J^T diag(n / mu^2) J + sum_b (1 - n_b / mu_b) mu_b'' minus the
+        constraints' one. The middle term is kept for coefficients and theory inputs, where it is all there is at zero dipole; for
+        nuisances it is a sum over residuals of either sign, small wherever the fit is any good, and dear.
+        """
+        observed = np.concatenate([self.joint.observed[name] for name in self.joint.channels])
+        mean, push = jax.linearize(self.counts, z)
+        jacobian = jax.vmap(push)(jnp.eye(z.shape[0]))
+        residual = 1.0 - observed / mean
+        bent = self._bent(z, residual)
+        constraint, pull = jax.value_and_grad(self.constraint)(z)
+        hessian = (jacobian * (observed / mean**2)) @ jacobian.T - jax.hessian(self.constraint)(z)
+        value = jnp.sum(mean) - observed @ jnp.log(mean) + float(np.sum(gammaln(observed + 1.0))) - constraint
+        return value, jacobian @ residual - pull, hessian.at[: self.curved, : self.curved].add(bent)
 
 
 class NegativeLogPosterior(_OfJoint):

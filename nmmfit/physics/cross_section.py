@@ -8,13 +8,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nmmfit import precision as precision
 from nmmfit.constants import M_ELECTRON_MEV
 from nmmfit.errors import UserInputError, unknown
 from nmmfit.physics import cevns, electron, spin_half, spin_zero
 from nmmfit.physics.form_factors import form_factor as named_form_factor
 from nmmfit.physics.kinematics import momentum_transfer
 from nmmfit.physics.nuclei import Nucleus, nucleus, nuclide_names
+from nmmfit.precision import require_double_precision
 from nmmfit.shapes import Array, ArrayLike
 
 FLAVOURS = ("e", "mu", "tau")
@@ -60,15 +60,26 @@ def dsigma_dt(
         weak_charges: of nuclides, "radiative" or "tree".
         radiative: corrections for electrons, "bks", "rho_kappa" or "none".
     Returns: broadcast shape; 0 outside the allowed recoils. A dipole diverges at T = 0.
-    Raises: UserInputError for an unknown name, a value out of range or a combination that does not exist.
+    Raises: UserInputError for an unknown name, a value that is not finite or out of range, shapes that do not fit together, or a
+        combination that does not exist.
     """
+    require_double_precision()
     if flavour not in FLAVOURS:
         raise unknown("flavour", flavour, FLAVOURS, "flavour")
+    if weak_charges not in cevns.WEAK_CHARGES:
+        raise unknown("set of weak charges", weak_charges, cevns.WEAK_CHARGES, "weak_charges")
+    if radiative not in electron.RADIATIVE:
+        raise unknown("radiative correction", radiative, electron.RADIATIVE, "radiative")
     _check_range("e_nu_mev", e_nu_mev, positive=True)
     _check_range("t_mev", t_mev)
     _check_range("m_n_mev", m_n_mev)
     for name, value in (("dipole", dipole), ("s1", s1), ("s2", s2), ("tensor", tensor)):
         _check_finite(name, value)
+    if form_factor is not None and not isinstance(form_factor, str):
+        for value in form_factor if isinstance(form_factor, tuple) else (form_factor,):
+            _check_finite("form_factor", value)
+    given = {"e_nu_mev": e_nu_mev, "t_mev": t_mev, "m_n_mev": m_n_mev, "dipole": dipole, "s1": s1, "s2": s2, "tensor": tensor}
+    _check_shapes(given, form_factor)
     spin = 0.5 if spin is None else spin
     cevns.check_spin(spin)
     d, a, b, t = (jnp.asarray(x) for x in (dipole, s1, s2, tensor))
@@ -153,6 +164,20 @@ def _check_finite(name: str, value: Any) -> None:
     known = _concrete(value)
     if known is not None and not (np.issubdtype(known.dtype, np.number) and np.all(np.isfinite(known))):
         raise UserInputError(f"{name}: must be a finite number; got {value!r}")
+
+
+def _check_shapes(given: dict[str, Any], form_factor: Any) -> None:
+    """Refuse arrays that do not broadcast, naming their shapes."""
+    if form_factor is not None and not isinstance(form_factor, str):
+        given = {**given, "form_factor": form_factor[0] if isinstance(form_factor, tuple) else form_factor}
+        if isinstance(form_factor, tuple):
+            given["form_factor of neutrons"] = form_factor[-1]
+    shapes = {name: np.shape(value) for name, value in given.items()}
+    try:
+        np.broadcast_shapes(*shapes.values())
+    except ValueError:
+        named = ", ".join(f"{name} {shape}" for name, shape in shapes.items() if shape)
+        raise UserInputError(f"dsigma_dt: these shapes do not broadcast: {named}") from None
 
 
 def _check_range(name: str, value: Any, positive: bool = False) -> None:

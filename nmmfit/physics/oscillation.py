@@ -207,5 +207,11 @@ def solar_density_matrix(parameters: OscillationParameters, e_nu_mev: Points, re
 
 
 def survival_probability(parameters: OscillationParameters, e_nu_mev: Points, region: ProductionRegion) -> Points:
-    """Probability that a solar neutrino arrives as nu_e by day, shape of `e_nu_mev`."""
-    return jnp.real(solar_density_matrix(parameters, e_nu_mev, region)[..., 0, 0])
+    """Probability that a solar neutrino arrives as nu_e by day, sum_i P_ei |U_ei|^2, shape of `e_nu_mev`.
+
+    The entry [e, e] of `solar_density_matrix`, without the phases that drop out: a constraint with second derivatives in it
+    compiles several times faster.
+    """
+    s12sq, s13sq = (jnp.asarray(x, dtype=jnp.float64) for x in (parameters.s12sq, parameters.s13sq))
+    arrival = jnp.stack([(1.0 - s12sq) * (1.0 - s13sq), s12sq * (1.0 - s13sq), s13sq])
+    return solar_mass_probabilities(parameters, e_nu_mev, region) @ arrival

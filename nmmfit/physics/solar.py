@@ -11,7 +11,9 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from importlib.resources import files
 
+import jax
 import jax.numpy as jnp
+import numpy as np
 from numpyro import distributions as dist
 
 from nmmfit import precision as precision
@@ -158,18 +160,22 @@ def gallium_rate_snu(pulls: Mapping[str, Array], model: str = "b16_gs98", width:
     0.1 SNU) are left out. P_ee is taken at one energy per component, within 0.002 of its capture-weighted mean.
     """
     nominal, reference = solar_fluxes(model), solar_fluxes(GALLIUM_REFERENCE_MODEL)
+    components = tuple(GALLIUM_CONTRIBUTIONS)
+    rates = np.asarray([GALLIUM_CONTRIBUTIONS[c][0] * nominal[c][0] / reference[c][0] for c in components])
+    widths = np.asarray([_log_width(c, model, _width_of(c, width)) for c in components])
+    energies = np.asarray([GALLIUM_CONTRIBUTIONS[c][1] for c in components])
+    # all components at once: second derivatives of a constraint are then a small program
+    regions = [production_region(c, model) for c in components]
+    nodes = max(len(region.weight) for region in regions)
+    padded = ProductionRegion(
+        jnp.asarray([np.pad(region.n_e_mol_cm3, (0, nodes - len(region.weight))) for region in regions]),
+        jnp.asarray([np.pad(region.weight, (0, nodes - len(region.weight))) for region in regions]),
+    )
     oscillation = oscillation_from_pulls(pulls)
-    total = jnp.asarray(0.0)
-    for component, (rate, energy) in GALLIUM_CONTRIBUTIONS.items():
-        pull = pulls.get(flux_pull_name(component), jnp.asarray(0.0))
-        flux = (
-            nominal[component][0]
-            / reference[component][0]
-            * jnp.exp(_log_width(component, model, _width_of(component, width)) * pull)
-        )
-        p_ee = survival_probability(oscillation, jnp.asarray(energy), production_region(component, model))
-        total = total + rate * flux * p_ee
-    return total
+    p_ee = jax.vmap(lambda e, region: survival_probability(oscillation, e, region))(jnp.asarray(energies), padded)
+    zero = jnp.asarray(0.0)
+    flux_pulls = jnp.stack([jnp.asarray(pulls.get(flux_pull_name(c), zero)) for c in components])
+    return jnp.sum(rates * jnp.exp(widths * flux_pulls) * p_ee)
 
 
 def gallium_log_density(pulls: Mapping[str, Array], model: str = "b16_gs98", width: Widths = "ssm") -> Scalar:

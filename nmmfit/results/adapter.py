@@ -7,9 +7,15 @@ is therefore loaded inside the functions that use it.
 
 from __future__ import annotations
 
+import gc
 import io
+import os
+import sys
+import tempfile
+import traceback
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +29,8 @@ if TYPE_CHECKING:
 
 TAIL_QUANTILES = (0.05, 0.95)
 MIN_DRAWS = 4
+# What the netCDF and HDF5 libraries raise on a file that is broken somewhere.
+READ_ERRORS = (OSError, ValueError, LookupError, AttributeError, RuntimeError, TypeError)
 
 
 @dataclass(frozen=True)
@@ -41,8 +49,28 @@ def _arviz() -> Any:
     """The installed ArviZ; its 0.23 line announces 1.x with a warning at import, which is not the user's concern."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
-        import arviz
+        try:
+            import arviz
+        except OSError:
+            # 0.23 keeps the date of that announcement in the user's cache folder and stops where it cannot write there.
+            with _other_cache_folder():
+                import arviz
     return arviz
+
+
+@contextmanager
+def _other_cache_folder() -> Iterator[None]:
+    """Have the user's cache folder be a temporary one."""
+    usual = os.environ.get("XDG_CACHE_HOME")
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as place:
+        os.environ["XDG_CACHE_HOME"] = place
+        try:
+            yield
+        finally:
+            if usual is None:
+                del os.environ["XDG_CACHE_HOME"]
+            else:
+                os.environ["XDG_CACHE_HOME"] = usual
 
 
 def is_datatree_arviz() -> bool:
@@ -116,14 +144,41 @@ def from_netcdf(path: Path) -> Any:
     """
     import xarray
 
+    if not path.is_file():
+        raise UserInputError(f"{path}: " + ("this is no file" if path.exists() else "there is no such file"))
     try:
-        with xarray.open_datatree(path, engine="h5netcdf") as opened:
+        with _no_afterthoughts(), xarray.open_datatree(path, engine="h5netcdf") as opened:
             tree = opened.load()
-    except (OSError, ValueError, KeyError) as problem:
-        raise UserInputError(f"{path}: cannot be read as a posterior file ({problem})") from problem
+    except READ_ERRORS as problem:
+        raise UserInputError(
+            f"{path}: cannot be read as a posterior file; it is broken or was cut short ({_reason(problem)})"
+        ) from None
     if is_datatree_arviz():
         return tree
     return _arviz().InferenceData(attrs=dict(tree.attrs), **{name: node.to_dataset() for name, node in tree.children.items()})
+
+
+@contextmanager
+def _no_afterthoughts() -> Iterator[None]:
+    """Keep quiet about half-opened files that cannot be closed either: what is wrong with them is reported once, by name."""
+    usual = sys.unraisablehook
+    sys.unraisablehook = lambda _: None
+    try:
+        yield
+    except READ_ERRORS as problem:
+        # The frames of the traceback hold the half-opened file; it is to go now, and not when nobody looks after it.
+        problem.__context__ = problem.__cause__ = None
+        traceback.clear_frames(problem.__traceback__)
+        gc.collect()
+        raise problem.with_traceback(None) from None
+    finally:
+        sys.unraisablehook = usual
+
+
+def _reason(problem: Exception) -> str:
+    """What the library says, on one line of reasonable length."""
+    text = " ".join(str(problem).split()).strip("'\"")
+    return text if len(text) <= 120 else text[:117] + "..."
 
 
 def group(data: Any, name: str) -> xarray.Dataset:

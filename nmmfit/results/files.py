@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 
+from nmmfit.atomic import create_bytes, replace_bytes, temporary_sibling
 from nmmfit.errors import OutputError
 
 RUNS_FOLDER = "nmmfit-runs"
@@ -33,35 +33,32 @@ def reported(path: Path) -> Iterator[None]:
         raise OutputError(f"cannot write {path}: {reason}") from problem
 
 
-def _temporary_sibling(path: Path) -> Path:
-    """Hidden name in the same folder, so that the later rename stays on one file system."""
-    return path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.partial")
-
-
 def write_bytes(path: Path, content: bytes) -> None:
     """Write a file under a temporary name in the same folder, then rename it to `path`.
 
     Raises: OutputError; nothing is left behind then, and an older file of that name is untouched.
     """
     with reported(path):
-        write_bytes_unreported(path, content)
-
-
-def write_bytes_unreported(path: Path, content: bytes) -> None:
-    """As `write_bytes`, but failures stay OSError."""
-    temporary = _temporary_sibling(path)
-    try:
-        with open(temporary, "xb") as stream:
-            stream.write(content)
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+        replace_bytes(path, content)
 
 
 def write_text(path: Path, content: str) -> None:
     """As `write_bytes`, for text in UTF-8."""
     write_bytes(path, content.encode("utf-8"))
+
+
+def write_new_text(path: Path, content: str) -> None:
+    """Write a text file that must not exist yet, complete or not at all.
+
+    Raises: OutputError if there is something of that name, or the file cannot be written.
+    """
+    with reported(path):
+        if path.exists() or path.is_symlink() or not path.name:
+            raise OutputError(f"{path}: this {'folder' if path.is_dir() else 'file'} exists; it is not overwritten")
+        try:
+            create_bytes(path, content.encode("utf-8"))
+        except FileExistsError:
+            raise OutputError(f"{path}: this file exists; it is not overwritten") from None
 
 
 def default_run_path(now: datetime | None = None) -> Path:
@@ -72,6 +69,22 @@ def default_run_path(now: datetime | None = None) -> Path:
         number += 1
         path = Path(RUNS_FOLDER) / f"{stamp}-{number}"
     return path
+
+
+def _refuse_in_use(path: Path) -> None:
+    """Refuse a folder that is in use, that cannot be replaced, or that lies below a file. Raises: OutputError, OSError."""
+    advice = "name a new or empty folder"
+    if path.is_dir():
+        first = next(iter(sorted(p.name for p in path.iterdir())), None)
+        if first is not None:
+            raise OutputError(f"--out {path}: the folder is not empty (it holds {first!r}); {advice}")
+        if path.resolve() in (Path.cwd(), *Path.cwd().parents):
+            raise OutputError(f"--out {path}: this is the folder in which the program runs; {advice}")
+    elif path.exists() or path.is_symlink():
+        raise OutputError(f"--out {path}: there is a file of that name; {advice}")
+    for above in path.parents:
+        if above.exists() and not above.is_dir():
+            raise OutputError(f"--out {path}: {above} is a file, not a folder; {advice}")
 
 
 class RunFolder:
@@ -97,17 +110,15 @@ class RunFolder:
         Raises: OutputError if `out` is in use, or if nothing can be written there.
         """
         self.final = Path(out) if out is not None else default_run_path()
-        if self.final.is_dir():
-            first = next(iter(sorted(p.name for p in self.final.iterdir())), None)
-            if first is not None:
-                raise OutputError(f"--out {self.final}: the folder is not empty (it holds {first!r}); name a new or empty folder")
-        elif self.final.exists() or self.final.is_symlink():
-            raise OutputError(f"--out {self.final}: there is a file of that name; name a new or empty folder")
-        parent = self.final.parent
-        self._made = [folder for folder in (parent, *parent.parents) if not folder.exists()]
         with reported(self.final):
+            _refuse_in_use(self.final)
+            if self.final.is_symlink():
+                # A link to an empty folder: the folder is filled, the link stays.
+                self.final = self.final.resolve()
+            parent = self.final.parent
+            self._made = [folder for folder in (parent, *parent.parents) if not folder.exists()]
             parent.mkdir(parents=True, exist_ok=True)
-            self.path = _temporary_sibling(self.final)
+            self.path = temporary_sibling(self.final)
             self.path.mkdir()
 
     def __enter__(self) -> RunFolder:
@@ -116,6 +127,9 @@ class RunFolder:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self.path == self.final:
             return
+        if isinstance(error, OutputError):
+            # Plots are written straight into the hidden folder, whose name means nothing to the user.
+            error.args = (str(error).replace(str(self.path), str(self.final)),)
         if kind is not None and issubclass(kind, KeyboardInterrupt) and (self.path / POSTERIOR).exists():
             # Interrupted while drawing plots: the posterior is complete, and what was done is kept.
             self.publish()
@@ -134,7 +148,7 @@ class RunFolder:
     def write_bytes(self, name: str, content: bytes) -> None:
         """Write one file, complete or not at all; errors name the folder the user asked for. Raises: OutputError."""
         with reported(self.final / name):
-            write_bytes_unreported(self.path / name, content)
+            replace_bytes(self.path / name, content)
 
     def write_text(self, name: str, content: str) -> None:
         """Write one text file in UTF-8. Raises: OutputError."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -190,6 +190,37 @@ def read_run(folder: Path | str) -> StoredRun:
         run_toml = (root / RUN_FILE).read_text(encoding="utf-8")
     except FileNotFoundError as problem:
         raise UserInputError(f"{root}: no folder of a finished run ({Path(problem.filename).name} is missing)") from problem
-    except (OSError, ValueError) as problem:
-        raise UserInputError(f"{root}: cannot be read as a run ({problem})") from problem
+    except json.JSONDecodeError as problem:
+        raise UserInputError(f"{root / SUMMARY}: not valid JSON: {problem}; it is broken or was cut short") from None
+    except (OSError, UnicodeDecodeError) as problem:
+        reason = getattr(problem, "strerror", None) or "not UTF-8 text"
+        raise UserInputError(f"{root}: cannot be read as a run ({reason})") from None
+    if not isinstance(summary, dict):
+        raise UserInputError(f"{root / SUMMARY}: expected a JSON object, got {type(summary).__name__}")
     return StoredRun(adapter.from_netcdf(root / POSTERIOR), summary, run_toml)
+
+
+def stored_draws(folder: Path | str, names: Collection[str]) -> dict[str, np.ndarray]:
+    """Posterior draws of a stored run, name -> (chain, draw).
+
+    Args:
+        folder: what `write_run` wrote.
+        names: parameters and identified quantities that must be there.
+    Raises: UserInputError if the file is broken, or draws are missing, misshapen or not finite.
+    """
+    path = Path(folder) / POSTERIOR
+    data = read_run(folder).data
+    if "posterior" not in adapter.as_tree(data).children:
+        raise UserInputError(f"{path}: holds no posterior")
+    draws = adapter.group(data, "posterior")
+    found = {}
+    for name in names:
+        if name not in draws:
+            raise UserInputError(f"{path}: holds no draws of {name!r}; {RUN_FILE} beside it is that of another fit")
+        if set(draws[name].dims) != {"chain", "draw"}:
+            raise UserInputError(f"{path}: draws of {name!r} have the axes {draws[name].dims}, not chain and draw")
+        values = np.asarray(draws[name].transpose("chain", "draw").values)
+        if values.dtype.kind not in "fiu" or values.size < 2 or not np.all(np.isfinite(values)):
+            raise UserInputError(f"{path}: draws of {name!r} must be at least two, and finite numbers")
+        found[name] = values
+    return found

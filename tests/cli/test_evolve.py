@@ -71,6 +71,8 @@ def test_tables(capsys: pytest.CaptureFixture[str]) -> None:
         (["TnuNdRR_1122=1e-6", "--set", "theory.alpha=1"], "theory: unknown key 'alpha'"),
         (["TnuNdRR_1133=1e-6", "--from", "3"], "the b quark is integrated out"),
         (["nugamma_22=1e-9"], "vanishes"),
+        (["TnuNdRR_1122=1e308"], "so large that what they lead to is not finite"),
+        (["TnuNdRR_1122=1e-6", "--from", "high"], "got 'high' (see nmmfit evolve --help)"),
     ],
 )
 def test_wrong_input_is_one_line(arguments: list[str], expected: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import errno
+import io
 import json
 import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -107,6 +110,72 @@ def test_a_fit_interrupted_in_warm_up_leaves_nothing(
     assert sorted(p.name for p in tmp_path.iterdir()) == ["run.toml"]
 
 
+def _pressed_again(count: int) -> None:
+    """Further presses of Ctrl-C, each served before the next."""
+    for _ in range(count):
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_further_ctrl_c_does_not_lose_the_draws(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from nmmfit.results import store
+
+    write = store.write_run
+
+    def write_while_pressed(*arguments: Any) -> None:
+        _pressed_again(3)
+        write(*arguments)
+
+    monkeypatch.setattr("nmmfit.cli.fit.sampling_bar", lambda: _pressing(75))
+    monkeypatch.setattr("nmmfit.results.fit_output.write_run", write_while_pressed)
+    before = signal.getsignal(signal.SIGINT)
+    assert main(["fit", "run.toml", *SHORT, "--no-plots", "--out", "kept"]) == 130
+    assert capsys.readouterr().err.splitlines()[-1] == "nmmfit: interrupted after 15 draws per chain; what was drawn is in kept"
+    assert {"posterior.nc", "summary.json", "run.toml"} == {p.name for p in (tmp_path / "kept").iterdir()}
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+@contextmanager
+def _pressing(after: int) -> Iterator[Any]:
+    def advance(now: Any) -> None:
+        if now.done >= after:
+            _pressed_again(1)
+
+    yield advance
+
+
+def test_ctrl_c_while_plots_are_drawn_keeps_the_rest(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("nmmfit.results.fit_output.write_fit_plots", lambda *_: _pressed_again(1))
+    assert main(["fit", "run.toml", *SHORT, "--out", "kept"]) == 130
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.splitlines()[-1] == "nmmfit: interrupted while drawing the plots; everything else is in kept"
+    assert {"posterior.nc", "summary.json", "run.toml"} == {p.name for p in (tmp_path / "kept").iterdir()}
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["kept", "run.toml"]
+
+
+def test_a_full_disk_while_plots_are_drawn_names_the_folder_that_was_asked_for(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from nmmfit.results.files import write_bytes
+
+    real = os.replace
+
+    def full(source: Any, target: Any) -> None:
+        if str(target).endswith(".png"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(source, target)
+
+    monkeypatch.setattr("os.replace", full)
+    monkeypatch.setattr("nmmfit.results.fit_output.write_fit_plots", lambda folder, *_: write_bytes(folder / "trace.png", b"x"))
+    assert main(["fit", "run.toml", *SHORT, "--out", "full"]) == 2
+    assert capsys.readouterr().err.splitlines()[-1] == "nmmfit: cannot write full/trace.png: the disk is full"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["run.toml"]
+
+
 def test_a_full_disk_leaves_nothing(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     real = os.replace
 
@@ -131,7 +200,12 @@ def test_a_full_disk_leaves_nothing(capsys: pytest.CaptureFixture[str], monkeypa
         (["--seed", "-1"], "sampler.seed: expected greater than or equal to 0, got -1"),
         (["--draws", "many"], "draws"),
         (["--out", "run.toml"], "--out run.toml: there is a file of that name"),
-        (["--out", "run.toml/deeper"], "cannot write run.toml/deeper"),
+        (["--out", "run.toml/deeper"], "--out run.toml/deeper: run.toml is a file, not a folder"),
+        (["--out", "a" * 300], "File name too long"),
+        (["--chains", "1.5"], "got '1.5' (see nmmfit fit --help)"),
+        (["--chains=many"], "got 'many' (see nmmfit fit --help)"),
+        (["--set", "sampler.draws"], "--set sampler.draws: expected KEY=VALUE"),
+        (["--set", "theory.c_T={normal=[-2.9,inf]}"], "theory.c_T: width of normal must be finite, got inf"),
     ],
 )
 def test_wrong_options_stop_before_anything_is_sampled(
@@ -146,3 +220,25 @@ def test_wrong_options_stop_before_anything_is_sampled(
     assert printed.out == ""
     assert expected in printed.err
     assert len(printed.err.splitlines()) == 1
+
+
+def test_nothing_to_sample(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("nmmfit.run.Run.joint", lambda self, method="templates": SimpleNamespace(names=()))
+    assert main(["fit", "run.toml", "--out", "none"]) == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last == "nmmfit: run.toml: nothing to sample: every parameter, theory input and nuisance is held fixed"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["run.toml"]
+
+
+def test_a_reader_that_leaves_early_changes_neither_files_nor_exit_code(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    class Gone(io.StringIO):
+        def write(self, text: str) -> int:
+            raise BrokenPipeError
+
+    monkeypatch.setattr("sys.stdout", Gone())
+    assert main(["fit", "run.toml", *SHORT, "--no-plots", "--out", "mine", "--json"]) == 3
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[-2] == "wrote mine"
+    assert lines[-1].startswith("nmmfit: not converged: ")

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +13,7 @@ import pytest
 
 from nmmfit.cli.main import main
 from nmmfit.inference.joint import JointLikelihood
+from tests.synthetic_run import prior_run
 
 SHORT = ("--chains", "2", "--warmup", "50", "--draws", "50", "--seed", "3")
 
@@ -101,7 +105,16 @@ def test_profile(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["limits", "run.toml", "--cl", "90"], "--cl 90: a level lies between 0 and 1"),
+        (["limits", "run.toml", "--cl", "90"], "--cl: 90 is out of range (allowed: above 0 and below 1); did you mean 0.9?"),
+        (["limits", "run.toml", "--cl", "0"], "--cl: 0 is out of range (allowed: above 0 and below 1"),
+        (["limits", "run.toml", "--cl", "1"], "--cl: 1 is out of range (allowed: above 0 and below 1"),
+        (["limits", "run.toml", "--cl", "nan"], "--cl: expected a finite number, got nan"),
+        (["limits", "run.toml", "--cl", "1e-300"], "--cl: 1e-300 is too small to be resolved"),
+        (["limits", "run.toml", "--cl=most"], "got 'most' (see nmmfit limits --help)"),
+        (["limits", "run.toml", "--chains", "0"], "sampler.chains: expected greater than or equal to 1, got 0"),
+        (["profile", "run.toml", "--parameter", "mu", "--low", "nan"], "--low: expected a finite number, got nan"),
+        (["profile", "run.toml", "--parameter", "mu", "--high", "inf"], "--high: expected a finite number, got inf"),
+        (["profile", "run.toml", "--parameter", "mu", "--low", "-1"], "mu is a size and cannot be -1"),
         (["limits", "run.toml", "--parameter", "m"], "--parameter: unknown coefficient or identified quantity 'm'"),
         (["limits", "run.toml", "--out", "run.toml"], "--out run.toml: there is a file of that name"),
         (["profile", "run.toml"], "name what is profiled"),
@@ -112,6 +125,76 @@ def test_profile(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
 def test_wrong_input_is_one_line(arguments: list[str], expected: str, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert expected in fails(capsys, *arguments)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["run.toml"]
+
+
+def test_interrupted_while_sampling_keeps_what_was_drawn(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    @contextmanager
+    def impatient() -> Iterator[Any]:
+        def advance(now: Any) -> None:
+            if now.done >= 75:
+                raise KeyboardInterrupt
+
+        yield advance
+
+    monkeypatch.setattr("nmmfit.cli.fit.sampling_bar", impatient)
+    assert main(["limits", "run.toml", *SHORT, "--warmup", "60", "--out", "kept"]) == 130
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err == ("nmmfit: interrupted after 15 draws per chain; what was drawn is in kept (nmmfit limits --fit kept)\n")
+    assert {"posterior.nc", "summary.json", "run.toml"} == {p.name for p in (tmp_path / "kept").iterdir()}
+    assert main(["limits", "--fit", "kept", "--parameter", "mu", "--json", "--out", "new"]) == 0
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory: pytest.TempPathFactory, joint: JointLikelihood) -> Path:
+    """The folder of a fit, of draws around the start."""
+    from nmmfit.results.diagnostics import summarise_fit
+    from nmmfit.results.files import RunFolder
+    from nmmfit.results.fit_output import write_fit
+
+    result = prior_run(joint, 2, 50)
+    with RunFolder(tmp_path_factory.mktemp("fits") / "fit") as folder:
+        write_fit(folder, joint, result, summarise_fit(result), "experiments = []\n", best={}, plots=False)
+        return folder.publish()
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "expected"),
+    [
+        ("posterior.nc", None, "bad/posterior.nc: there is no such file"),
+        (
+            "posterior.nc",
+            lambda b: b[: len(b) // 2],
+            "bad/posterior.nc: cannot be read as a posterior file; it is broken or was cut",
+        ),
+        ("posterior.nc", lambda b: b"", "bad/posterior.nc: cannot be read as a posterior file"),
+        ("posterior.nc", lambda b: b[:4000] + bytes(4000) + b[8000:], "bad/posterior.nc: "),
+        ("summary.json", None, "bad: no folder of a finished run (summary.json is missing)"),
+        ("summary.json", lambda b: b[:10], "bad/summary.json: not valid JSON"),
+        ("summary.json", lambda b: b"[]", "bad/summary.json: expected a JSON object, got list"),
+        ("run.toml", None, "bad: no folder of a finished run (run.toml is missing)"),
+        ("run.toml", lambda b: b"\xff\xfe", "bad: cannot be read as a run (not UTF-8 text)"),
+        ("run.toml", lambda b: b"experiments = [", "bad/run.toml: not valid TOML"),
+    ],
+)
+def test_a_broken_folder_of_a_fit(
+    name: str, change: Any, expected: str, stored: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    shutil.copytree(stored, tmp_path / "bad")
+    path = tmp_path / "bad" / name
+    content = path.read_bytes()
+    path.unlink()
+    if change is not None:
+        path.write_bytes(change(content))
+    assert fails(capsys, "limits", "--fit", "bad", "--parameter", "mu", "--out", "new").startswith(f"nmmfit: {expected}")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["bad", "run.toml"]
+
+
+def test_no_free_coefficient(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(JointLikelihood, "n_coefficients", 0)
+    assert "run.toml: no coefficient is free, so that there is nothing to limit" in fails(capsys, "limits", "run.toml")
 
 
 def test_interrupted_while_sampling(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 import tomllib
@@ -94,6 +96,26 @@ def test_init_writes_the_default_run_and_never_over_a_file(capsys: pytest.Captur
     assert "cannot write nowhere/run.toml: No such file or directory" in fails(capsys, "init", "nowhere/run.toml")
 
 
+def test_init_on_a_full_disk_leaves_nothing(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.link", full)
+    assert fails(capsys, "init", "new.toml") == "nmmfit: cannot write new.toml: the disk is full"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_init_where_something_is_in_the_way(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    assert fails(capsys, "init", "folder") == "nmmfit: folder: this folder exists; it is not overwritten"
+    (tmp_path / "link").symlink_to("nowhere")
+    assert fails(capsys, "init", "link") == "nmmfit: link: this file exists; it is not overwritten"
+    assert "this folder exists" in fails(capsys, "init", "")
+    assert "File name too long" in fails(capsys, "init", "a" * 300)
+
+
 def test_init_into_a_folder(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert answer(capsys, "init", "--out", "new", "--json") == {"path": "new/run.toml"}
     assert sorted(p.name for p in (tmp_path / "new").iterdir()) == ["run.toml"]
@@ -134,7 +156,7 @@ def test_answers_go_into_a_fresh_folder(capsys: pytest.CaptureFixture[str], tmp_
     assert "--out here: the folder is not empty" in fails(capsys, "list", "presets", "--out", "here")
     (tmp_path / "file").write_text("")
     assert "--out file: there is a file of that name" in fails(capsys, "list", "presets", "--out", "file")
-    assert "cannot write file/deeper" in fails(capsys, "list", "presets", "--out", "file/deeper")
+    assert "--out file/deeper: file is a file, not a folder" in fails(capsys, "list", "presets", "--out", "file/deeper")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "here"]
 
 
@@ -145,6 +167,15 @@ def test_answers_go_into_a_fresh_folder(capsys: pytest.CaptureFixture[str], tmp_
         (["list", "coeficients"], "nmmfit list: unknown verb 'coeficients'; did you mean 'coefficients'?"),
         (["list", "coefficients", "--jsn"], "--json"),
         (["schema", "x"], "unexpected extra argument"),
+        (["list", "parameters", "."], "run file '.': Is a directory"),
+        (["list", "parameters", "a" * 300], "File name too long"),
+        (["list", "parameters", "--set"], "Option '--set' requires an argument"),
+        (["list", "parameters", "--set", "scale_gev"], "--set scale_gev: expected KEY=VALUE"),
+        (
+            ["list", "parameters", "--set", "theory.c_T=mateu"],
+            "theory.c_T: unknown preset 'mateu'; did you mean 'mateu_portoles'?",
+        ),
+        (["schema", "--out", "."], "--out .: this is the folder in which the program runs; name a new or empty folder"),
         (["list", "parameters", "nowhere.toml"], "run file 'nowhere.toml': No such file or directory"),
         (["list", "parameters", "--set", "experiments=['coherent_csi']"], "experiments[0]: unknown experiment 'coherent_csi'"),
         (["list", "parameters", "--set", "scale_gev=1000"], "scale_gev: 1000 GeV is above m_W"),
@@ -161,6 +192,28 @@ def test_wrong_arguments_are_one_line(arguments: list[str], expected: str, capsy
 def test_a_run_file_that_is_no_text(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     (tmp_path / "run.toml").write_bytes(b"\xff\xfe\x00")
     assert "run file 'run.toml': not UTF-8 text" in fails(capsys, "list", "parameters", "run.toml")
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("", "nmmfit: run.toml: experiments: this key is required"),
+        ("experiments = [", "nmmfit: run.toml: not valid TOML: Invalid value (at end of document)"),
+        ("experiments = []\nscale = 2", "nmmfit: run.toml: unknown key 'scale'; did you mean 'scale_gev'?"),
+        (
+            "experiments = ['borexino_phase']",
+            "nmmfit: run.toml: experiments[0]: unknown experiment 'borexino_phase'; did you mean",
+        ),
+    ],
+)
+def test_a_wrong_run_file_is_named(content: str, expected: str, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "run.toml").write_text(content)
+    assert fails(capsys, "list", "parameters", "run.toml").startswith(expected)
+
+
+def test_an_override_is_not_blamed_on_the_run_file(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "run.toml").write_text("experiments = []")
+    assert fails(capsys, "list", "parameters", "run.toml", "--set", "scale_gev=1").startswith("nmmfit: scale_gev: 1 GeV is below")
 
 
 def test_no_verb_prints_the_help(capsys: pytest.CaptureFixture[str]) -> None:
@@ -210,6 +263,76 @@ def test_a_reader_that_leaves_early_is_no_error() -> None:
         text=True,
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "{", "")
+
+
+def run_shell(command: str, where: Path, **environment: str) -> tuple[int, str, str]:
+    """Exit code, stdout and stderr of a command line in bash, where $NMMFIT is the program."""
+    variables = dict(os.environ, PYTHONPATH=str(ROOT), NMMFIT=f"{sys.executable} -m nmmfit", **environment)
+    done = subprocess.run(["bash", "-c", command], cwd=where, env=variables, capture_output=True, text=True)
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_streams_that_are_closed(tmp_path: Path) -> None:
+    assert run_shell("$NMMFIT list coefficients >&-", tmp_path) == (0, "", "")
+    assert run_shell("$NMMFIT lst 2>&-", tmp_path) == (2, "", "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+def test_streams_on_a_full_disk(tmp_path: Path) -> None:
+    full = (2, "", "nmmfit: cannot write to standard output: the disk is full\n")
+    assert run_shell("$NMMFIT list coefficients --json > /dev/full", tmp_path) == full
+    assert run_shell("$NMMFIT lst 2> /dev/full", tmp_path) == (2, "", "")
+
+
+def test_ctrl_c_at_any_time_is_one_line(tmp_path: Path) -> None:
+    # Reading from a pipe that nobody writes to: the program waits until it is interrupted.
+    os.mkfifo(tmp_path / "run.toml")
+    child = subprocess.Popen(
+        [sys.executable, "-m", "nmmfit", "list", "parameters", "run.toml"],
+        cwd=tmp_path,
+        env=dict(os.environ, PYTHONPATH=str(ROOT)),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    # Opening the other end succeeds once the program waits at its own.
+    with open(tmp_path / "run.toml", "wb"):
+        child.send_signal(signal.SIGINT)
+        out, err = child.communicate(timeout=60)
+    assert (child.returncode, out, err) == (130, "", "nmmfit: interrupted\n")
+
+
+def test_a_folder_called_likelihoods_does_not_matter(tmp_path: Path) -> None:
+    for name in ("", "borexino_phase2_limit", "mine"):
+        (tmp_path / "likelihoods" / name).mkdir(exist_ok=True)
+        (tmp_path / "likelihoods" / name / "__init__.py").write_text("raise RuntimeError('the decoy was imported')\n")
+    code, out, err = run_shell("$NMMFIT list experiments --json", tmp_path)
+    assert (code, err) == (0, "")
+    assert "mine" not in json.loads(out)["experiments"]
+    code, out, err = run_shell("$NMMFIT predict borexino_phase2_limit --json", tmp_path, XDG_CACHE_HOME=str(tmp_path / "cache"))
+    assert (code, err) == (0, "")
+    assert json.loads(out)["experiment"] == "borexino_phase2_limit"
+
+
+def test_one_line_for_a_cache_that_cannot_be_used(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    import warnings
+
+    def warned() -> tuple[()]:
+        for compiled in ("jit_a", "jit_b"):
+            text = (
+                f"Error writing persistent compilation cache entry for '{compiled}': OSError: [Errno 28] No space left on device"
+            )
+            warnings.warn(text, UserWarning, stacklevel=1)
+        return ()
+
+    monkeypatch.setattr("nmmfit.catalogue.entries", warned)
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        assert main(["list", "experiments", "--json"]) == 0
+    assert capsys.readouterr().err == (
+        "nmmfit: warning: a compiled program cannot be kept or read back: OSError: [Errno 28] No space left on device; it is "
+        "compiled anew at every start\n"
+    )
 
 
 def test_warnings_are_one_line_on_stderr(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import jax
@@ -17,6 +17,7 @@ from nmmfit.cli.main import main
 from nmmfit.cli.runtime import start_computing
 from nmmfit.compilation_cache import default_folder, enable
 from nmmfit.errors import UserInputError
+from nmmfit.inference.joint import JointLikelihood
 
 ROOT = Path(nmmfit.__file__).resolve().parent.parent
 OPTIONS = ("jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs", "jax_persistent_cache_min_entry_size_bytes")
@@ -49,6 +50,62 @@ def test_single_precision_is_refused_before_anything_is_computed(
     assert printed.out == ""
     assert printed.err.startswith("nmmfit: JAX_ENABLE_X64=0")
     assert len(printed.err.splitlines()) == 1
+
+
+@pytest.fixture
+def single_precision() -> Iterator[None]:
+    """JAX in 32-bit, as a script may leave it after importing nmmfit."""
+    jax.config.update("jax_enable_x64", False)
+    yield
+    jax.config.update("jax_enable_x64", True)
+
+
+@pytest.mark.usefixtures("single_precision")
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: nmmfit.dsigma_dt("e", 1.0, 0.1),
+        lambda: nmmfit.evolve({"TnuNdRR_1122": 1e-6}, 80.0),
+        lambda: nmmfit.parse_run("experiments = []").joint(),
+    ],
+    ids=["dsigma_dt", "evolve", "joint"],
+)
+def test_entries_refuse_single_precision(call: Callable[[], object]) -> None:
+    with pytest.raises(UserInputError, match="JAX runs in 32-bit"):
+        call()
+
+
+@pytest.mark.usefixtures("single_precision")
+def test_likelihoods_made_before_refuse_it_too(joint: JointLikelihood) -> None:
+    calls = [
+        lambda: joint.log_prob({}),
+        lambda: joint.expected({}),
+        lambda: nmmfit.sample(joint),
+        lambda: nmmfit.limits(joint),
+        lambda: nmmfit.profile(joint, "mu"),
+        lambda: nmmfit.fit(joint),
+    ]
+    for call in calls:
+        with pytest.raises(UserInputError, match="JAX runs in 32-bit"):
+            call()
+
+
+@pytest.mark.parametrize("value", ["maybe", ""])
+def test_a_switch_that_jax_does_not_understand(value: str, tmp_path: Path) -> None:
+    environment = dict(os.environ, PYTHONPATH=str(ROOT), JAX_ENABLE_X64=value)
+    call = [sys.executable, "-m", "nmmfit", "evolve", "TnuNdRR_1122=1e-6"]
+    done = subprocess.run(call, env=environment, cwd=tmp_path, capture_output=True, text=True)
+    expected = f"nmmfit: JAX_ENABLE_X64={value!r} is neither true nor false for JAX; nmmfit needs 64-bit: unset it\n"
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", expected)
+
+
+def test_a_platform_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+    environment = dict(os.environ, PYTHONPATH=str(ROOT), JAX_PLATFORMS="nonsense")
+    call = [sys.executable, "-m", "nmmfit", "evolve", "TnuNdRR_1122=1e-6"]
+    done = subprocess.run(call, env=environment, cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("nmmfit: JAX cannot start (JAX_PLATFORMS='nonsense')")
+    assert len(done.stderr.splitlines()) == 1
 
 
 @pytest.mark.usefixtures("untouched")

@@ -121,6 +121,30 @@ def test_fixed_parameters_stay_and_unknown_ones_are_refused():
         fit(one_bin(80), fixed={"lab.nrm": 0.2})
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"fixed": {"L": np.nan}}, "fixed: L: expected a finite number, got nan"),
+        ({"fixed": {"L": np.inf}}, "fixed: L: expected a finite number, got inf"),
+        ({"fixed": {"L": "1"}}, "fixed: L: expected a number, got '1'"),
+        ({"fixed": {"L": np.zeros(2)}}, "fixed: L: expected a number, got array([0., 0.])"),
+        ({"starts": 0}, "fit: starts: 0 is out of range (allowed: at least 1)"),
+        ({"seed": 1.5}, "fit: seed: expected a whole number, at least 0, got 1.5"),
+    ],
+)
+def test_wrong_numbers_are_refused(arguments, message):
+    with pytest.raises(UserInputError) as caught:
+        fit(one_bin(80), **arguments)
+    assert message in str(caught.value)
+
+
+def test_a_value_outside_its_prior_is_refused():
+    c_t = dist.Uniform(-4.0, -1.0)
+    likelihood = joint(experiment([100.0], counts_of([100.0], [4.0])), {"L": couplings(1.0)}, {"L": 0.1}, c_t)
+    with pytest.raises(UserInputError, match=r"fixed: theory.c_T = 2 lies outside the range of its prior"):
+        fit(likelihood, fixed={"theory.c_T": 2.0})
+
+
 def test_result_can_be_written_as_json():
     text = json.dumps(fit(one_bin(80)).to_json(), allow_nan=False)
     assert json.loads(text)["parameters"]["L"]["unit"] == "GeV^-2"

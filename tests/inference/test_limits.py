@@ -114,7 +114,11 @@ def test_c_t_floats_within_its_prior():
 
 
 def test_presets_replace_the_prior_of_c_t():
-    table = {"exact": {"theory.c_T": (-1.0, 0.0)}, "wide": {"theory.c_T": (-2.0, 0.5)}, "elsewhere": {"theory.other": (1.0, 0.1)}}
+    table = {
+        "exact": {"theory.c_T": (-1.0, 0.0)},
+        "wide": {"theory.c_T": (-2.0, 0.5)},
+        "elsewhere": {"theory.m_s_gev": (1.0, 0.1)},
+    }
     found = limits(moment_and_tensor(), presets=table, parameters=["T"])
 
     def height(t, c):
@@ -201,11 +205,42 @@ def test_marginalised_is_equal_tailed():
     assert marginalised(draws**3, 0.9, positive=True).upper == pytest.approx(0.9**3, rel=1e-3)
 
 
-def test_bad_input():
-    with pytest.raises(UserInputError, match="cl must lie between 0 and 1, not 90"):
-        limits(one_bin(90), cl=90)
-    with pytest.raises(UserInputError, match="unknown parameter or identified quantity 'LL'"):
-        limits(one_bin(90), parameters=["LL"])
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"cl": 90}, "limits: cl: 90 is out of range (allowed: above 0 and below 1); did you mean 0.9?"),
+        ({"cl": 0}, "limits: cl: 0 is out of range"),
+        ({"cl": 1.0}, "limits: cl: 1 is out of range"),
+        ({"cl": np.nan}, "limits: cl: expected a finite number, got nan"),
+        ({"cl": "0.9"}, "limits: cl: expected a number, got '0.9'"),
+        ({"cl": 1e-300}, "limits: cl: 1e-300 is too small to be resolved"),
+        ({"parameters": ["LL"]}, "limits: parameters: unknown coefficient or identified quantity 'LL'; did you mean 'L'?"),
+        ({"parameters": ["lab.norm"]}, "limits: parameters: unknown coefficient or identified quantity 'lab.norm'"),
+        ({"parameters": "L"}, "limits: parameters is a list of names, such as ['L']"),
+        ({"starts": 0}, "limits: starts: 0 is out of range (allowed: at least 1)"),
+        ({"seed": -1}, "limits: seed: -1 is out of range"),
+        ({"presets": {"p": {"theory.c_X": (1, 1)}}}, "limits: presets['p']: unknown theory input 'theory.c_X'; did you mean"),
+        ({"presets": {"p": {"theory.c_T": 1.0}}}, "limits: presets['p']['theory.c_T']: expected (value, uncertainty), got 1.0"),
+        ({"presets": {"p": {"theory.c_T": (np.nan, 1)}}}, "expected a finite number, got nan"),
+        ({"presets": {"p": {"theory.c_T": (1, -1)}}}, "the uncertainty of 1 must be >= 0, got -1"),
+        ({"posterior": {"L": np.array([[1.0, np.nan]])}}, "posterior of L: expected at least two draws, all of them finite"),
+        ({"posterior": {"L": np.zeros((0, 0))}}, "posterior of L: expected at least two draws"),
+    ],
+)
+def test_bad_input(arguments, message):
+    with pytest.raises(UserInputError) as caught:
+        limits(one_bin(90), **arguments)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_is_no_likelihood():
+    from nmmfit.run import parse_run
+
+    with pytest.raises(UserInputError, match=r"expected a JointLikelihood, got Run; call its \.joint\(\)"):
+        limits(parse_run("experiments = []"))
+    with pytest.raises(UserInputError, match="expected a JointLikelihood, got NoneType"):
+        limits(None)
 
 
 def test_json_and_progress():

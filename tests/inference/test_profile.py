@@ -129,8 +129,21 @@ def test_bad_input():
     likelihood = four_coefficients()
     with pytest.raises(UserInputError, match="did you mean 'L_T_u'"):
         profile(likelihood, "L_T_v")
-    with pytest.raises(UserInputError, match="points must be at least 2, not 1"):
-        profile(likelihood, "mu", points=1)
+    for wrong, message in (
+        ({"points": 1}, "profile: points: 1 is out of range (allowed: at least 2)"),
+        ({"points": 2.5}, "profile: points: expected a whole number, at least 2, got 2.5"),
+        ({"low": np.nan}, "profile: low: expected a finite number, got nan"),
+        ({"high": np.inf}, "profile: high: expected a finite number, got inf"),
+        ({"low": "a"}, "profile: low: expected a number, got 'a'"),
+        ({"starts": 0}, "profile: starts: 0 is out of range"),
+        ({"seed": -1}, "profile: seed: -1 is out of range"),
+        ({"fixed": {"theory.c_T": np.nan}}, "fixed: theory.c_T: expected a finite number, got nan"),
+        ({"fixed": {"theory.c_T": [1.0, 2.0]}}, "fixed: theory.c_T: expected a number, got [1.0, 2.0]"),
+        ({"fixed": {"theory.c_X": 1.0}}, "fixed: unknown parameter 'theory.c_X'; did you mean 'theory.c_T'?"),
+    ):
+        with pytest.raises(UserInputError) as caught:
+            profile(likelihood, "mu", **wrong)
+        assert message in str(caught.value)
     with pytest.raises(UserInputError, match="must end above its start"):
         profile(likelihood, "mu", low=2.0, high=1.0)
     with pytest.raises(UserInputError, match="cannot be -1"):

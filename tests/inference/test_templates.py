@@ -20,7 +20,8 @@ from nmmfit.physics.amplitude_basis import (
     vector_to_couplings,
 )
 from nmmfit.physics.forms import ALL_FORMS, TargetCouplings, forms_to_vector, quadratic_forms
-from nmmfit.templates import _fit, _sampler, build_templates
+from nmmfit.templates import build_templates
+from nmmfit.templates.fit import fit, sampler
 
 
 def random_points(joint, n, seed=0):
@@ -94,9 +95,9 @@ def test_independent_rows_of_a_zero_matrix():
 
 def test_a_shape_with_a_kink_is_refused():
     kinked = Factor(lambda forms, pulls: jnp.abs(pulls["k"] - 0.123) * jnp.ones(3), ("k",))
-    sample = _sampler([kinked], quadratic_forms(TargetCouplings.zero()), {"k": jnp.asarray(0.0)})
+    sample = sampler([kinked], quadratic_forms(TargetCouplings.zero()), {"k": jnp.asarray(0.0)})
     with pytest.raises(NotConvergedError, match="k need more than"):
-        _fit(sample, np.ones((1, 3)), 1e-10, max_basis=60)
+        fit(sample, np.ones((1, 3)), 1e-10, max_basis=60)
 
 
 def test_zero_couplings_give_the_background_and_standard_model_only():

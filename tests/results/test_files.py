@@ -6,9 +6,10 @@ from datetime import datetime
 
 import pytest
 
+from nmmfit import atomic
 from nmmfit.errors import OutputError
 from nmmfit.results import files
-from nmmfit.results.files import RunFolder, default_run_path, write_text
+from nmmfit.results.files import RunFolder, default_run_path, write_new_text, write_text
 
 
 def disk_full(*args, **kwargs):
@@ -35,7 +36,7 @@ class FullDisk:
 
 @pytest.fixture
 def full_disk(monkeypatch):
-    monkeypatch.setattr(files, "open", FullDisk, raising=False)
+    monkeypatch.setattr(atomic, "open", FullDisk, raising=False)
 
 
 def test_published_folder_has_its_files(tmp_path):
@@ -93,8 +94,47 @@ def test_a_file_in_the_way_is_refused(tmp_path):
     (tmp_path / "run").write_text("a file")
     with pytest.raises(OutputError, match="there is a file of that name"):
         RunFolder(tmp_path / "run")
-    with pytest.raises(OutputError, match="cannot write"):
+    with pytest.raises(OutputError, match=r"run is a file, not a folder"):
         RunFolder(tmp_path / "run" / "below")
+
+
+def test_the_working_folder_is_refused(tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    for name in (".", tmp_path / "here"):
+        with pytest.raises(OutputError, match="this is the folder in which the program runs"):
+            RunFolder(name)
+    with pytest.raises(OutputError, match="not empty"):
+        RunFolder("..")
+
+
+def test_a_link_to_an_empty_folder_stays(tmp_path):
+    (tmp_path / "there").mkdir()
+    (tmp_path / "link").symlink_to("there")
+    with RunFolder(tmp_path / "link") as folder:
+        folder.write_text("x", "1")
+        assert folder.publish() == (tmp_path / "there").resolve()
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "link" / "x").read_text() == "1"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["link", "there"]
+
+
+def test_a_name_that_is_too_long(tmp_path):
+    with pytest.raises(OutputError, match="File name too long"):
+        RunFolder(tmp_path / ("a" * 300))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_new_file_is_complete_or_not_there(tmp_path, monkeypatch):
+    write_new_text(tmp_path / "x.txt", "content")
+    assert (tmp_path / "x.txt").read_text() == "content"
+    with pytest.raises(OutputError, match=r"x.txt: this file exists; it is not overwritten"):
+        write_new_text(tmp_path / "x.txt", "other")
+    assert (tmp_path / "x.txt").read_text() == "content"
+    monkeypatch.setattr(atomic, "open", FullDisk, raising=False)
+    with pytest.raises(OutputError, match=r"y.txt: the disk is full"):
+        write_new_text(tmp_path / "y.txt", "content")
+    assert [p.name for p in tmp_path.iterdir()] == ["x.txt"]
 
 
 def test_name_taken_meanwhile_does_not_lose_the_run(tmp_path):

@@ -3,6 +3,8 @@ from __future__ import annotations
 import errno
 import json
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ from nmmfit.results import adapter, files
 from nmmfit.results.diagnostics import summarise_fit
 from nmmfit.results.files import RunFolder
 from nmmfit.results.provenance import MAX_ATTRIBUTE_CHARACTERS, git_commit, provenance
-from nmmfit.results.store import ChannelDraws, fit_json, posterior_data, read_run, write_run
+from nmmfit.results.store import ChannelDraws, fit_json, posterior_data, read_run, stored_draws, write_run
 
 CHANNEL = "coherent_csi_2021.coincidence"
 
@@ -136,14 +138,14 @@ def test_summary_has_the_promised_fields(tmp_path, result, data):
 
 
 def test_full_disk_while_the_posterior_is_written(tmp_path, result, data, monkeypatch):
-    real = files.write_bytes_unreported
+    real = files.replace_bytes
 
     def limited(path, content):
         if len(content) > 10_000:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         real(path, content)
 
-    monkeypatch.setattr(files, "write_bytes_unreported", limited)
+    monkeypatch.setattr(files, "replace_bytes", limited)
     with pytest.raises(OutputError, match=r"posterior.nc: the disk is full"):
         write(tmp_path, result, data)
     assert list(tmp_path.iterdir()) == []
@@ -177,6 +179,62 @@ def test_reading_what_is_no_run(tmp_path, result, data, broken):
     with pytest.raises(UserInputError) as error:
         read_run(folder)
     assert str(folder) in str(error.value)
+
+
+def test_draws_of_a_stored_run(tmp_path, result, data):
+    folder = write(tmp_path, result, data)
+    found = stored_draws(folder, ["L_T_s", "mu_solar"])
+    np.testing.assert_array_equal(found["L_T_s"], result.draws["L_T_s"])
+    np.testing.assert_array_equal(found["mu_solar"], result.identified["mu_solar"])
+    with pytest.raises(
+        UserInputError, match=r"posterior.nc: holds no draws of 'L_T_x'; run.toml beside it is that of another fit"
+    ):
+        stored_draws(folder, ["L_T_x"])
+
+
+@pytest.mark.parametrize(
+    ("dims", "values", "message"),
+    [
+        (("x",), np.zeros(5), "have the axes .*, not chain and draw"),
+        (("chain", "draw"), np.full((2, 5), np.nan), "must be at least two, and finite numbers"),
+        (("chain", "draw"), np.zeros((0, 0)), "must be at least two, and finite numbers"),
+    ],
+)
+def test_draws_that_are_none(tmp_path, result, data, dims, values, message):
+    folder = write(tmp_path, result, data)
+    tree = xarray.DataTree.from_dict({"posterior": xarray.Dataset({"L_dipole": (dims, values)})})
+    (folder / "posterior.nc").write_bytes(adapter.netcdf_bytes(tree))
+    with pytest.raises(UserInputError, match=message):
+        stored_draws(folder, ["L_dipole"])
+
+
+def test_a_file_broken_anywhere_is_one_line(tmp_path, result, data, capsys):
+    path = write(tmp_path, result, data) / "posterior.nc"
+    whole = path.read_bytes()
+    random = np.random.default_rng(7)
+    messages = []
+    for k in range(15):
+        broken = bytearray(whole)
+        start = int(random.integers(len(whole)))
+        broken[start : start + 500] = random.bytes(len(broken[start : start + 500]))
+        path.write_bytes(bytes(broken) if k % 3 else whole[:start])
+        try:
+            adapter.from_netcdf(path)
+        except UserInputError as problem:
+            messages.append(str(problem))
+    # Some changes meet padding or numbers, which no reader can tell from others.
+    assert len(messages) > 5
+    assert all(str(path) in line and "\n" not in line for line in messages)
+    assert capsys.readouterr().err == ""
+
+
+def test_an_unwritable_cache_folder_does_not_stop_arviz(tmp_path):
+    (tmp_path / "file").write_text("")
+    code = "from nmmfit.results.adapter import hdi; import os; print(hdi([1.0, 2.0, 4.0], 0.5), os.environ['XDG_CACHE_HOME'])"
+    where = {"XDG_CACHE_HOME": str(tmp_path / "file"), "HOME": str(tmp_path / "file")}
+    done = subprocess.run([sys.executable, "-c", code], env=os.environ | where, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"(1.0, 2.0) {tmp_path / 'file'}\n"
 
 
 def test_unknown_group(data):

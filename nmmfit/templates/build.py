@@ -1,0 +1,301 @@
+"""From the direct evaluation of a channel to its plan: fits of the shapes, then compression at every stage.
+
+Errors are measured in standard deviations of the data: a number of counts is divided by the square root of what is expected
+there. New-physics rows count as if they were REFERENCE_SIGNIFICANCE standard deviations strong.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from nmmfit.errors import NotConvergedError
+from nmmfit.experiment import Channel, Component, Factor, Pulls, Weighting
+from nmmfit.physics.forms import ALL_FORMS, Forms, vector_to_forms
+from nmmfit.templates.fit import HALF_WIDTH, fit, sampler
+from nmmfit.templates.plan import Block, ChannelPlan, Group, Part, Scales, Second
+from nmmfit.templates.shapes import OVERHEAD, Tree, compressed_tree, left_singular_vectors
+
+REFERENCE_SIGNIFICANCE = 30.0
+"""Strength, in standard deviations of the data, at which a new-physics row has to meet the tolerance."""
+
+# What one more number in between costs, written and read again, in multiplications.
+_WRITING = 8
+# Numbers per row that are left of the first axis, for estimates of cost.
+_TYPICAL_RANK = 16
+_SEGMENTS = (1, 2, 3, 4, 6, 8, 12)
+
+
+@dataclass(frozen=True)
+class _Fitted:
+    """A block with its core: what each function of the pulls adds, by factor and merged monomial."""
+
+    block: Block
+    core: np.ndarray
+    """(factor, merged or 1, function, bin)."""
+    error: float
+
+
+def lift(rows: np.ndarray, n_monomials: int | None) -> np.ndarray:
+    """(row,) factors that bring each new-physics monomial to the reference significance.
+
+    Args:
+        rows: (factor * monomial, ...) values in the metric of the data.
+        n_monomials: monomials per factor; None for rows without, which are left as they are.
+    """
+    if n_monomials is None:
+        return np.ones(len(rows))
+    # What counts is the monomial's strength in all components together.
+    strength = np.sqrt((rows.reshape(-1, n_monomials, rows[0].size) ** 2).sum(axis=(0, 2)))
+    factors = np.maximum(1.0, REFERENCE_SIGNIFICANCE / np.where(strength > 0, strength, REFERENCE_SIGNIFICANCE))
+    return np.tile(factors, len(rows) // n_monomials)
+
+
+def _fitted(factors: list[Factor], directions: Forms, nominal: Pulls, metrics: list[np.ndarray], tol: float) -> _Fitted:
+    """Fit factors with common shape pulls, and compress monomials and functions of the pulls.
+
+    `metrics` (bin,) belong to the factors one by one.
+    """
+    pulls, with_monomials = factors[0].shape_pulls, factors[0].forms is not None
+    sample = sampler(factors, directions, nominal)
+    base = sample(np.zeros((1, len(pulls))))[0]
+    n_bins = base.shape[-1]
+    per_factor = len(base) // len(factors)
+    metric = np.repeat(np.asarray(metrics), per_factor, axis=0)
+    lifts = lift(base * metric, per_factor if with_monomials else None)
+    coefficients, indices, error = base[None], np.zeros((1, 0), dtype=int), 0.0
+    if pulls:
+        basis, coefficients, error = fit(sample, metric * lifts[:, None], tol)
+        indices = basis.indices
+    # (basis, factor, monomial, bin) and its metric
+    core = coefficients.reshape(len(coefficients), len(factors), per_factor, n_bins)
+    weight = metric.reshape(len(factors), per_factor, n_bins)
+    merge = None
+    if with_monomials:
+        merge, core = _merged(core, weight[:, :1], lifts[:per_factor], tol)
+    strength = lifts.reshape(len(factors), per_factor)[:, :1] if merge is None else np.ones((len(factors), 1))
+    weighted = core * weight[None, :, :1] * strength[None, :, :, None]
+    tree: Tree | None = None
+    if pulls:
+        n = len(core)
+        needs = len(factors) * core.shape[2] * min(n_bins, _TYPICAL_RANK)
+        tree, q = compressed_tree(pulls, indices, weighted.reshape(n, -1), tol, needs)
+        core = np.tensordot(q, core, axes=(0, 0))
+    return _Fitted(Block(pulls, tree, merge, len(indices)), np.moveaxis(core, 0, 2), error)
+
+
+def _merged(core: np.ndarray, metric: np.ndarray, lifts: np.ndarray, tol: float) -> tuple[np.ndarray, np.ndarray]:
+    """Combinations of monomials that the factors tell apart.
+
+    Args:
+        core: (basis, factor, monomial, bin).
+        metric: (factor, 1, bin).
+        lifts: (monomial,).
+    Returns: (monomial, merged), which makes the merged monomials, and the core (basis, factor, merged, bin) that goes with them,
+        each merged monomial at the reference significance.
+    """
+    lifted = core * lifts[:, None]
+    left, _ = left_singular_vectors(np.moveaxis(lifted * metric, 2, 0).reshape(len(lifts), -1), tol)
+    return left / lifts[:, None], np.moveaxis(np.tensordot(left, lifted, axes=(0, 2)), 0, 2)
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Rows that a block sends to a group, (member, merged, function, bin), in the metric of the group's first axis."""
+
+    block: int
+    members: tuple[int, ...]
+    matrix: np.ndarray
+
+    @property
+    def by_weight(self) -> np.ndarray:
+        """(member * merged, function, bin)."""
+        return self.matrix.reshape(-1, *self.matrix.shape[2:])
+
+    @property
+    def dense(self) -> np.ndarray:
+        """(member * merged * function, bin)."""
+        return self.matrix.reshape(-1, self.matrix.shape[-1])
+
+
+def _narrowed(rows: _Rows, tol: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What each weight needs of the functions: narrow (function, feature), spread (weight, feature) and rows (feature, bin)."""
+    lefts = [left_singular_vectors(one, tol)[0] for one in rows.by_weight]
+    spread = np.repeat(np.eye(len(lefts)), [u.shape[1] for u in lefts], axis=1)
+    reduced = [u.T @ one for u, one in zip(lefts, rows.by_weight, strict=True)]
+    return np.concatenate(lefts, axis=1), spread, np.concatenate(reduced)
+
+
+def _segments(matrix: np.ndarray, n_features: int, tol: float) -> list[np.ndarray] | None:
+    """Orthonormal rows (rank, bin) of consecutive pieces of the first axis, however many pieces are cheapest; None: no use.
+
+    Args:
+        matrix: (row, bin) in the metric of the data, rows by importance.
+        n_features: features that are multiplied with the result.
+    """
+    n_bins = matrix.shape[1]
+    best, cost = None, 0.8 * n_features * n_bins
+    for count in _SEGMENTS:
+        if count > 1 and n_bins < 16 * count:
+            break
+        pieces = [left_singular_vectors(piece.T, tol / math.sqrt(count))[0].T for piece in np.array_split(matrix, count, axis=1)]
+        products = sum(len(p) * (n_features + p.shape[1]) + OVERHEAD for p in pieces)
+        if products < cost:
+            best, cost = pieces, products
+    return best
+
+
+def _group(
+    blocks: Sequence[Block], rows: list[_Rows], metric: np.ndarray, second: Second | None, component: int, tol: float
+) -> Group:
+    """Compress the first axis of all rows together, then choose the cheaper features of each block."""
+    narrowed = [_narrowed(r, tol) for r in rows]
+    n_features = sum(min(len(n[2]), len(r.dense)) for r, n in zip(rows, narrowed, strict=True))
+    pieces = _segments(np.concatenate([r.dense for r in rows]), n_features, tol)
+    # From the metric to the compressed first axis, or to counts.
+    n_bins = len(metric)
+    lower, segments = np.diag(1.0 / metric), ()
+    if pieces is not None:
+        starts = np.cumsum([0, *(p.shape[1] for p in pieces)])
+        lower = np.zeros((n_bins, sum(len(p) for p in pieces)))
+        column = 0
+        for piece, at in zip(pieces, starts, strict=False):
+            lower[at : at + piece.shape[1], column : column + len(piece)] = piece.T
+            column += len(piece)
+        segments = tuple(p / metric[at : at + p.shape[1]] for p, at in zip(pieces, starts, strict=False))
+    parts, matrices = [], []
+    for r, narrowed_rows in zip(rows, narrowed, strict=True):
+        part, matrix = _part(r, narrowed_rows, lower)
+        parts.append(part)
+        matrices.append(matrix)
+    return Group(tuple(parts), np.concatenate(matrices), tuple(segments), second, component)
+
+
+def _part(rows: _Rows, narrowed: tuple[np.ndarray, np.ndarray, np.ndarray], lower: np.ndarray) -> tuple[Part, np.ndarray]:
+    """The cheapest features of a block, and the rows (feature, compressed first axis) that they multiply.
+
+    Args:
+        rows: in the metric of the first axis.
+        narrowed: what `_narrowed` says of them.
+        lower: (bin, compressed first axis), from the metric.
+    """
+    n_weights, n_functions = rows.by_weight.shape[:2]
+    width = lower.shape[1]
+    narrow, spread, few = narrowed
+    products = rows.by_weight @ lower
+    # What each weight multiplies, of the compressed first axis itself: as many features as it has entries.
+    whole = np.moveaxis(products, 0, 1).reshape(n_functions, -1), np.kron(np.eye(n_weights), np.ones((1, width)))
+    costs = {
+        "products": n_weights * n_functions * (width + _WRITING),
+        "narrow": narrow.size + spread.size + len(few) * (width + 2 * _WRITING) + 2 * OVERHEAD,
+        "whole": n_weights * width * (n_functions + n_weights + width + 2 * _WRITING) + 2 * OVERHEAD,
+    }
+    if n_functions == 1 or min(costs, key=lambda k: costs[k]) == "products":
+        return Part(rows.block, rows.members), rows.dense @ lower
+    if costs["narrow"] < costs["whole"]:
+        return Part(rows.block, rows.members, narrow, spread), few @ lower
+    return Part(rows.block, rows.members, *whole), np.tile(np.eye(width), (n_weights, 1))
+
+
+def _group_key(component: Component) -> tuple[int, ...]:
+    """Components with the same key share their weighting and their second factor."""
+    weighting = component.factors[0].weighting
+    return (0 if weighting is None else id(weighting.weight), *(id(f.function) for f in component.factors[1:]))
+
+
+def _fine_metric(metric: np.ndarray, weighting: Weighting | None, nominal: Pulls) -> np.ndarray:
+    """Metric of the first axis before weighting: what a unit there can do to the bins, at the largest weight within the box."""
+    if weighting is None:
+        return metric
+    moved = [dict(nominal) | dict.fromkeys(weighting.pulls, jnp.asarray(x)) for x in (-HALF_WIDTH, 0.0, HALF_WIDTH)]
+    largest = np.max([np.asarray(weighting.weight(pulls)) for pulls in moved], axis=0)
+    return np.maximum((metric @ np.abs(weighting.matrix)) * largest, 1e-300)
+
+
+def exponential_scales(components: Sequence[Component], nominal: Pulls) -> Scales:
+    """Which scales are exponentials of linear functions of their pulls, found by values at random points."""
+    names = tuple(sorted({pull for c in components for pull in c.scale_pulls}))
+    points = np.random.default_rng(5).uniform(-HALF_WIDTH, HALF_WIDTH, (3 * len(names) + 4, len(names)))
+    points[0] = 0.0
+
+    def scales(x: jax.Array) -> jax.Array:
+        pulls = dict(nominal) | {name: x[i] for i, name in enumerate(names)}
+        return jnp.stack([c.scale(pulls) for c in components])
+
+    # Logarithms (point, component); a scale that is not positive somewhere is no exponential.
+    with np.errstate(invalid="ignore", divide="ignore"):
+        logs = np.log(np.asarray(jax.jit(jax.vmap(scales))(jnp.asarray(points))))
+    design = np.concatenate([np.ones((len(points), 1)), points], axis=1)
+    kept, constants, slopes = [], [], []
+    for k, component in enumerate(components):
+        used = np.asarray([True, *(name in component.scale_pulls for name in names)])
+        if not np.all(np.isfinite(logs[:, k])):
+            continue
+        solution, *_ = np.linalg.lstsq(design[:, used], logs[:, k], rcond=None)
+        if np.abs(design[:, used] @ solution - logs[:, k]).max() < 1e-12:
+            row = np.zeros(len(used))
+            row[used] = solution
+            kept.append(k)
+            constants.append(row[0])
+            slopes.append(row[1:])
+    return Scales(len(components), tuple(kept), names, np.asarray(constants), np.asarray(slopes).reshape(len(kept), len(names)))
+
+
+def channel_plan(channel: Channel, directions: Forms, nominal: Pulls, tol: float) -> ChannelPlan:
+    """The plan of a channel.
+
+    Args:
+        channel: with its direct evaluation.
+        directions: forms (leading axis monomial) that the monomials multiply.
+        nominal: every pull at 0.
+        tol: error in counts, in standard deviations of the data, per row.
+    Raises: NotConvergedError if its structure is not one that templates take, or a shape needs an unreasonably large basis.
+    """
+    components = channel.components
+    if any(len(c.factors) > 2 or any(f.forms is not None or f.weighting is not None for f in c.factors[1:]) for c in components):
+        raise NotConvergedError(
+            f"{channel.name}: templates take one factor with forms or weighting, then at most one plain factor"
+        )
+    sm = vector_to_forms(jnp.zeros(1 + 9 * len(ALL_FORMS)).at[0].set(1.0), ALL_FORMS)
+    level = np.maximum(np.abs(np.asarray(jax.jit(lambda: channel.expected(sm, nominal))())), 1e-12)
+    keys = [_group_key(c) for c in components]
+    order = list(dict.fromkeys(keys))
+    index = [order.index(key) for key in keys]
+    seconds: list[Second | None] = []
+    metrics: list[np.ndarray] = []
+    errors = [0.0]
+    for g in range(len(order)):
+        first, *others = components[index.index(g)].factors
+        second, n_second = None, 1
+        if others:
+            n_second = len(np.asarray(others[0].function(sm, nominal)))
+            # As a distribution over the second axis it is compared with one part in the size of the data.
+            flat = np.full(n_second, math.sqrt(level.sum()))
+            fitted = _fitted(others, directions, nominal, [flat], tol)
+            second = Second(fitted.block, fitted.core[0, 0])
+            errors.append(fitted.error)
+        seconds.append(second)
+        metrics.append(_fine_metric(1.0 / np.sqrt(level.reshape(-1, n_second).sum(axis=1)), first.weighting, nominal))
+    kinds: dict[tuple[tuple[str, ...], bool, int], list[int]] = {}
+    for k, component in enumerate(components):
+        first = component.factors[0]
+        kinds.setdefault((first.shape_pulls, first.forms is not None, len(metrics[index[k]])), []).append(k)
+    blocks: list[Block] = []
+    rows: list[list[_Rows]] = [[] for _ in order]
+    for inside in kinds.values():
+        fitted = _fitted(
+            [components[k].factors[0] for k in inside], directions, nominal, [metrics[index[k]] for k in inside], tol
+        )
+        for g in sorted({index[k] for k in inside}):
+            positions = [n for n, k in enumerate(inside) if index[k] == g]
+            mine = tuple(inside[n] for n in positions)
+            rows[g].append(_Rows(len(blocks), mine, fitted.core[positions] * metrics[g]))
+        blocks.append(fitted.block)
+        errors.append(fitted.error)
+    groups = [_group(blocks, rows[g], metrics[g], seconds[g], index.index(g), tol) for g in range(len(order))]
+    return ChannelPlan(exponential_scales(components, nominal), tuple(blocks), tuple(groups), max(errors))

@@ -1,0 +1,135 @@
+"""Templates of an experiment: what it sees of the amplitudes, and the plan of every channel."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from nmmfit.experiment import BinnedExperiment, Channel, Pulls
+from nmmfit.physics.amplitude_basis import AmplitudeBasis, MergedMonomials, merged_monomials
+from nmmfit.physics.forms import ALL_FORMS, vector_to_forms
+from nmmfit.shapes import Array
+from nmmfit.templates.build import channel_plan
+from nmmfit.templates.fit import HALF_WIDTH
+from nmmfit.templates.plan import ChannelPlan, Table
+from nmmfit.templates.shapes import polynomial_table
+from nmmfit.templates.store import Kept, kept_or_made
+
+DEFAULT_TOLERANCE = 1e-6
+
+
+@dataclass(frozen=True)
+class ChannelTemplate:
+    """Compressed templates of one channel."""
+
+    channel: Channel
+    plan: ChannelPlan
+
+    def expected(self, monomials: Array, table: Table, pulls: Pulls) -> Array:
+        """Expected counts (bin,) from monomials (monomial,), the polynomials of the shape pulls, and the pulls."""
+        return self.plan.expected(self.channel.components, monomials, table, pulls)
+
+    @property
+    def error(self) -> float:
+        """Worst error of its fits at random points, in standard deviations of the data."""
+        return self.plan.error
+
+    @property
+    def matrices(self) -> list[np.ndarray]:
+        """Every matrix that one evaluation multiplies by."""
+        groups = self.plan.groups
+        weightings = [self.channel.components[g.first_component].factors[0].weighting for g in groups]
+        found = [m for block in self.plan.blocks for m in block.matrices]
+        found += [m for group in groups for m in group.matrices]
+        return [*found, *(w.matrix.T for w in weightings if w is not None)]
+
+    @property
+    def multiplies(self) -> int:
+        """Multiplications of the matrix products of one evaluation."""
+        return sum(m.size for m in self.matrices)
+
+    @property
+    def ranks(self) -> list[tuple[str, int, int]]:
+        """(shape pulls, basis size, number of functions kept) of every block."""
+        blocks = [*self.plan.blocks, *(g.second.block for g in self.plan.groups if g.second is not None)]
+        return [(" ".join(b.pulls) or "-", b.basis_size, b.rank) for b in blocks]
+
+
+@dataclass(frozen=True)
+class ExperimentTemplate:
+    """Compressed templates of one experiment, for one amplitude basis.
+
+    `errors` is the worst error of each channel's fits at random points, in standard deviations of the data.
+    """
+
+    experiment: BinnedExperiment
+    basis: AmplitudeBasis
+    monomials: MergedMonomials
+    channels: tuple[ChannelTemplate, ...]
+
+    @property
+    def errors(self) -> dict[str, float]:
+        """Channel name -> worst error of its fits."""
+        return {c.channel.name: c.error for c in self.channels}
+
+    @property
+    def degrees(self) -> Mapping[str, int]:
+        """Highest degree in each shape pull."""
+        result: dict[str, int] = {}
+        for channel in self.channels:
+            for pull, degree in channel.plan.degrees.items():
+                result[pull] = max(degree, result.get(pull, 0))
+        return result
+
+    def expected(self, products: Array, pulls: Pulls) -> dict[str, Array]:
+        """Expected counts, channel name -> (bin,), from the products a_i a_j (pair,) and pulls."""
+        monomials = jnp.concatenate([jnp.ones((1,)), products]) @ jnp.asarray(self.monomials.weights.T)
+        table = polynomial_table(pulls, self.degrees, HALF_WIDTH)
+        return {t.channel.name: t.expected(monomials, table, pulls) for t in self.channels}
+
+
+def relevant_coordinates(experiment: BinnedExperiment) -> np.ndarray:
+    """(form coordinate,) True where some rate of the experiment depends on that real coordinate of ALL_FORMS."""
+    size = 1 + 9 * len(ALL_FORMS)
+    pulls = experiment.nominal_pulls()
+    functions = [f.function for ch in experiment.channels for c in ch.components for f in c.factors if f.forms is not None]
+    # Rates are linear in the forms: one coordinate at a time against none shows what they depend on.
+    points = jnp.concatenate([jnp.zeros((1, size)), jnp.eye(size)])
+
+    def rates(vector: Array) -> list[Array]:
+        forms = vector_to_forms(vector, ALL_FORMS)
+        return [function(forms, pulls) for function in functions]
+
+    # All factors in one program: what they have in common, a response matrix say, is compiled once.
+    values = [np.asarray(v) for v in jax.jit(jax.vmap(rates))(points)]
+    return np.any([np.any(v[1:] != v[0], axis=1) for v in values], axis=0) if values else np.zeros(size, dtype=bool)
+
+
+def build_templates(
+    experiment: BinnedExperiment, basis: AmplitudeBasis, tolerance: float = DEFAULT_TOLERANCE, fingerprint: str | None = None
+) -> ExperimentTemplate:
+    """Templates of an experiment for the amplitudes of a fit.
+
+    Args:
+        experiment: the experiment, with its direct evaluation.
+        basis: real amplitudes that the fit can excite.
+        tolerance: error in expected counts, in units of their statistical standard deviation, per bin and row (with
+            new-physics rows at 30 standard deviations); the worst error at random points is kept per channel.
+        fingerprint: of all that the experiment's numbers depend on (store.py); templates are then kept on disk. None: they are
+            made anew.
+    Returns: templates whose `expected` agrees with the direct path.
+    Raises: NotConvergedError if a shape needs an unreasonably large basis.
+    """
+
+    def made() -> Kept:
+        monomials = merged_monomials(basis, relevant_coordinates(experiment))
+        nominal = experiment.nominal_pulls()
+        return monomials, tuple(channel_plan(c, monomials.forms, nominal, tolerance) for c in experiment.channels)
+
+    monomials, plans = made() if fingerprint is None else kept_or_made(fingerprint, basis, tolerance, made)
+    channels = tuple(ChannelTemplate(c, p) for c, p in zip(experiment.channels, plans, strict=True))
+    return ExperimentTemplate(experiment, basis, monomials, channels)

@@ -1,0 +1,207 @@
+"""Functions of the shape pulls: Chebyshev polynomials of each, joined two by two to a few compressed basis functions.
+
+A fit of several pulls needs hundreds of basis functions T_k1(x1) T_k2(x2) ... but very few combinations of them matter, and these
+are few at every stage: of one pull, of a pair, of all (a hierarchical Tucker decomposition). A tree evaluates them from the
+leaves up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import combinations
+from typing import TypeAlias
+
+import jax.numpy as jnp
+import numpy as np
+
+from nmmfit.numerics.chebyshev import chebyshev_values
+from nmmfit.shapes import Array
+
+# Pulls with degrees up to this share one table of polynomials; a few of higher degree have their own.
+_SHARED_DEGREE = 16
+
+OVERHEAD = 400
+"""What one more matrix product costs, however small, in multiplications."""
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """One pull: T_0 ... T_degree, or combinations of them, `compress` (degree + 1, rank)."""
+
+    pull: str
+    degree: int
+    compress: np.ndarray | None = None
+
+    @property
+    def rank(self) -> int:
+        """Number of functions."""
+        return self.degree + 1 if self.compress is None else self.compress.shape[1]
+
+    @property
+    def matrices(self) -> tuple[np.ndarray, ...]:
+        """Matrices that an evaluation multiplies by."""
+        return () if self.compress is None else (self.compress,)
+
+    @property
+    def degrees(self) -> dict[str, int]:
+        """Degree in each pull."""
+        return {self.pull: self.degree}
+
+    def evaluate(self, table: Mapping[str, Array]) -> Array:
+        """Functions (rank,) from the polynomials of every pull."""
+        values = table[self.pull][: self.degree + 1]
+        return values if self.compress is None else values @ jnp.asarray(self.compress)
+
+
+@dataclass(frozen=True)
+class Node:
+    """Products of the functions of two sets of pulls, or combinations of them, `transfer` (product, rank)."""
+
+    left: Tree
+    right: Tree
+    transfer: np.ndarray | None = None
+
+    @property
+    def rank(self) -> int:
+        """Number of functions."""
+        return self.left.rank * self.right.rank if self.transfer is None else self.transfer.shape[1]
+
+    @property
+    def matrices(self) -> tuple[np.ndarray, ...]:
+        """Matrices that an evaluation multiplies by."""
+        own = () if self.transfer is None else (self.transfer,)
+        return (*self.left.matrices, *self.right.matrices, *own)
+
+    @property
+    def degrees(self) -> dict[str, int]:
+        """Degree in each pull."""
+        return self.left.degrees | self.right.degrees
+
+    def evaluate(self, table: Mapping[str, Array]) -> Array:
+        """Functions (rank,) from the polynomials of every pull."""
+        products = jnp.ravel(self.left.evaluate(table)[:, None] * self.right.evaluate(table)[None, :])
+        return products if self.transfer is None else products @ jnp.asarray(self.transfer)
+
+
+Tree: TypeAlias = Leaf | Node
+
+
+def polynomial_table(pulls: Mapping[str, Array], degrees: Mapping[str, int], half_width: float) -> dict[str, Array]:
+    """T_0 ... T_n of every pull in `degrees`, at least as many as it needs.
+
+    Outside +-half_width the value at the edge is used: the shape freezes there, and its derivative is zero.
+    """
+    table: dict[str, Array] = {}
+    shared = [name for name, degree in degrees.items() if degree <= _SHARED_DEGREE]
+    alone = [[name] for name in degrees if name not in shared]
+    for names in ([shared] if shared else []) + alone:
+        x = jnp.clip(jnp.stack([pulls[name] for name in names]) / half_width, -1.0, 1.0)
+        values = chebyshev_values(x, max(degrees[name] for name in names))
+        table.update({name: values[i] for i, name in enumerate(names)})
+    return table
+
+
+def left_singular_vectors(matrix: np.ndarray, tol: float) -> tuple[np.ndarray, np.ndarray]:
+    """Left singular vectors (row, rank) and values of (row, column), so many that what they leave out is below `tol` in norm."""
+    # The triangular factor of QR has the same ones, and is smaller.
+    triangular = np.asarray(np.linalg.qr(matrix.T, mode="r"))
+    left, singular, _ = np.linalg.svd(triangular.T, full_matrices=False)
+    rank = max(1, int(np.sum(np.sqrt(np.cumsum(singular[::-1] ** 2)[::-1]) > tol)))
+    return left[:, :rank], singular[:rank]
+
+
+_Cut: TypeAlias = tuple[np.ndarray, np.ndarray]
+"""Left singular vectors (tuple, rank) and values (rank,)."""
+
+
+@dataclass(frozen=True)
+class _Subset:
+    """Some of the pulls of a total-degree set: their distinct degree tuples, and which of them every basis function has."""
+
+    columns: tuple[int, ...]
+    tuples: np.ndarray
+    of: np.ndarray
+
+    @classmethod
+    def make(cls, indices: np.ndarray, columns: tuple[int, ...]) -> _Subset:
+        tuples, of = np.unique(indices[:, list(columns)], axis=0, return_inverse=True)
+        return cls(columns, tuples, of.ravel())
+
+
+def _unfolded(mine: _Subset, other: _Subset, weighted: np.ndarray) -> np.ndarray:
+    """(tuple of mine, tuple of other * column) of weighted (basis, column)."""
+    result = np.zeros((len(mine.tuples), len(other.tuples), weighted.shape[1]))
+    result[mine.of, other.of] = weighted
+    return result.reshape(len(mine.tuples), -1)
+
+
+def _bipartitions(columns: tuple[int, ...]) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
+    first, *rest = columns
+    return [((first, *some), tuple(c for c in rest if c not in some)) for n in range(len(rest)) for some in combinations(rest, n)]
+
+
+def compressed_tree(
+    pulls: tuple[str, ...], indices: np.ndarray, weighted: np.ndarray, tol: float, columns: int
+) -> tuple[Tree, np.ndarray]:
+    """The functions of shape pulls that matter.
+
+    Args:
+        pulls: their names, at least one.
+        indices: (basis, pull) degrees of the basis functions, a total-degree set.
+        weighted: (basis, column) coefficients in the metric of the data.
+        tol: what may be left out, in norm, per cut.
+        columns: numbers made from each function afterwards, for the choice of the cheapest tree.
+    Returns: tree and matrix Q (basis, rank): a quantity with coefficients C (basis, ...) is (the tree's functions) @ Q^T C, with
+        an error of a few `tol` in norm for the columns of `weighted`.
+    """
+    left, singular = left_singular_vectors(weighted, tol)
+    whole = _Subset.make(indices, tuple(range(len(pulls))))
+    # The rows of `indices` are distinct, but np.unique sorts them.
+    sorted_left = np.zeros_like(left)
+    sorted_left[whole.of] = left
+    tree, basis = _tree(pulls, whole.tuples, whole.columns, sorted_left, singular, tol, columns, root=True)
+    return tree, basis[whole.of]
+
+
+def _tree(
+    pulls: tuple[str, ...],
+    tuples: np.ndarray,
+    columns: tuple[int, ...],
+    basis: np.ndarray,
+    singular: np.ndarray,
+    tol: float,
+    after: int,
+    root: bool = False,
+) -> tuple[Tree, np.ndarray]:
+    """Tree of the pulls `columns` for the functions `basis` (tuple, rank), and the functions it really gives (tuple, rank')."""
+    n, rank = basis.shape
+    if len(columns) == 1:
+        degree = int(tuples.max(initial=0))
+        if n * rank + rank * after + OVERHEAD < n * after:
+            return Leaf(pulls[columns[0]], degree, basis), basis
+        return Leaf(pulls[columns[0]], degree), np.eye(n)
+    position = {c: i for i, c in enumerate(columns)}
+    best: tuple[float, tuple[_Subset, _Subset], tuple[_Cut, _Cut]] | None = None
+    for halves in _bipartitions(columns):
+        a, b = (_Subset.make(tuples, tuple(position[c] for c in half)) for half in halves)
+        cuts = tuple(left_singular_vectors(_unfolded(s, o, basis * singular), tol) for s, o in ((a, b), (b, a)))
+        product = cuts[0][0].shape[1] * cuts[1][0].shape[1]
+        down = min(product * after, product * rank + rank * after + OVERHEAD) if root else product * rank
+        cost = float(cuts[0][0].size + cuts[1][0].size + down)
+        if best is None or cost < best[0]:
+            best = cost, (a, b), (cuts[0], cuts[1])
+    assert best is not None
+    (a, b), (cut_a, cut_b) = best[1], best[2]
+    further = after if root else rank
+
+    def below(side: _Subset, cut: _Cut, other: _Cut) -> tuple[Tree, np.ndarray]:
+        mine = tuple(columns[i] for i in side.columns)
+        return _tree(pulls, side.tuples, mine, *cut, tol, other[0].shape[1] * further)
+
+    (left, ua), (right, ub) = below(a, cut_a, cut_b), below(b, cut_b, cut_a)
+    kron = (ua[a.of][:, :, None] * ub[b.of][:, None, :]).reshape(n, -1)
+    product = kron.shape[1]
+    if root and product * after <= product * rank + rank * after + OVERHEAD:
+        return Node(left, right), kron
+    return Node(left, right, kron.T @ basis), basis
