@@ -107,6 +107,9 @@ class JointLikelihood:
         if method == "templates":
             known = fingerprints or {}
             self.templates = tuple(build_templates(e, self.amplitudes, tolerance, known.get(e.name)) for e in self.experiments)
+        # Compiled on their own, so that everything that uses them traces them once.
+        self._template_counts = jax.jit(self._counts_by_channel)
+        self._constraints = jax.jit(self._sum_of_constraints)
 
     @classmethod
     def from_config(cls, config: RunConfig, method: str = "templates") -> JointLikelihood:
@@ -201,7 +204,8 @@ class JointLikelihood:
         _, _, pulls = self.split(vector)
         parts: list[Array] = [jnp.zeros(0)]
         if self.method == "templates":
-            parts += [counts for t in self.templates for counts in t.expected(products, pulls).values()]
+            counts = self._template_counts(products, pulls)
+            parts += [counts[name] for name in self.channels]
         else:
             forms = vector_to_forms(jnp.concatenate([jnp.ones(1), products]) @ jnp.asarray(self._form_columns), ALL_FORMS)
             parts += [counts for e in self.experiments for counts in e.expected(forms, pulls).values()]
@@ -219,10 +223,18 @@ class JointLikelihood:
             return result
         amplitudes = self.linear_amplitudes(theory) @ coefficients
         products = self.amplitudes.products(amplitudes)
-        for template in self.templates:
-            for name, counts in template.expected(products, pulls).items():
-                result[f"{template.experiment.name}.{name}"] = counts
-        return result
+        counts = self._template_counts(products, pulls)
+        # A compiled function returns a dictionary in the order of its sorted keys.
+        return {name: counts[name] for name in self.channels}
+
+    def _counts_by_channel(self, products: Array, pulls: Mapping[str, Array]) -> dict[str, Array]:
+        """Expected counts from templates, `experiment.channel` -> (bin,)."""
+        return {f"{t.experiment.name}.{name}": n for t in self.templates for name, n in t.expected(products, pulls).items()}
+
+    def _sum_of_constraints(self, pulls: Mapping[str, Array]) -> Array:
+        """Sum of the constraints of all experiments, log densities."""
+        own = [e.constraint(pulls) for e in self.experiments if e.constraint is not None]
+        return jnp.sum(jnp.stack(own)) if own else jnp.asarray(0.0)
 
     @cached_property
     def channels(self) -> dict[str, Channel]:
@@ -257,11 +269,7 @@ class JointLikelihood:
     def constraint_vector(self, vector: Array) -> Array:
         """Constraint terms: experiments' own constraints and the priors of theory inputs and nuisances."""
         _, _, pulls = self.split(vector)
-        total = log_prior(self.parameters[self.n_coefficients :], vector[self.n_coefficients :])
-        for experiment in self.experiments:
-            if experiment.constraint is not None:
-                total = total + experiment.constraint(pulls)
-        return total
+        return log_prior(self.parameters[self.n_coefficients :], vector[self.n_coefficients :]) + self._constraints(pulls)
 
     def nll_vector(self, vector: Array) -> Array:
         """Minus data log-likelihood and constraint terms at a vector (parameter,); coefficient priors do not enter."""

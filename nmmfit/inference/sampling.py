@@ -30,8 +30,6 @@ from nmmfit.shapes import Array
 CHUNKS = (50, 5)
 # Warm-up is cut into windows; after each the metric becomes the pooled covariance of its second half.
 WINDOWS = 4
-# Threads per processor: chains take turns, so that a processor is idle only when the last one of a call is alone.
-_THREADS = 4
 # Weight of the previous metric in the next, in draws.
 _OLD_METRIC_WEIGHT = 20.0
 
@@ -225,7 +223,7 @@ def sample(
     warmup_s, interrupted, divergences, leapfrogs = 0.0, False, 0, 0
     states: list[Any] = []
     try:
-        with ThreadPoolExecutor(min(settings.chains, _THREADS * processors())) as pool:
+        with ThreadPoolExecutor(min(settings.chains, processors())) as pool:
             for first in range(0, total, machine.chunk):
                 if first < warmup and first % machine.window == 0:
                     if first:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy.stats import qmc
 
 from nmmfit.errors import NotConvergedError
 from nmmfit.experiment import Factor, Pulls
@@ -75,6 +74,9 @@ def _degrees(sample: Sampler, weight: np.ndarray, n_pulls: int, tol: float) -> l
 
 def _chebyshev_points(n: int, dimension: int) -> np.ndarray:
     """Quasi-random points of Chebyshev density: they make the least-squares problem well conditioned."""
+    # Imported here: it takes half a second, which a process that finds its templates on disk does not need.
+    from scipy.stats import qmc
+
     uniform = qmc.Sobol(dimension, seed=11).random_base2(math.ceil(math.log2(n)))[:n]
     return HALF_WIDTH * np.cos(np.pi * uniform)
 
