@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from nmmfit.errors import UserInputError
@@ -58,6 +59,22 @@ def confidence_level(value: Any, where: str) -> float:
     if level < SMALLEST_CL:
         raise UserInputError(f"{where}: {level:g} is too small to be resolved (allowed: {SMALLEST_CL:g} and above, below 1)")
     return level
+
+
+def broadcasting(given: Mapping[str, Any], where: str) -> None:
+    """Refuse arrays that do not broadcast.
+
+    Raises: UserInputError with the names and shapes of those that have axes.
+    """
+    # Imported here: the command line checks numbers before it needs any library for arrays.
+    import numpy as np
+
+    shapes = {name: np.shape(value) for name, value in given.items()}
+    try:
+        np.broadcast_shapes(*shapes.values())
+    except ValueError:
+        named = ", ".join(f"{name} {shape}" for name, shape in shapes.items() if shape)
+        raise UserInputError(f"{where}: these shapes do not broadcast: {named}") from None
 
 
 def _shown(value: Any) -> str:

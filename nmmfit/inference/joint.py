@@ -18,6 +18,7 @@ import numpyro
 from numpyro import distributions as dist
 from scipy.special import gammaln
 
+from nmmfit.checks import broadcasting
 from nmmfit.errors import UserInputError, unknown
 from nmmfit.experiment import BinnedExperiment, Channel
 from nmmfit.inference.parameters import Identified, Parameter, log_prior
@@ -153,12 +154,7 @@ class JointLikelihood:
                 raise unknown("parameter", name, self.names, "point")
             if not isinstance(value, jax.core.Tracer) and np.asarray(value).dtype.kind not in "fiub":
                 raise UserInputError(f"point: {name}: expected real numbers, got {value!r}")
-        shapes = {name: np.shape(value) for name, value in point.items()}
-        try:
-            np.broadcast_shapes(*shapes.values())
-        except ValueError:
-            named = ", ".join(f"{name} {shape}" for name, shape in shapes.items() if shape)
-            raise UserInputError(f"point: these shapes do not broadcast: {named}") from None
+        broadcasting(point, "point")
         values = [jnp.asarray(point.get(p.name, p.start), dtype=jnp.float64) for p in self.parameters]
         return jnp.stack(jnp.broadcast_arrays(*values), axis=-1)
 

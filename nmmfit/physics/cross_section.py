@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from nmmfit.checks import broadcasting
 from nmmfit.constants import M_ELECTRON_MEV
 from nmmfit.errors import UserInputError, unknown
 from nmmfit.physics import cevns, electron, spin_half, spin_zero
@@ -172,12 +173,7 @@ def _check_shapes(given: dict[str, Any], form_factor: Any) -> None:
         given = {**given, "form_factor": form_factor[0] if isinstance(form_factor, tuple) else form_factor}
         if isinstance(form_factor, tuple):
             given["form_factor of neutrons"] = form_factor[-1]
-    shapes = {name: np.shape(value) for name, value in given.items()}
-    try:
-        np.broadcast_shapes(*shapes.values())
-    except ValueError:
-        named = ", ".join(f"{name} {shape}" for name, shape in shapes.items() if shape)
-        raise UserInputError(f"dsigma_dt: these shapes do not broadcast: {named}") from None
+    broadcasting(given, "dsigma_dt")
 
 
 def _check_range(name: str, value: Any, positive: bool = False) -> None:

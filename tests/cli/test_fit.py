@@ -107,7 +107,7 @@ def test_a_fit_interrupted_in_warm_up_leaves_nothing(
     printed = capsys.readouterr()
     assert printed.out == ""
     assert printed.err.splitlines()[-1] == "nmmfit: interrupted before the first draw after warm-up; nothing was written"
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["run.toml"]
+    assert sorted(p.name for p in tmp_path.iterdir() if p.name != "cache") == ["run.toml"]
 
 
 def _pressed_again(count: int) -> None:
@@ -157,39 +157,37 @@ def test_ctrl_c_while_plots_are_drawn_keeps_the_rest(
     assert sorted(p.name for p in tmp_path.iterdir()) == ["kept", "run.toml"]
 
 
+def disk_full_at(monkeypatch: pytest.MonkeyPatch, ending: str) -> None:
+    """No space is left when a file of that ending gets its name."""
+    real = os.replace
+
+    def full(source: Any, target: Any) -> None:
+        if str(target).endswith(ending):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(source, target)
+
+    monkeypatch.setattr("os.replace", full)
+
+
 def test_a_full_disk_while_plots_are_drawn_names_the_folder_that_was_asked_for(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     from nmmfit.results.files import write_bytes
 
-    real = os.replace
-
-    def full(source: Any, target: Any) -> None:
-        if str(target).endswith(".png"):
-            raise OSError(errno.ENOSPC, "No space left on device")
-        real(source, target)
-
-    monkeypatch.setattr("os.replace", full)
+    disk_full_at(monkeypatch, ".png")
     monkeypatch.setattr("nmmfit.results.fit_output.write_fit_plots", lambda folder, *_: write_bytes(folder / "trace.png", b"x"))
     assert main(["fit", "run.toml", *SHORT, "--out", "full"]) == 2
     assert capsys.readouterr().err.splitlines()[-1] == "nmmfit: cannot write full/trace.png: the disk is full"
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["run.toml"]
+    assert sorted(p.name for p in tmp_path.iterdir() if p.name != "cache") == ["run.toml"]
 
 
 def test_a_full_disk_leaves_nothing(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    real = os.replace
-
-    def full(source: Any, target: Any) -> None:
-        if str(target).endswith("posterior.nc"):
-            raise OSError(errno.ENOSPC, "No space left on device")
-        real(source, target)
-
-    monkeypatch.setattr("os.replace", full)
+    disk_full_at(monkeypatch, "posterior.nc")
     assert main(["fit", "run.toml", *SHORT, "--no-plots", "--out", "full"]) == 2
     printed = capsys.readouterr()
     assert printed.out == ""
     assert printed.err.splitlines()[-1] == "nmmfit: cannot write full/posterior.nc: the disk is full"
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["run.toml"]
+    assert sorted(p.name for p in tmp_path.iterdir() if p.name != "cache") == ["run.toml"]
 
 
 @pytest.mark.parametrize(
@@ -227,7 +225,7 @@ def test_nothing_to_sample(capsys: pytest.CaptureFixture[str], monkeypatch: pyte
     assert main(["fit", "run.toml", "--out", "none"]) == 2
     last = capsys.readouterr().err.splitlines()[-1]
     assert last == "nmmfit: run.toml: nothing to sample: every parameter, theory input and nuisance is held fixed"
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["run.toml"]
+    assert sorted(p.name for p in tmp_path.iterdir() if p.name != "cache") == ["run.toml"]
 
 
 def test_a_reader_that_leaves_early_changes_neither_files_nor_exit_code(
