@@ -19,25 +19,32 @@ from nmmfit.experiment import Channel, Component, Factor, Pulls, Weighting
 from nmmfit.physics.forms import ALL_FORMS, Forms, vector_to_forms
 from nmmfit.templates.fit import HALF_WIDTH, fit, sampler
 from nmmfit.templates.plan import Block, ChannelPlan, Group, Part, Scales, Second
-from nmmfit.templates.shapes import OVERHEAD, Tree, compressed_tree, left_singular_vectors
+from nmmfit.templates.shapes import OVERHEAD, compressed_tree, left_singular_vectors
+from nmmfit.templates.split import cheapest_split
 
 REFERENCE_SIGNIFICANCE = 30.0
 """Strength, in standard deviations of the data, at which a new-physics row has to meet the tolerance."""
 
-# What one more number in between costs, written and read again, in multiplications.
-_WRITING = 8
-# Numbers per row that are left of the first axis, for estimates of cost.
-_TYPICAL_RANK = 16
+FIT_SHARE = 0.1
+"""Error of a fit in several pulls as a share of the tolerance: errors of fits have no structure, and what compression keeps would
+otherwise be mostly these."""
+
+# Functions of the shape pulls that a weight typically needs, for the choice of segments.
+_TYPICAL_FUNCTIONS = 10
 _SEGMENTS = (1, 2, 3, 4, 6, 8, 12)
 
 
 @dataclass(frozen=True)
 class _Fitted:
-    """A block with its core: what each function of the pulls adds, by factor and merged monomial."""
+    """Fitted shapes of factors with common pulls: what each basis function adds, by factor and merged monomial."""
 
-    block: Block
+    pulls: tuple[str, ...]
+    indices: np.ndarray
+    """(basis, pull) degrees."""
+    merge: np.ndarray | None
+    """(monomial, merged), None for factors that read no forms."""
     core: np.ndarray
-    """(factor, merged or 1, function, bin)."""
+    """(basis, factor, merged or 1, bin)."""
     error: float
 
 
@@ -57,7 +64,7 @@ def lift(rows: np.ndarray, n_monomials: int | None) -> np.ndarray:
 
 
 def _fitted(factors: list[Factor], directions: Forms, nominal: Pulls, metrics: list[np.ndarray], tol: float) -> _Fitted:
-    """Fit factors with common shape pulls, and compress monomials and functions of the pulls.
+    """Fit factors with common shape pulls, and merge monomials that they do not tell apart.
 
     `metrics` (bin,) belong to the factors one by one.
     """
@@ -70,23 +77,15 @@ def _fitted(factors: list[Factor], directions: Forms, nominal: Pulls, metrics: l
     lifts = lift(base * metric, per_factor if with_monomials else None)
     coefficients, indices, error = base[None], np.zeros((1, 0), dtype=int), 0.0
     if pulls:
-        basis, coefficients, error = fit(sample, metric * lifts[:, None], tol)
+        share = FIT_SHARE if len(pulls) > 1 else 1.0
+        basis, coefficients, error = fit(sample, metric * lifts[:, None], share * tol)
         indices = basis.indices
-    # (basis, factor, monomial, bin) and its metric
     core = coefficients.reshape(len(coefficients), len(factors), per_factor, n_bins)
-    weight = metric.reshape(len(factors), per_factor, n_bins)
     merge = None
     if with_monomials:
+        weight = metric.reshape(len(factors), per_factor, n_bins)
         merge, core = _merged(core, weight[:, :1], lifts[:per_factor], tol)
-    strength = lifts.reshape(len(factors), per_factor)[:, :1] if merge is None else np.ones((len(factors), 1))
-    weighted = core * weight[None, :, :1] * strength[None, :, :, None]
-    tree: Tree | None = None
-    if pulls:
-        n = len(core)
-        needs = len(factors) * core.shape[2] * min(n_bins, _TYPICAL_RANK)
-        tree, q = compressed_tree(pulls, indices, weighted.reshape(n, -1), tol, needs)
-        core = np.tensordot(q, core, axes=(0, 0))
-    return _Fitted(Block(pulls, tree, merge, len(indices)), np.moveaxis(core, 0, 2), error)
+    return _Fitted(pulls, indices, merge, core, error)
 
 
 def _merged(core: np.ndarray, metric: np.ndarray, lifts: np.ndarray, tol: float) -> tuple[np.ndarray, np.ndarray]:
@@ -106,29 +105,16 @@ def _merged(core: np.ndarray, metric: np.ndarray, lifts: np.ndarray, tol: float)
 
 @dataclass(frozen=True)
 class _Rows:
-    """Rows that a block sends to a group, (member, merged, function, bin), in the metric of the group's first axis."""
+    """Rows that a block sends to a group, (basis, weight, bin), in the metric of the group's first axis."""
 
     block: int
     members: tuple[int, ...]
     matrix: np.ndarray
 
     @property
-    def by_weight(self) -> np.ndarray:
-        """(member * merged, function, bin)."""
-        return self.matrix.reshape(-1, *self.matrix.shape[2:])
-
-    @property
     def dense(self) -> np.ndarray:
-        """(member * merged * function, bin)."""
+        """(basis * weight, bin)."""
         return self.matrix.reshape(-1, self.matrix.shape[-1])
-
-
-def _narrowed(rows: _Rows, tol: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """What each weight needs of the functions: narrow (function, feature), spread (weight, feature) and rows (feature, bin)."""
-    lefts = [left_singular_vectors(one, tol)[0] for one in rows.by_weight]
-    spread = np.repeat(np.eye(len(lefts)), [u.shape[1] for u in lefts], axis=1)
-    reduced = [u.T @ one for u, one in zip(lefts, rows.by_weight, strict=True)]
-    return np.concatenate(lefts, axis=1), spread, np.concatenate(reduced)
 
 
 def _segments(matrix: np.ndarray, n_features: int, tol: float) -> list[np.ndarray] | None:
@@ -139,67 +125,74 @@ def _segments(matrix: np.ndarray, n_features: int, tol: float) -> list[np.ndarra
         n_features: features that are multiplied with the result.
     """
     n_bins = matrix.shape[1]
+    # Its triangular factor has the same singular values and right vectors, of every piece too, and fewer rows.
+    triangular = np.asarray(np.linalg.qr(matrix, mode="r"))
     best, cost = None, 0.8 * n_features * n_bins
     for count in _SEGMENTS:
         if count > 1 and n_bins < 16 * count:
             break
-        pieces = [left_singular_vectors(piece.T, tol / math.sqrt(count))[0].T for piece in np.array_split(matrix, count, axis=1)]
+        pieces = [left_singular_vectors(p.T, tol / math.sqrt(count))[0].T for p in np.array_split(triangular, count, axis=1)]
         products = sum(len(p) * (n_features + p.shape[1]) + OVERHEAD for p in pieces)
         if products < cost:
             best, cost = pieces, products
     return best
 
 
-def _group(
-    blocks: Sequence[Block], rows: list[_Rows], metric: np.ndarray, second: Second | None, component: int, tol: float
-) -> Group:
-    """Compress the first axis of all rows together, then choose the cheaper features of each block."""
-    narrowed = [_narrowed(r, tol) for r in rows]
-    n_features = sum(min(len(n[2]), len(r.dense)) for r, n in zip(rows, narrowed, strict=True))
-    pieces = _segments(np.concatenate([r.dense for r in rows]), n_features, tol)
-    # From the metric to the compressed first axis, or to counts.
-    n_bins = len(metric)
-    lower, segments = np.diag(1.0 / metric), ()
-    if pieces is not None:
-        starts = np.cumsum([0, *(p.shape[1] for p in pieces)])
-        lower = np.zeros((n_bins, sum(len(p) for p in pieces)))
-        column = 0
-        for piece, at in zip(pieces, starts, strict=False):
-            lower[at : at + piece.shape[1], column : column + len(piece)] = piece.T
-            column += len(piece)
-        segments = tuple(p / metric[at : at + p.shape[1]] for p, at in zip(pieces, starts, strict=False))
-    parts, matrices = [], []
-    for r, narrowed_rows in zip(rows, narrowed, strict=True):
-        part, matrix = _part(r, narrowed_rows, lower)
-        parts.append(part)
-        matrices.append(matrix)
-    return Group(tuple(parts), np.concatenate(matrices), tuple(segments), second, component)
+def _compressed_axis(rows: list[_Rows], metric: np.ndarray, tol: float) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
+    """The first axis of all rows of a group, compressed.
+
+    Returns: (bin, compressed first axis) from the metric, and the segments (rank, bin) from there to counts. Without segments the
+        first axis stays as it is, and the matrix goes to counts itself.
+    """
+    dense = np.concatenate([r.dense for r in rows])
+    n_features = min(len(dense), sum(r.matrix.shape[1] * min(len(r.matrix), _TYPICAL_FUNCTIONS) for r in rows))
+    pieces = _segments(dense, n_features, tol)
+    if pieces is None:
+        return np.diag(1.0 / metric), ()
+    starts = np.cumsum([0, *(p.shape[1] for p in pieces)])
+    lower = np.zeros((len(metric), sum(len(p) for p in pieces)))
+    column = 0
+    for piece, at in zip(pieces, starts, strict=False):
+        lower[at : at + piece.shape[1], column : column + len(piece)] = piece.T
+        column += len(piece)
+    return lower, tuple(p / metric[at : at + p.shape[1]] for p, at in zip(pieces, starts, strict=False))
 
 
-def _part(rows: _Rows, narrowed: tuple[np.ndarray, np.ndarray, np.ndarray], lower: np.ndarray) -> tuple[Part, np.ndarray]:
-    """The cheapest features of a block, and the rows (feature, compressed first axis) that they multiply.
+def _assembled(
+    fitted: list[_Fitted],
+    rows: list[list[_Rows]],
+    metrics: list[np.ndarray],
+    seconds: list[Second | None],
+    first: list[int],
+    tol: float,
+) -> tuple[tuple[Block, ...], tuple[Group, ...]]:
+    """Blocks and groups: compress the first axis of every group, then send every block the cheapest way.
 
     Args:
-        rows: in the metric of the first axis.
-        narrowed: what `_narrowed` says of them.
-        lower: (bin, compressed first axis), from the metric.
+        fitted: block by block.
+        rows: of every group, by block.
+        metrics: of the first axis of every group.
+        seconds: second factors of the groups.
+        first: a component of every group.
+        tol: what a cut may leave out, in norm.
     """
-    n_weights, n_functions = rows.by_weight.shape[:2]
-    width = lower.shape[1]
-    narrow, spread, few = narrowed
-    products = rows.by_weight @ lower
-    # What each weight multiplies, of the compressed first axis itself: as many features as it has entries.
-    whole = np.moveaxis(products, 0, 1).reshape(n_functions, -1), np.kron(np.eye(n_weights), np.ones((1, width)))
-    costs = {
-        "products": n_weights * n_functions * (width + _WRITING),
-        "narrow": narrow.size + spread.size + len(few) * (width + 2 * _WRITING) + 2 * OVERHEAD,
-        "whole": n_weights * width * (n_functions + n_weights + width + 2 * _WRITING) + 2 * OVERHEAD,
-    }
-    if n_functions == 1 or min(costs, key=lambda k: costs[k]) == "products":
-        return Part(rows.block, rows.members), rows.dense @ lower
-    if costs["narrow"] < costs["whole"]:
-        return Part(rows.block, rows.members, narrow, spread), few @ lower
-    return Part(rows.block, rows.members, *whole), np.tile(np.eye(width), (n_weights, 1))
+    axes = [_compressed_axis(r, metric, tol) for r, metric in zip(rows, metrics, strict=True)]
+    blocks: list[Block] = []
+    parts: list[list[Part]] = [[] for _ in rows]
+    matrices: list[list[np.ndarray]] = [[np.zeros((0, lower.shape[1]))] for lower, _ in axes]
+    for n, block in enumerate(fitted):
+        where = [(g, r) for g, mine in enumerate(rows) for r in mine if r.block == n]
+        split = cheapest_split(block.pulls, block.indices, [r.matrix for _, r in where], [axes[g][0] for g, _ in where], tol)
+        blocks.append(Block(split.outer, split.inner, block.merge, len(block.indices)))
+        for (g, r), features in zip(where, split.groups, strict=True):
+            parts[g].append(Part(n, r.members, features.strengths, features.narrow, features.repeat))
+            if features.rows is not None:
+                matrices[g].append(features.rows @ axes[g][0])
+    groups = [
+        Group(tuple(p), np.concatenate(m), segments, second, component)
+        for p, m, (_, segments), second, component in zip(parts, matrices, axes, seconds, first, strict=True)
+    ]
+    return tuple(blocks), tuple(groups)
 
 
 def _group_key(component: Component) -> tuple[int, ...]:
@@ -277,7 +270,7 @@ def channel_plan(channel: Channel, directions: Forms, nominal: Pulls, tol: float
             # As a distribution over the second axis it is compared with one part in the size of the data.
             flat = np.full(n_second, math.sqrt(level.sum()))
             fitted = _fitted(others, directions, nominal, [flat], tol)
-            second = Second(fitted.block, fitted.core[0, 0])
+            second = _second(fitted, flat, tol)
             errors.append(fitted.error)
         seconds.append(second)
         metrics.append(_fine_metric(1.0 / np.sqrt(level.reshape(-1, n_second).sum(axis=1)), first.weighting, nominal))
@@ -285,7 +278,7 @@ def channel_plan(channel: Channel, directions: Forms, nominal: Pulls, tol: float
     for k, component in enumerate(components):
         first = component.factors[0]
         kinds.setdefault((first.shape_pulls, first.forms is not None, len(metrics[index[k]])), []).append(k)
-    blocks: list[Block] = []
+    blocks: list[_Fitted] = []
     rows: list[list[_Rows]] = [[] for _ in order]
     for inside in kinds.values():
         fitted = _fitted(
@@ -293,9 +286,19 @@ def channel_plan(channel: Channel, directions: Forms, nominal: Pulls, tol: float
         )
         for g in sorted({index[k] for k in inside}):
             positions = [n for n, k in enumerate(inside) if index[k] == g]
+            core = fitted.core[:, positions] * metrics[g]
             mine = tuple(inside[n] for n in positions)
-            rows[g].append(_Rows(len(blocks), mine, fitted.core[positions] * metrics[g]))
-        blocks.append(fitted.block)
+            rows[g].append(_Rows(len(blocks), mine, core.reshape(len(core), -1, core.shape[-1])))
+        blocks.append(fitted)
         errors.append(fitted.error)
-    groups = [_group(blocks, rows[g], metrics[g], seconds[g], index.index(g), tol) for g in range(len(order))]
-    return ChannelPlan(exponential_scales(components, nominal), tuple(blocks), tuple(groups), max(errors))
+    made, groups = _assembled(blocks, rows, metrics, seconds, [index.index(g) for g in range(len(order))], tol)
+    return ChannelPlan(exponential_scales(components, nominal), made, groups, max(errors))
+
+
+def _second(fitted: _Fitted, metric: np.ndarray, tol: float) -> Second:
+    """A distribution over the second axis from its fit: one factor without monomials."""
+    core = fitted.core[:, 0, 0]
+    if not fitted.pulls:
+        return Second(Block(None, None, None, 1), core)
+    tree, q = compressed_tree(fitted.pulls, fitted.indices, core * metric, tol, core.shape[1])
+    return Second(Block(tree, None, None, len(fitted.indices)), q.T @ core)

@@ -54,9 +54,9 @@ class ChannelTemplate:
 
     @property
     def ranks(self) -> list[tuple[str, int, int]]:
-        """(shape pulls, basis size, number of functions kept) of every block."""
+        """(shape pulls, size of their block's basis, number of functions kept) of every set of pulls."""
         blocks = [*self.plan.blocks, *(g.second.block for g in self.plan.groups if g.second is not None)]
-        return [(" ".join(b.pulls) or "-", b.basis_size, b.rank) for b in blocks]
+        return [(" ".join(tree.degrees), block.basis_size, tree.rank) for block in blocks for tree in block.trees]
 
 
 @dataclass(frozen=True)

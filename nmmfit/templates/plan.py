@@ -1,12 +1,14 @@
 """How a channel's expected counts are computed from compressed templates: arrays only, no function of an experiment.
 
-Chebyshev polynomials of the pulls -> few functions of each set of pulls (shapes.py) -> features, these functions times scales
-and monomials -> one matrix product per group of components -> counts along the first axis, in segments -> weighting and second
-axis.
+Chebyshev polynomials of the pulls -> few functions of each set of pulls (shapes.py) -> strengths, the functions of some pulls
+times scales and monomials -> features, strengths times the functions of the other pulls -> one matrix product per group of
+components -> counts along the first axis, in segments -> weighting and second axis.
 """
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -54,59 +56,106 @@ class Scales:
 
 @dataclass(frozen=True)
 class Block:
-    """Components that share one set of shape pulls, hence one set of functions of them."""
+    """Components that share one set of shape pulls, which falls into two: outer pulls and inner pulls.
 
-    pulls: tuple[str, ...]
-    tree: Tree | None
+    What the inner pulls bend is mixed with the monomials first (mixing parameters and a spectrum, say); the functions of the
+    outer pulls (a detector's response) act on few mixtures then.
+    """
+
+    outer: Tree | None
     """None where there are no shape pulls."""
+    inner: Tree | None
+    """None where all pulls are outer ones."""
     monomials: np.ndarray | None
     """(monomial, merged): what the block sees of the experiment's monomials; None if its components read no forms."""
     basis_size: int
 
     @property
-    def rank(self) -> int:
-        """Number of functions of the pulls."""
-        return 1 if self.tree is None else self.tree.rank
+    def trees(self) -> tuple[Tree, ...]:
+        """Trees of functions, those that there are."""
+        return tuple(tree for tree in (self.outer, self.inner) if tree is not None)
 
     @property
     def matrices(self) -> tuple[np.ndarray, ...]:
         """Matrices that an evaluation multiplies by."""
-        tree = () if self.tree is None else self.tree.matrices
-        return tree if self.monomials is None else (*tree, self.monomials)
+        found = tuple(m for tree in self.trees for m in tree.matrices)
+        return found if self.monomials is None else (*found, self.monomials)
 
-    def functions(self, table: Table) -> Array:
-        """Functions of the pulls (rank,)."""
-        return jnp.ones((1,)) if self.tree is None else self.tree.evaluate(table)
+    def functions(self, table: Table) -> tuple[Array, Array]:
+        """Functions of the outer and of the inner pulls, (outer,) and (inner,); a single 1 where there are no pulls."""
+        one = jnp.ones((1,))
+        outer, inner = (one if tree is None else tree.evaluate(table) for tree in (self.outer, self.inner))
+        return outer, inner
+
+
+@dataclass(frozen=True)
+class Strengths:
+    """What multiplies the functions of the outer pulls: mixtures of weights (scales times merged monomials) and inner functions.
+
+    Apart: every weight has mixtures of its own, (inner @ mix) * (weights @ spread); together: (weights x inner) @ mix, all
+    products; neither, with no matrix at all: the weights themselves (there are no inner pulls then).
+    """
+
+    mix: np.ndarray | None = None
+    """(inner, strength) apart, (weight * inner, strength) together."""
+    spread: np.ndarray | None = None
+    """(weight, strength), ones and zeros; None together."""
+
+    def evaluate(self, weights: Array, inner: Array) -> Array:
+        """(strength,) from weights (weight,) and inner functions (inner,)."""
+        if self.mix is None:
+            return weights
+        if self.spread is None:
+            return jnp.ravel(weights[:, None] * inner[None, :]) @ jnp.asarray(self.mix)
+        return (inner @ jnp.asarray(self.mix)) * (weights @ jnp.asarray(self.spread))
+
+    @property
+    def matrices(self) -> tuple[np.ndarray, ...]:
+        """Matrices that an evaluation multiplies by."""
+        return tuple(m for m in (self.mix, self.spread) if m is not None)
 
 
 @dataclass(frozen=True)
 class Part:
-    """The rows of one block that end in one group: weights are scales times merged monomials, (member * merged,).
+    """The rows of one block that end in one group.
 
-    Features are all products of weights and functions; or, with `narrow`, only those combinations of functions that a weight
-    needs, (functions @ narrow) times the weights `spread` over them.
+    Features are all products of strengths and outer functions; or, with `narrow`, only those combinations of functions that a
+    strength needs, (outer @ narrow) times the strengths `repeat`ed over them; or, with `narrow` alone, (outer @ narrow) holds
+    what each strength adds to the compressed first axis, (strength * first axis), and no features are left.
     """
 
     block: int
     members: tuple[int, ...]
+    strengths: Strengths
     narrow: np.ndarray | None = None
-    """(function, feature)."""
-    spread: np.ndarray | None = None
-    """(weight, feature), ones and zeros."""
+    """(outer, feature) or (outer, strength * first axis)."""
+    repeat: np.ndarray | None = None
+    """(strength, feature), ones and zeros."""
 
-    def features(self, scales: Array, merged: Array | None, functions: Array) -> Array:
-        """(feature,) from the scales of all components, the merged monomials (merged,) and the functions (rank,)."""
+    @property
+    def is_whole(self) -> bool:
+        """Whether the part gives the compressed first axis itself rather than features."""
+        return self.narrow is not None and self.repeat is None
+
+    def evaluate(self, scales: Array, merged: Array | None, functions: tuple[Array, Array]) -> Array:
+        """Features (feature,), or the compressed first axis, from the scales of all components, the merged monomials (merged,)
+        and the functions of the block's outer and inner pulls."""
         weights = jnp.stack([scales[k] for k in self.members])
         if merged is not None:
             weights = jnp.ravel(weights[:, None] * merged[None, :])
-        if self.narrow is not None:
-            return (functions @ jnp.asarray(self.narrow)) * (weights @ jnp.asarray(self.spread))
-        return weights if functions.shape == (1,) else jnp.ravel(weights[:, None] * functions[None, :])
+        outer, inner = functions
+        strengths = self.strengths.evaluate(weights, inner)
+        if self.narrow is None:
+            return jnp.ravel(strengths[:, None] * outer[None, :])
+        rows = outer @ jnp.asarray(self.narrow)
+        if self.repeat is not None:
+            return rows * (strengths @ jnp.asarray(self.repeat))
+        return jnp.sum(rows.reshape(len(strengths), -1) * strengths[:, None], axis=0)
 
     @property
     def matrices(self) -> tuple[np.ndarray, ...]:
         """Matrices that an evaluation multiplies by."""
-        return tuple(m for m in (self.narrow, self.spread) if m is not None)
+        return (*self.strengths.matrices, *(m for m in (self.narrow, self.repeat) if m is not None))
 
 
 @dataclass(frozen=True)
@@ -119,7 +168,7 @@ class Second:
 
     def evaluate(self, table: Table) -> Array:
         """Distribution (bin,)."""
-        return self.block.functions(table) @ jnp.asarray(self.matrix)
+        return self.block.functions(table)[0] @ jnp.asarray(self.matrix)
 
 
 @dataclass(frozen=True)
@@ -128,23 +177,27 @@ class Group:
 
     parts: tuple[Part, ...]
     matrix: np.ndarray
-    """(feature, compressed first axis), or (feature, first axis) without segments."""
+    """(feature, compressed first axis), or (feature, first axis) without segments; features of all parts that have some."""
     segments: tuple[np.ndarray, ...]
     """(rank, bin) of consecutive pieces of the first axis: undo its compression."""
     second: Second | None
     first_component: int
     """A component of the group, whose weighting is everybody's."""
 
-    def first_axis(self, scales: Array, merged: list[Array | None], functions: list[Array]) -> Array:
+    def first_axis(self, scales: Array, merged: list[Array | None], functions: list[tuple[Array, Array]]) -> Array:
         """Rows of all parts, added, along the first axis (fine or bin,).
 
         Args:
             scales: of all components (component,).
             merged: merged monomials of every block.
-            functions: functions of the pulls of every block.
+            functions: functions of the outer and inner pulls of every block.
         """
-        features = [p.features(scales, merged[p.block], functions[p.block]) for p in self.parts]
-        values = (features[0] if len(features) == 1 else jnp.concatenate(features)) @ jnp.asarray(self.matrix)
+        features, terms = [], []
+        for p in self.parts:
+            (terms if p.is_whole else features).append(p.evaluate(scales, merged[p.block], functions[p.block]))
+        if features:
+            terms.append((features[0] if len(features) == 1 else jnp.concatenate(features)) @ jnp.asarray(self.matrix))
+        values = functools.reduce(operator.add, terms)
         if not self.segments:
             return values
         pieces, at = [], 0
@@ -173,10 +226,10 @@ class ChannelPlan:
     @property
     def degrees(self) -> dict[str, int]:
         """Highest degree in each shape pull."""
-        trees = [b.tree for b in [*self.blocks, *(g.second.block for g in self.groups if g.second is not None)]]
+        blocks = [*self.blocks, *(g.second.block for g in self.groups if g.second is not None)]
         result: dict[str, int] = {}
-        for tree in trees:
-            for pull, degree in ({} if tree is None else tree.degrees).items():
+        for tree in (tree for block in blocks for tree in block.trees):
+            for pull, degree in tree.degrees.items():
                 result[pull] = max(degree, result.get(pull, 0))
         return result
 

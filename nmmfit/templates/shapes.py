@@ -116,20 +116,24 @@ _Cut: TypeAlias = tuple[np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)
-class _Subset:
+class Subset:
     """Some of the pulls of a total-degree set: their distinct degree tuples, and which of them every basis function has."""
 
     columns: tuple[int, ...]
     tuples: np.ndarray
+    """(tuple, pull of the subset) degrees."""
     of: np.ndarray
+    """(basis,) the tuple of every basis function."""
 
     @classmethod
-    def make(cls, indices: np.ndarray, columns: tuple[int, ...]) -> _Subset:
+    def make(cls, indices: np.ndarray, columns: tuple[int, ...]) -> Subset:
+        if not columns:
+            return cls(columns, np.zeros((1, 0), dtype=int), np.zeros(len(indices), dtype=int))
         tuples, of = np.unique(indices[:, list(columns)], axis=0, return_inverse=True)
         return cls(columns, tuples, of.ravel())
 
 
-def _unfolded(mine: _Subset, other: _Subset, weighted: np.ndarray) -> np.ndarray:
+def _unfolded(mine: Subset, other: Subset, weighted: np.ndarray) -> np.ndarray:
     """(tuple of mine, tuple of other * column) of weighted (basis, column)."""
     result = np.zeros((len(mine.tuples), len(other.tuples), weighted.shape[1]))
     result[mine.of, other.of] = weighted
@@ -156,7 +160,7 @@ def compressed_tree(
         an error of a few `tol` in norm for the columns of `weighted`.
     """
     left, singular = left_singular_vectors(weighted, tol)
-    whole = _Subset.make(indices, tuple(range(len(pulls))))
+    whole = Subset.make(indices, tuple(range(len(pulls))))
     # The rows of `indices` are distinct, but np.unique sorts them.
     sorted_left = np.zeros_like(left)
     sorted_left[whole.of] = left
@@ -182,9 +186,9 @@ def _tree(
             return Leaf(pulls[columns[0]], degree, basis), basis
         return Leaf(pulls[columns[0]], degree), np.eye(n)
     position = {c: i for i, c in enumerate(columns)}
-    best: tuple[float, tuple[_Subset, _Subset], tuple[_Cut, _Cut]] | None = None
+    best: tuple[float, tuple[Subset, Subset], tuple[_Cut, _Cut]] | None = None
     for halves in _bipartitions(columns):
-        a, b = (_Subset.make(tuples, tuple(position[c] for c in half)) for half in halves)
+        a, b = (Subset.make(tuples, tuple(position[c] for c in half)) for half in halves)
         cuts = tuple(left_singular_vectors(_unfolded(s, o, basis * singular), tol) for s, o in ((a, b), (b, a)))
         product = cuts[0][0].shape[1] * cuts[1][0].shape[1]
         down = min(product * after, product * rank + rank * after + OVERHEAD) if root else product * rank
@@ -195,7 +199,7 @@ def _tree(
     (a, b), (cut_a, cut_b) = best[1], best[2]
     further = after if root else rank
 
-    def below(side: _Subset, cut: _Cut, other: _Cut) -> tuple[Tree, np.ndarray]:
+    def below(side: Subset, cut: _Cut, other: _Cut) -> tuple[Tree, np.ndarray]:
         mine = tuple(columns[i] for i in side.columns)
         return _tree(pulls, side.tuples, mine, *cut, tol, other[0].shape[1] * further)
 
