@@ -21,6 +21,8 @@ from nmmfit.templates.shapes import OVERHEAD, Subset, Tree, compressed_tree, lef
 _WRITING = 8
 # Numbers made from each function of the pulls, per weight, for the choice of a tree.
 _TYPICAL_RANK = 16
+# So many of the ways that look cheapest are gone to the end.
+_FINALISTS = 3
 
 
 @dataclass(frozen=True)
@@ -40,17 +42,13 @@ class Features:
 
 @dataclass(frozen=True)
 class Split:
-    """One way through: trees of outer and inner pulls, and the features of every group."""
+    """One way through: trees of outer and inner pulls, the features of every group, and their cost in multiplications."""
 
+    chosen: tuple[int, ...]
     outer: Tree | None
     inner: Tree | None
     groups: tuple[Features, ...]
-
-    @property
-    def cost(self) -> float:
-        """Multiplications, and what stands for the rest."""
-        trees = sum(m.size + OVERHEAD for tree in (self.outer, self.inner) if tree is not None for m in tree.matrices)
-        return trees + sum(g.cost for g in self.groups)
+    cost: float
 
 
 def cheapest_split(
@@ -65,11 +63,16 @@ def cheapest_split(
         lower: for every group (bin, compressed first axis), from the metric.
         tol: what a cut may leave out, in norm.
     """
-    # The first axis keeps its norm in few numbers; the search works with these.
+    # The first axis keeps its norm in few numbers, and so do all weights and bins together; the search works with these.
     frames = [left_singular_vectors(r.reshape(-1, r.shape[-1]).T, tol)[0] for r in rows]
     small = [r @ frame for r, frame in zip(rows, frames, strict=True)]
-    ways = (_split(pulls, indices, small, frames, lower, outer, tol) for outer in _choices(len(pulls)))
-    return min(ways, key=lambda way: way.cost)
+    n = len(indices)
+    left, singular = left_singular_vectors(np.concatenate([r.reshape(n, -1) for r in small], axis=1), 0.1 * tol)
+    block = _Block(pulls, indices, small, frames, lower, left * singular, tol)
+    ways = sorted((block.way(outer, with_trees=False) for outer in _choices(len(pulls))), key=lambda way: way.cost)
+    if len(pulls) == 0:
+        return ways[0]
+    return min((block.way(way.chosen, with_trees=True) for way in ways[:_FINALISTS]), key=lambda way: way.cost)
 
 
 def _choices(n: int) -> Iterator[tuple[int, ...]]:
@@ -80,28 +83,58 @@ def _choices(n: int) -> Iterator[tuple[int, ...]]:
         yield ()
 
 
-def _split(
-    pulls: tuple[str, ...],
-    indices: np.ndarray,
-    rows: list[np.ndarray],
-    frames: list[np.ndarray],
-    lower: Sequence[np.ndarray],
-    chosen: tuple[int, ...],
-    tol: float,
-) -> Split:
-    """The way through with the outer pulls `chosen`."""
-    rest = tuple(i for i in range(len(pulls)) if i not in chosen)
-    outer, inner = Subset.make(indices, chosen), Subset.make(indices, rest)
-    grids = [_on_grid(outer, inner, r) for r in rows]
-    columns = _TYPICAL_RANK * sum(r.shape[1] for r in rows)
-    outer_tree, outer_basis = _functions(pulls, outer, grids, tol, columns)
-    inner_tree, inner_basis = _functions(pulls, inner, [np.moveaxis(g, 1, 0) for g in grids], tol, columns)
-    features = []
-    for grid, frame, low in zip(grids, frames, lower, strict=True):
-        # (outer function, inner function, weight, first axis)
-        core = np.tensordot(outer_basis, np.tensordot(inner_basis, grid, axes=(0, 1)), axes=(0, 1))
-        features.append(_features(core, frame, low, tol))
-    return Split(outer_tree, inner_tree, tuple(features))
+@dataclass(frozen=True)
+class _Block:
+    """What all ways through a block start from."""
+
+    pulls: tuple[str, ...]
+    indices: np.ndarray
+    rows: list[np.ndarray]
+    """Of every group (basis, weight, first axis of its frame)."""
+    frames: list[np.ndarray]
+    """Of every group (bin, first axis), orthonormal columns."""
+    lower: Sequence[np.ndarray]
+    """Of every group (bin, compressed first axis)."""
+    head: np.ndarray
+    """(basis, column), with the norms of all rows together."""
+    tol: float
+
+    def way(self, chosen: tuple[int, ...], with_trees: bool) -> Split:
+        """The way through with the outer pulls `chosen`; without trees functions come straight from the polynomials."""
+        outer = Subset.make(self.indices, chosen)
+        inner = Subset.make(self.indices, tuple(i for i in range(len(self.pulls)) if i not in chosen))
+        head = _on_grid(outer, inner, self.head)
+        outer_functions = self._functions(outer, head, with_trees)
+        inner_functions = self._functions(inner, np.swapaxes(head, 0, 1), with_trees)
+        features = []
+        for rows, frame, low in zip(self.rows, self.frames, self.lower, strict=True):
+            # (outer function, inner function, weight, first axis)
+            reduced = np.tensordot(inner_functions.basis, _on_grid(outer, inner, rows), axes=(0, 1))
+            core = np.tensordot(outer_functions.basis, reduced, axes=(0, 1))
+            features.append(_features(core, frame, low, self.tol))
+        cost = outer_functions.cost + inner_functions.cost + sum(f.cost for f in features)
+        return Split(chosen, outer_functions.tree, inner_functions.tree, tuple(features), cost)
+
+    def _functions(self, subset: Subset, grid: np.ndarray, with_tree: bool) -> _Functions:
+        """Functions of some pulls, from a grid with the axis of the subset's tuples first."""
+        if not subset.columns:
+            return _Functions(None, np.ones((1, 1)), 0)
+        left, singular = left_singular_vectors(grid.reshape(len(grid), -1), self.tol)
+        if not with_tree:
+            return _Functions(None, left, left.size)
+        names = tuple(self.pulls[i] for i in subset.columns)
+        columns = _TYPICAL_RANK * sum(r.shape[1] for r in self.rows)
+        tree, basis = compressed_tree(names, subset.tuples, left * singular, self.tol, columns)
+        return _Functions(tree, basis, sum(m.size + OVERHEAD for m in tree.matrices))
+
+
+@dataclass(frozen=True)
+class _Functions:
+    """Functions of some pulls: their tree, if it was asked for, their basis (tuple, function) and what they cost."""
+
+    tree: Tree | None
+    basis: np.ndarray
+    cost: float
 
 
 def _on_grid(outer: Subset, inner: Subset, rows: np.ndarray) -> np.ndarray:
@@ -109,18 +142,6 @@ def _on_grid(outer: Subset, inner: Subset, rows: np.ndarray) -> np.ndarray:
     grid = np.zeros((len(outer.tuples), len(inner.tuples), *rows.shape[1:]))
     grid[outer.of, inner.of] = rows
     return grid
-
-
-def _functions(
-    pulls: tuple[str, ...], subset: Subset, grids: list[np.ndarray], tol: float, columns: int
-) -> tuple[Tree | None, np.ndarray]:
-    """Tree of the functions of some pulls and its basis (tuple, function), from the axis of the subset's tuples first."""
-    if not subset.columns:
-        return None, np.ones((1, 1))
-    n = len(subset.tuples)
-    weighted = np.concatenate([g.reshape(n, -1) for g in grids], axis=1)
-    left, singular = left_singular_vectors(weighted, 0.0)
-    return compressed_tree(tuple(pulls[i] for i in subset.columns), subset.tuples, left * singular, tol, columns)
 
 
 def _features(core: np.ndarray, frame: np.ndarray, lower: np.ndarray, tol: float) -> Features:
