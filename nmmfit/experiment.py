@@ -38,21 +38,23 @@ class TheoryChoices:
 
 @dataclass(frozen=True)
 class Weighting:
-    """What follows a factor's function: counts = matrix @ (weight(pulls) * fine values).
+    """What follows a factor's function: counts = matrix @ (weight(at, pulls) * fine values).
 
     An efficiency, say: a weight at fine nodes of reconstructed energy, then their sum into bins. Kept apart from the function
-    because it is exact and cheap at every point, however its pulls bend it; the function depends on none of `pulls`.
+    because it is cheap at every point, however its pulls bend it; the function depends on none of `pulls`.
     """
 
-    weight: Callable[[Pulls], Array]
-    """pulls -> (fine,), positive."""
+    weight: Callable[[Array, Pulls], Array]
+    """(places, pulls) -> weight at each place on its own, (place,), positive."""
+    at: np.ndarray
+    """(fine,) the places of the fine values."""
     matrix: np.ndarray
     """(bin, fine), not negative."""
     pulls: tuple[str, ...] = ()
 
     def apply(self, fine: Array, pulls: Pulls) -> Array:
         """Counts (bin,) from fine values (fine,)."""
-        return jnp.asarray(self.matrix) @ (self.weight(pulls) * fine)
+        return jnp.asarray(self.matrix) @ (self.weight(jnp.asarray(self.at), pulls) * fine)
 
 
 @dataclass(frozen=True)

@@ -76,7 +76,7 @@ class Response:
         coefficients = linear_morph(self.quenching, self.quenching_directions, (pulls[QF0], pulls[QF1]))
         return polynomial_quenching(t_mev, coefficients) * KEV_PER_MEV
 
-    def efficiency_curve(self, x_pe: np.ndarray, pulls: Pulls) -> Array:
+    def efficiency_curve(self, x_pe: Array | np.ndarray, pulls: Pulls) -> Array:
         """Detection efficiency at reconstructed energies, photoelectrons; positive."""
         coefficients = linear_morph(self.efficiency, (self.efficiency_direction,), (pulls[EFFICIENCY],))
         return smooth_positive(logistic_efficiency(x_pe, coefficients), KINK_WIDTH)
@@ -94,8 +94,7 @@ class Response:
 
     def weighting(self) -> Weighting:
         """Efficiency at the nodes and their sum into analysis bins."""
-        x_pe = self.nodes.x
-        return Weighting(lambda pulls: self.efficiency_curve(x_pe, pulls), self.nodes.matrix(), (EFFICIENCY,))
+        return Weighting(self.efficiency_curve, self.nodes.x, self.nodes.matrix(), (EFFICIENCY,))
 
 
 def _component(sets: dict[str, np.ndarray], nominal: str, plus: str, minus: str) -> np.ndarray:

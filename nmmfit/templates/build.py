@@ -13,12 +13,14 @@ from dataclasses import dataclass
 import jax
 import jax.numpy as jnp
 import numpy as np
+import scipy.linalg
 
 from nmmfit.errors import NotConvergedError
 from nmmfit.experiment import Channel, Component, Factor, Pulls, Weighting
 from nmmfit.physics.forms import ALL_FORMS, Forms, vector_to_forms
 from nmmfit.templates.fit import HALF_WIDTH, fit, sampler
-from nmmfit.templates.plan import Block, ChannelPlan, Group, Part, Scales, Second
+from nmmfit.templates.nodes import empirical_nodes
+from nmmfit.templates.plan import Block, ChannelPlan, Group, Part, Scales, Second, Weighted
 from nmmfit.templates.shapes import OVERHEAD, compressed_tree, left_singular_vectors
 from nmmfit.templates.split import cheapest_split
 
@@ -138,59 +140,60 @@ def _segments(matrix: np.ndarray, n_features: int, tol: float) -> list[np.ndarra
     return best
 
 
-def _compressed_axis(rows: list[_Rows], metric: np.ndarray, tol: float) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
-    """The first axis of all rows of a group, compressed.
+@dataclass(frozen=True)
+class _Axis:
+    """The first axis of a group, compressed, and the way from there to counts."""
 
-    Returns: (bin, compressed first axis) from the metric, and the segments (rank, bin) from there to counts. Without segments the
-        first axis stays as it is, and the matrix goes to counts itself.
-    """
+    lower: np.ndarray
+    """(bin, compressed first axis), from the metric."""
+    segments: tuple[np.ndarray, ...]
+    """(rank, bin) of its pieces; none where it stays as it is, or is undone by the weighting."""
+    weighted: Weighted | None = None
+
+
+def _compressed_axis(rows: list[_Rows], metric: np.ndarray, tol: float) -> _Axis:
+    """The first axis of all rows of a group, compressed; without segments it stays as it is and `lower` goes to counts itself."""
     dense = np.concatenate([r.dense for r in rows])
     n_features = min(len(dense), sum(r.matrix.shape[1] * min(len(r.matrix), _TYPICAL_FUNCTIONS) for r in rows))
     pieces = _segments(dense, n_features, tol)
     if pieces is None:
-        return np.diag(1.0 / metric), ()
+        return _Axis(np.diag(1.0 / metric), ())
     starts = np.cumsum([0, *(p.shape[1] for p in pieces)])
     lower = np.zeros((len(metric), sum(len(p) for p in pieces)))
     column = 0
     for piece, at in zip(pieces, starts, strict=False):
         lower[at : at + piece.shape[1], column : column + len(piece)] = piece.T
         column += len(piece)
-    return lower, tuple(p / metric[at : at + p.shape[1]] for p, at in zip(pieces, starts, strict=False))
+    return _Axis(lower, tuple(p / metric[at : at + p.shape[1]] for p, at in zip(pieces, starts, strict=False)))
 
 
 def _assembled(
-    fitted: list[_Fitted],
-    rows: list[list[_Rows]],
-    metrics: list[np.ndarray],
-    seconds: list[Second | None],
-    first: list[int],
-    tol: float,
+    fitted: list[_Fitted], rows: list[list[_Rows]], axes: list[_Axis], seconds: list[Second | None], first: list[int], tol: float
 ) -> tuple[tuple[Block, ...], tuple[Group, ...]]:
     """Blocks and groups: compress the first axis of every group, then send every block the cheapest way.
 
     Args:
         fitted: block by block.
         rows: of every group, by block.
-        metrics: of the first axis of every group.
+        axes: the first axis of every group.
         seconds: second factors of the groups.
         first: a component of every group.
         tol: what a cut may leave out, in norm.
     """
-    axes = [_compressed_axis(r, metric, tol) for r, metric in zip(rows, metrics, strict=True)]
     blocks: list[Block] = []
     parts: list[list[Part]] = [[] for _ in rows]
-    matrices: list[list[np.ndarray]] = [[np.zeros((0, lower.shape[1]))] for lower, _ in axes]
+    matrices: list[list[np.ndarray]] = [[np.zeros((0, axis.lower.shape[1]))] for axis in axes]
     for n, block in enumerate(fitted):
         where = [(g, r) for g, mine in enumerate(rows) for r in mine if r.block == n]
-        split = cheapest_split(block.pulls, block.indices, [r.matrix for _, r in where], [axes[g][0] for g, _ in where], tol)
+        split = cheapest_split(block.pulls, block.indices, [r.matrix for _, r in where], [axes[g].lower for g, _ in where], tol)
         blocks.append(Block(split.outer, split.inner, block.merge, len(block.indices)))
         for (g, r), features in zip(where, split.groups, strict=True):
             parts[g].append(Part(n, r.members, features.strengths, features.narrow, features.repeat))
             if features.rows is not None:
-                matrices[g].append(features.rows @ axes[g][0])
+                matrices[g].append(features.rows @ axes[g].lower)
     groups = [
-        Group(tuple(p), np.concatenate(m), segments, second, component)
-        for p, m, (_, segments), second, component in zip(parts, matrices, axes, seconds, first, strict=True)
+        Group(tuple(p), np.concatenate(m), axis.segments, axis.weighted, second, component)
+        for p, m, axis, second, component in zip(parts, matrices, axes, seconds, first, strict=True)
     ]
     return tuple(blocks), tuple(groups)
 
@@ -206,8 +209,43 @@ def _fine_metric(metric: np.ndarray, weighting: Weighting | None, nominal: Pulls
     if weighting is None:
         return metric
     moved = [dict(nominal) | dict.fromkeys(weighting.pulls, jnp.asarray(x)) for x in (-HALF_WIDTH, 0.0, HALF_WIDTH)]
-    largest = np.max([np.asarray(weighting.weight(pulls)) for pulls in moved], axis=0)
+    largest = np.max([np.asarray(weighting.weight(jnp.asarray(weighting.at), pulls)) for pulls in moved], axis=0)
     return np.maximum((metric @ np.abs(weighting.matrix)) * largest, 1e-300)
+
+
+def _through_weightings(
+    axes: list[_Axis], weightings: list[Weighting | None], metrics: list[np.ndarray], nominal: Pulls, tol: float
+) -> float:
+    """Let the axes whose groups have a weighting go through its nodes on their way to counts; largest error that this makes.
+
+    Args:
+        axes: the compressed first axis of every group; changed in place.
+        weightings: of every group.
+        metrics: (bin,) of the first axis of every group after weighting.
+        nominal: every pull at 0.
+        tol: error in the metric of the data, in norm, of a signal at the reference significance.
+    """
+    error = 0.0
+    kinds = {id(w.weight): w for w in weightings if w is not None}
+    for key, weighting in kinds.items():
+        groups = [g for g, w in enumerate(weightings) if w is not None and id(w.weight) == key]
+        ups = [scipy.linalg.block_diag(*axes[g].segments) if axes[g].segments else np.eye(axes[g].lower.shape[1]) for g in groups]
+        # Entries of the compressed first axis are in standard deviations, all together at the reference significance. One set
+        # of nodes serves all groups, so that a weight is evaluated once.
+        worth = np.max(
+            [
+                REFERENCE_SIGNIFICANCE
+                * np.sqrt(np.mean(up**2, axis=0))
+                * np.linalg.norm(metrics[g][:, None] * weighting.matrix, axis=0)
+                for g, up in zip(groups, ups, strict=True)
+            ],
+            axis=0,
+        )
+        nodes = empirical_nodes(weighting, np.maximum(worth, 1e-300), nominal, tol)
+        for g, up in zip(groups, ups, strict=True):
+            axes[g] = _Axis(axes[g].lower, (), Weighted(nodes.places, up @ nodes.gathered, nodes.owner.T))
+        error = max(error, nodes.error)
+    return error
 
 
 def exponential_scales(components: Sequence[Component], nominal: Pulls) -> Scales:
@@ -260,6 +298,7 @@ def channel_plan(channel: Channel, directions: Forms, nominal: Pulls, tol: float
     order = list(dict.fromkeys(keys))
     index = [order.index(key) for key in keys]
     seconds: list[Second | None] = []
+    coarse: list[np.ndarray] = []
     metrics: list[np.ndarray] = []
     errors = [0.0]
     for g in range(len(order)):
@@ -273,7 +312,8 @@ def channel_plan(channel: Channel, directions: Forms, nominal: Pulls, tol: float
             second = _second(fitted, flat, tol)
             errors.append(fitted.error)
         seconds.append(second)
-        metrics.append(_fine_metric(1.0 / np.sqrt(level.reshape(-1, n_second).sum(axis=1)), first.weighting, nominal))
+        coarse.append(1.0 / np.sqrt(level.reshape(-1, n_second).sum(axis=1)))
+        metrics.append(_fine_metric(coarse[-1], first.weighting, nominal))
     kinds: dict[tuple[tuple[str, ...], bool, int], list[int]] = {}
     for k, component in enumerate(components):
         first = component.factors[0]
@@ -291,7 +331,10 @@ def channel_plan(channel: Channel, directions: Forms, nominal: Pulls, tol: float
             rows[g].append(_Rows(len(blocks), mine, core.reshape(len(core), -1, core.shape[-1])))
         blocks.append(fitted)
         errors.append(fitted.error)
-    made, groups = _assembled(blocks, rows, metrics, seconds, [index.index(g) for g in range(len(order))], tol)
+    leading = [index.index(g) for g in range(len(order))]
+    axes = [_compressed_axis(r, metric, tol) for r, metric in zip(rows, metrics, strict=True)]
+    errors.append(_through_weightings(axes, [components[k].factors[0].weighting for k in leading], coarse, nominal, tol))
+    made, groups = _assembled(blocks, rows, axes, seconds, leading, tol)
     return ChannelPlan(exponential_scales(components, nominal), made, groups, max(errors))
 
 

@@ -41,11 +41,8 @@ class ChannelTemplate:
     @property
     def matrices(self) -> list[np.ndarray]:
         """Every matrix that one evaluation multiplies by."""
-        groups = self.plan.groups
-        weightings = [self.channel.components[g.first_component].factors[0].weighting for g in groups]
-        found = [m for block in self.plan.blocks for m in block.matrices]
-        found += [m for group in groups for m in group.matrices]
-        return [*found, *(w.matrix.T for w in weightings if w is not None)]
+        blocks = [m for block in self.plan.blocks for m in block.matrices]
+        return [*blocks, *(m for group in self.plan.groups for m in group.matrices)]
 
     @property
     def multiplies(self) -> int:

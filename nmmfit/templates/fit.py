@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import jax
@@ -14,6 +15,7 @@ from nmmfit.errors import NotConvergedError
 from nmmfit.experiment import Factor, Pulls
 from nmmfit.numerics.chebyshev import ChebyshevBasis, chebyshev_nodes, coefficients_1d
 from nmmfit.physics.forms import ALL_FORMS, Forms, vector_to_forms
+from nmmfit.processors import processors
 from nmmfit.shapes import Array
 
 HALF_WIDTH = 4.0
@@ -40,7 +42,9 @@ class Sampler:
         """(point, row, bin) at shape-pull values (point, pull)."""
         n = len(points)
         padded = np.concatenate([points, np.zeros((-n % _CHUNK, points.shape[1]))])
-        chunks = [np.asarray(self.evaluate(jnp.asarray(c))) for c in np.split(padded, len(padded) // _CHUNK)]
+        # One program does little side by side; several at once use all processors.
+        with ThreadPoolExecutor(processors()) as pool:
+            chunks = list(pool.map(lambda c: np.asarray(self.evaluate(jnp.asarray(c))), np.split(padded, len(padded) // _CHUNK)))
         return np.concatenate(chunks)[:n]
 
 

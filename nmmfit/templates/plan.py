@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import jax.numpy as jnp
 import numpy as np
 
-from nmmfit.experiment import Component, Pulls, Weighting
+from nmmfit.experiment import Component, Pulls
 from nmmfit.shapes import Array
 from nmmfit.templates.shapes import Tree
 
@@ -172,6 +172,18 @@ class Second:
 
 
 @dataclass(frozen=True)
+class Weighted:
+    """A weighting and what comes before and after it: (weights at nodes * (compressed first axis @ before)) @ after."""
+
+    places: np.ndarray
+    """(node,) where the weight is evaluated (nodes.py)."""
+    before: np.ndarray
+    """(compressed first axis, node)."""
+    after: np.ndarray
+    """(node, bin)."""
+
+
+@dataclass(frozen=True)
 class Group:
     """Components with a common weighting and a common second factor; their rows are added, then these are applied."""
 
@@ -179,7 +191,8 @@ class Group:
     matrix: np.ndarray
     """(feature, compressed first axis), or (feature, first axis) without segments; features of all parts that have some."""
     segments: tuple[np.ndarray, ...]
-    """(rank, bin) of consecutive pieces of the first axis: undo its compression."""
+    """(rank, bin) of consecutive pieces of the first axis: undo its compression. A weighting does it too."""
+    weighted: Weighted | None
     second: Second | None
     first_component: int
     """A component of the group, whose weighting is everybody's."""
@@ -206,12 +219,27 @@ class Group:
             at += len(segment)
         return jnp.concatenate(pieces)
 
+    def counts(self, first: Array, weights: Weights, component: Component, table: Table) -> Array:
+        """Counts (bin,) of the group from its first axis.
+
+        Args:
+            first: what `first_axis` gives.
+            weights: weightings at the point.
+            component: the group's first component.
+            table: polynomials of the shape pulls.
+        """
+        if self.weighted is not None:
+            at_nodes = weights.at(component, self.weighted.places)
+            first = (at_nodes * (first @ jnp.asarray(self.weighted.before))) @ jnp.asarray(self.weighted.after)
+        return first if self.second is None else jnp.ravel(first[:, None] * self.second.evaluate(table)[None, :])
+
     @property
     def matrices(self) -> tuple[np.ndarray, ...]:
-        """Matrices that an evaluation multiplies by, but for the weighting's."""
+        """Matrices that an evaluation multiplies by."""
         parts = tuple(m for part in self.parts for m in part.matrices)
+        weighted = () if self.weighted is None else (self.weighted.before, self.weighted.after)
         second = () if self.second is None else (*self.second.block.matrices, self.second.matrix)
-        return (*parts, self.matrix, *self.segments, *second)
+        return (*parts, *([self.matrix] if len(self.matrix) else []), *self.segments, *weighted, *second)
 
 
 @dataclass(frozen=True)
@@ -238,28 +266,25 @@ class ChannelPlan:
         scales = self.scales.evaluate(components, pulls)
         functions = [b.functions(table) for b in self.blocks]
         merged = [None if b.monomials is None else monomials @ jnp.asarray(b.monomials) for b in self.blocks]
-        weights = _Weights(pulls)
-        total: Array | None = None
-        for group in self.groups:
-            rows = group.first_axis(scales, merged, functions)
-            first = weights.applied(components[group.first_component].factors[0].weighting, rows)
-            counts = first if group.second is None else jnp.ravel(first[:, None] * group.second.evaluate(table)[None, :])
-            total = counts if total is None else total + counts
-        assert total is not None
-        return total
+        weights = Weights(pulls)
+        groups = [
+            g.counts(g.first_axis(scales, merged, functions), weights, components[g.first_component], table) for g in self.groups
+        ]
+        return functools.reduce(operator.add, groups)
 
 
-class _Weights:
-    """Weightings at one point; those with the same weight function evaluate it once."""
+class Weights:
+    """Weightings at one point; those with the same weight function at the same places evaluate it once."""
 
     def __init__(self, pulls: Pulls) -> None:
         self.pulls = pulls
-        self.known: dict[int, Array] = {}
+        self.known: dict[tuple[int, bytes], Array] = {}
 
-    def applied(self, weighting: Weighting | None, fine: Array) -> Array:
-        if weighting is None:
-            return fine
-        key = id(weighting.weight)
+    def at(self, component: Component, places: np.ndarray) -> Array:
+        """Weights (place,) of a component's weighting."""
+        weighting = component.factors[0].weighting
+        assert weighting is not None
+        key = id(weighting.weight), places.tobytes()
         if key not in self.known:
-            self.known[key] = weighting.weight(self.pulls)
-        return (self.known[key] * fine) @ jnp.asarray(weighting.matrix.T)
+            self.known[key] = weighting.weight(jnp.asarray(places), self.pulls)
+        return self.known[key]
