@@ -22,7 +22,7 @@ from nmmfit.templates.fit import HALF_WIDTH, fit, sampler
 from nmmfit.templates.nodes import empirical_nodes
 from nmmfit.templates.plan import Block, ChannelPlan, Group, Part, Scales, Second, Weighted
 from nmmfit.templates.shapes import OVERHEAD, compressed_tree, left_singular_vectors
-from nmmfit.templates.split import cheapest_split
+from nmmfit.templates.stages import cheapest_way
 
 REFERENCE_SIGNIFICANCE = 30.0
 """Strength, in standard deviations of the data, at which a new-physics row has to meet the tolerance."""
@@ -185,9 +185,9 @@ def _assembled(
     matrices: list[list[np.ndarray]] = [[np.zeros((0, axis.lower.shape[1]))] for axis in axes]
     for n, block in enumerate(fitted):
         where = [(g, r) for g, mine in enumerate(rows) for r in mine if r.block == n]
-        split = cheapest_split(block.pulls, block.indices, [r.matrix for _, r in where], [axes[g].lower for g, _ in where], tol)
-        blocks.append(Block(split.outer, split.inner, block.merge, len(block.indices)))
-        for (g, r), features in zip(where, split.groups, strict=True):
+        way = cheapest_way(block.pulls, block.indices, [r.matrix for _, r in where], [axes[g].lower for g, _ in where], tol)
+        blocks.append(Block(way.trees, block.merge, len(block.indices)))
+        for (g, r), features in zip(where, way.groups, strict=True):
             parts[g].append(Part(n, r.members, features.strengths, features.narrow, features.repeat))
             if features.rows is not None:
                 matrices[g].append(features.rows @ axes[g].lower)
@@ -342,6 +342,6 @@ def _second(fitted: _Fitted, metric: np.ndarray, tol: float) -> Second:
     """A distribution over the second axis from its fit: one factor without monomials."""
     core = fitted.core[:, 0, 0]
     if not fitted.pulls:
-        return Second(Block(None, None, None, 1), core)
+        return Second(Block((None,), None, 1), core)
     tree, q = compressed_tree(fitted.pulls, fitted.indices, core * metric, tol, core.shape[1])
-    return Second(Block(tree, None, None, len(fitted.indices)), q.T @ core)
+    return Second(Block((tree,), None, len(fitted.indices)), q.T @ core)

@@ -12,6 +12,7 @@ import operator
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -44,28 +45,28 @@ class Scales:
         if self.exponential:
             exponents = jnp.asarray(self.constants)
             if self.pulls:
-                exponents = exponents + jnp.stack([pulls[name] for name in self.pulls]) @ jnp.asarray(self.slopes.T)
+                # The barrier keeps the compiler from taking the product apart into one sum per pull.
+                values = jax.lax.optimization_barrier(jnp.stack([pulls[name] for name in self.pulls]))
+                exponents = exponents + values @ jnp.asarray(self.slopes.T)
             parts.append(jnp.exp(exponents))
         if others:
             parts.append(jnp.stack([components[k].scale(pulls) for k in others]))
         order = [*self.exponential, *others]
-        values = jnp.concatenate(parts)
+        found = jnp.concatenate(parts)
         # A permutation as a matrix product: kinder to gradients than a gather.
-        return values if order == sorted(order) else values @ jnp.asarray(np.eye(self.n)[order])
+        return found if order == sorted(order) else found @ jnp.asarray(np.eye(self.n)[order])
 
 
 @dataclass(frozen=True)
 class Block:
-    """Components that share one set of shape pulls, which falls into two: outer pulls and inner pulls.
+    """Components that share one set of shape pulls, which come in in stages.
 
-    What the inner pulls bend is mixed with the monomials first (mixing parameters and a spectrum, say); the functions of the
-    outer pulls (a detector's response) act on few mixtures then.
+    What the first pulls bend is mixed with the monomials first (mixing parameters and a spectrum, say); the functions of later
+    pulls (a detector's response) act on few mixtures then.
     """
 
-    outer: Tree | None
-    """None where there are no shape pulls."""
-    inner: Tree | None
-    """None where all pulls are outer ones."""
+    stages: tuple[Tree | None, ...]
+    """Functions of the pulls of every stage, the outer pulls' last; None for a stage without pulls."""
     monomials: np.ndarray | None
     """(monomial, merged): what the block sees of the experiment's monomials; None if its components read no forms."""
     basis_size: int
@@ -73,7 +74,7 @@ class Block:
     @property
     def trees(self) -> tuple[Tree, ...]:
         """Trees of functions, those that there are."""
-        return tuple(tree for tree in (self.outer, self.inner) if tree is not None)
+        return tuple(tree for tree in self.stages if tree is not None)
 
     @property
     def matrices(self) -> tuple[np.ndarray, ...]:
@@ -81,52 +82,49 @@ class Block:
         found = tuple(m for tree in self.trees for m in tree.matrices)
         return found if self.monomials is None else (*found, self.monomials)
 
-    def functions(self, table: Table) -> tuple[Array, Array]:
-        """Functions of the outer and of the inner pulls, (outer,) and (inner,); a single 1 where there are no pulls."""
-        one = jnp.ones((1,))
-        outer, inner = (one if tree is None else tree.evaluate(table) for tree in (self.outer, self.inner))
-        return outer, inner
+    def functions(self, table: Table) -> tuple[Array, ...]:
+        """Functions of the pulls of every stage, (function,); a single 1 for a stage without pulls."""
+        return tuple(jnp.ones((1,)) if tree is None else tree.evaluate(table) for tree in self.stages)
 
 
 @dataclass(frozen=True)
 class Strengths:
-    """What multiplies the functions of the outer pulls: mixtures of weights (scales times merged monomials) and inner functions.
+    """Mixtures of weights (scales times merged monomials, or earlier strengths) and the functions of a stage.
 
-    Apart: every weight has mixtures of its own, (inner @ mix) * (weights @ spread); together: (weights x inner) @ mix, all
-    products; neither, with no matrix at all: the weights themselves (there are no inner pulls then).
+    Together: (weights x functions) @ mix, all products; or apart, every weight with mixtures of its own:
+    (functions @ mix) * (weights @ spread).
     """
 
-    mix: np.ndarray | None = None
-    """(inner, strength) apart, (weight * inner, strength) together."""
+    mix: np.ndarray
+    """(weight * function, strength) together, (function, strength) apart."""
     spread: np.ndarray | None = None
     """(weight, strength), ones and zeros; None together."""
 
-    def evaluate(self, weights: Array, inner: Array) -> Array:
-        """(strength,) from weights (weight,) and inner functions (inner,)."""
-        if self.mix is None:
-            return weights
+    def evaluate(self, weights: Array, functions: Array) -> Array:
+        """(strength,) from weights (weight,) and functions (function,)."""
         if self.spread is None:
-            return jnp.ravel(weights[:, None] * inner[None, :]) @ jnp.asarray(self.mix)
-        return (inner @ jnp.asarray(self.mix)) * (weights @ jnp.asarray(self.spread))
+            return jnp.ravel(weights[:, None] * functions[None, :]) @ jnp.asarray(self.mix)
+        return (functions @ jnp.asarray(self.mix)) * (weights @ jnp.asarray(self.spread))
 
     @property
     def matrices(self) -> tuple[np.ndarray, ...]:
         """Matrices that an evaluation multiplies by."""
-        return tuple(m for m in (self.mix, self.spread) if m is not None)
+        return (self.mix,) if self.spread is None else (self.mix, self.spread)
 
 
 @dataclass(frozen=True)
 class Part:
     """The rows of one block that end in one group.
 
-    Features are all products of strengths and outer functions; or, with `narrow`, only those combinations of functions that a
-    strength needs, (outer @ narrow) times the strengths `repeat`ed over them; or, with `narrow` alone, (outer @ narrow) holds
-    what each strength adds to the compressed first axis, (strength * first axis), and no features are left.
+    Strengths are made from weights stage by stage. Features are all products of the last strengths and the outer functions; or,
+    with `narrow`, only those combinations of functions that a strength needs, (outer @ narrow) times the strengths `repeat`ed
+    over them; or, with `narrow` alone, (outer @ narrow) holds what each strength adds to the compressed first axis,
+    (strength * first axis), and no features are left.
     """
 
     block: int
     members: tuple[int, ...]
-    strengths: Strengths
+    strengths: tuple[Strengths, ...]
     narrow: np.ndarray | None = None
     """(outer, feature) or (outer, strength * first axis)."""
     repeat: np.ndarray | None = None
@@ -137,14 +135,16 @@ class Part:
         """Whether the part gives the compressed first axis itself rather than features."""
         return self.narrow is not None and self.repeat is None
 
-    def evaluate(self, scales: Array, merged: Array | None, functions: tuple[Array, Array]) -> Array:
+    def evaluate(self, scales: Array, merged: Array | None, functions: tuple[Array, ...]) -> Array:
         """Features (feature,), or the compressed first axis, from the scales of all components, the merged monomials (merged,)
-        and the functions of the block's outer and inner pulls."""
+        and the functions of the block's stages."""
         weights = jnp.stack([scales[k] for k in self.members])
         if merged is not None:
             weights = jnp.ravel(weights[:, None] * merged[None, :])
-        outer, inner = functions
-        strengths = self.strengths.evaluate(weights, inner)
+        *stages, outer = functions
+        strengths = weights
+        for mixture, stage in zip(self.strengths, stages, strict=True):
+            strengths = mixture.evaluate(strengths, stage)
         if self.narrow is None:
             return jnp.ravel(strengths[:, None] * outer[None, :])
         rows = outer @ jnp.asarray(self.narrow)
@@ -155,7 +155,10 @@ class Part:
     @property
     def matrices(self) -> tuple[np.ndarray, ...]:
         """Matrices that an evaluation multiplies by."""
-        return (*self.strengths.matrices, *(m for m in (self.narrow, self.repeat) if m is not None))
+        return (
+            *(m for mixture in self.strengths for m in mixture.matrices),
+            *(m for m in (self.narrow, self.repeat) if m is not None),
+        )
 
 
 @dataclass(frozen=True)
@@ -168,7 +171,7 @@ class Second:
 
     def evaluate(self, table: Table) -> Array:
         """Distribution (bin,)."""
-        return self.block.functions(table)[0] @ jnp.asarray(self.matrix)
+        return self.block.functions(table)[-1] @ jnp.asarray(self.matrix)
 
 
 @dataclass(frozen=True)
@@ -197,13 +200,13 @@ class Group:
     first_component: int
     """A component of the group, whose weighting is everybody's."""
 
-    def first_axis(self, scales: Array, merged: list[Array | None], functions: list[tuple[Array, Array]]) -> Array:
+    def first_axis(self, scales: Array, merged: list[Array | None], functions: list[tuple[Array, ...]]) -> Array:
         """Rows of all parts, added, along the first axis (fine or bin,).
 
         Args:
             scales: of all components (component,).
             merged: merged monomials of every block.
-            functions: functions of the outer and inner pulls of every block.
+            functions: of the stages of every block.
         """
         features, terms = [], []
         for p in self.parts:
