@@ -23,7 +23,7 @@ from nmmfit.inference.joint import BLOCK, JointLikelihood
 from nmmfit.run import default_run
 from nmmfit.shapes import Array
 
-GRADIENT_BLOCK, DIRECT_BLOCK, LOOP = 128, 8, 200
+GRADIENT_BLOCK, DIRECT_BLOCK, LOOP = 64, 8, 200
 BARS = {
     "value_over_bare_products": ("<=", 3.0),
     "value_and_gradient_over_bare_products": ("<=", 6.0),

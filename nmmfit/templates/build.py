@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import jax
 import jax.numpy as jnp
@@ -27,7 +27,7 @@ from nmmfit.templates.stages import cheapest_way
 REFERENCE_SIGNIFICANCE = 30.0
 """Strength, in standard deviations of the data, at which a new-physics row has to meet the tolerance."""
 
-FIT_SHARE = 0.1
+FIT_SHARE = 0.05
 """Error of a fit in several pulls as a share of the tolerance: errors of fits have no structure, and what compression keeps would
 otherwise be mostly these."""
 
@@ -204,6 +204,17 @@ def _group_key(component: Component) -> tuple[int, ...]:
     return (0 if weighting is None else id(weighting.weight), *(id(f.function) for f in component.factors[1:]))
 
 
+def _constants_joined(component: Component, directions: Forms, nominal: Pulls) -> Component:
+    """A component whose factors depend on nothing as one factor: a group less for each second axis of its own."""
+    factors = component.factors
+    if len(factors) == 1 or any(f.shape_pulls or f.forms is not None or f.weighting is not None for f in factors):
+        return component
+    product = np.ones(1)
+    for factor in factors:
+        product = np.ravel(product[:, None] * np.asarray(factor.function(directions, nominal))[None, :])
+    return replace(component, factors=(Factor(lambda forms, pulls: jnp.asarray(product)),))
+
+
 def _fine_metric(metric: np.ndarray, weighting: Weighting | None, nominal: Pulls) -> np.ndarray:
     """Metric of the first axis before weighting: what a unit there can do to the bins, at the largest weight within the box."""
     if weighting is None:
@@ -287,7 +298,7 @@ def channel_plan(channel: Channel, directions: Forms, nominal: Pulls, tol: float
         tol: error in counts, in standard deviations of the data, per row.
     Raises: NotConvergedError if its structure is not one that templates take, or a shape needs an unreasonably large basis.
     """
-    components = channel.components
+    components = tuple(_constants_joined(c, directions, nominal) for c in channel.components)
     if any(len(c.factors) > 2 or any(f.forms is not None or f.weighting is not None for f in c.factors[1:]) for c in components):
         raise NotConvergedError(
             f"{channel.name}: templates take one factor with forms or weighting, then at most one plain factor"

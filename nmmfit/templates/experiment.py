@@ -19,7 +19,7 @@ from nmmfit.templates.plan import ChannelPlan, Table
 from nmmfit.templates.shapes import polynomial_table
 from nmmfit.templates.store import Kept, kept_or_made
 
-DEFAULT_TOLERANCE = 1e-6
+DEFAULT_TOLERANCE = 2e-6
 
 
 @dataclass(frozen=True)
