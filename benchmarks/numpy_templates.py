@@ -89,10 +89,10 @@ def _scales(template: Any, channel: Any, names: dict[str, int]) -> Callable[[np.
     return scales
 
 
-def _weight(weighting: Any, names: dict[str, int]) -> Callable[[np.ndarray], np.ndarray]:
-    """Weights (fine,) of a weighting with one pull."""
+def _weight(weighting: Any, places: np.ndarray, names: dict[str, int]) -> Callable[[np.ndarray], np.ndarray]:
+    """Weights (place,) of a weighting with one pull."""
     (pull,) = weighting.pulls
-    at = jax.jit(jax.vmap(lambda x: weighting.weight({pull: x})))
+    at = jax.jit(jax.vmap(lambda x: weighting.weight(jnp.asarray(places), {pull: x})))
     table, where, step = np.asarray(at(jnp.asarray(TABLE))), names[pull], TABLE[1] - TABLE[0]
 
     def weight(x: np.ndarray) -> np.ndarray:
@@ -104,34 +104,54 @@ def _weight(weighting: Any, names: dict[str, int]) -> Callable[[np.ndarray], np.
     return weight
 
 
+def _part(part: Any, scale: np.ndarray, merged: list[Any], functions: list[tuple[np.ndarray, ...]]) -> np.ndarray:
+    """Features of a part, or what it adds to the compressed first axis."""
+    strengths = scale[list(part.members)]
+    if merged[part.block] is not None:
+        strengths = np.outer(strengths, merged[part.block]).ravel()
+    *stages, outer = functions[part.block]
+    for mixture, stage in zip(part.strengths, stages, strict=True):
+        if mixture.spread is None:
+            strengths = np.outer(strengths, stage).ravel() @ mixture.mix
+        else:
+            strengths = (stage @ mixture.mix) * (strengths @ mixture.spread)
+    if part.narrow is None:
+        return np.outer(strengths, outer).ravel()
+    rows = outer @ part.narrow
+    return strengths @ rows.reshape(len(strengths), -1) if part.is_whole else rows * (strengths @ part.repeat)
+
+
 def _channel(template: Any, channel: Any, names: dict[str, int]) -> Callable[[np.ndarray, np.ndarray], float]:
     weights, observed, plan = template.monomials.weights, np.asarray(channel.channel.observed, dtype=float), channel.plan
     scales, table_of = _scales(template, channel, names), _table(plan.degrees, names)
-    weightings = [channel.channel.components[g.first_component].factors[0].weighting for g in plan.groups]
-    weights_of = {id(w.weight): _weight(w, names) for w in weightings if w is not None}
+    weights_of = {}
+    for g in plan.groups:
+        if g.weighted is not None:
+            weighting = channel.channel.components[g.first_component].factors[0].weighting
+            weights_of[id(g.weighted.places)] = _weight(weighting, g.weighted.places, names)
     constant = float(np.sum(gammaln(observed + 1.0)))
 
-    def features(part: Any, scale: np.ndarray, merged: list[Any], functions: list[np.ndarray]) -> np.ndarray:
-        weight, u = scale[list(part.members)], functions[part.block]
-        if merged[part.block] is not None:
-            weight = np.outer(weight, merged[part.block]).ravel()
-        return np.outer(weight, u).ravel() if part.narrow is None else (u @ part.narrow) * (weight @ part.spread)
+    def first_axis(group: Any, scale: np.ndarray, merged: list[Any], functions: list[tuple[np.ndarray, ...]]) -> np.ndarray:
+        found = [(p, _part(p, scale, merged, functions)) for p in group.parts]
+        features = [values for p, values in found if not p.is_whole]
+        first = np.concatenate(features) @ group.matrix if features else np.zeros(group.matrix.shape[1])
+        return sum((values for p, values in found if p.is_whole), first)
 
     def value(products: np.ndarray, x: np.ndarray) -> float:
         monomials, scale, table = weights @ products, scales(x), table_of(x)
-        functions = [_functions(b.tree, table) for b in plan.blocks]
+        functions = [tuple(_functions(tree, table) for tree in b.stages) for b in plan.blocks]
         merged = [None if b.monomials is None else monomials @ b.monomials for b in plan.blocks]
         weighted = {key: weight(x) for key, weight in weights_of.items()}
         total: Any = 0.0
-        for group, weighting in zip(plan.groups, weightings, strict=True):
-            first = np.concatenate([features(p, scale, merged, functions) for p in group.parts]) @ group.matrix
+        for group in plan.groups:
+            first = first_axis(group, scale, merged, functions)
             if group.segments:
                 pieces = np.split(first, np.cumsum([len(s) for s in group.segments])[:-1])
                 first = np.concatenate([piece @ s for piece, s in zip(pieces, group.segments, strict=True)])
-            if weighting is not None:
-                first = weighting.matrix @ (weighted[id(weighting.weight)] * first)
+            if group.weighted is not None:
+                first = (weighted[id(group.weighted.places)] * (first @ group.weighted.before)) @ group.weighted.after
             if group.second is not None:
-                first = np.outer(first, _functions(group.second.block.tree, table) @ group.second.matrix).ravel()
+                first = np.outer(first, _functions(group.second.block.stages[-1], table) @ group.second.matrix).ravel()
             total = total + first
         return float(observed @ np.log(total) - total.sum()) - constant
 

@@ -35,7 +35,8 @@ def chebyshev_values(x: Array, degree: int) -> Array:
     """
     values = jnp.stack([jnp.ones_like(x), x], axis=-1)
     while (n := values.shape[-1] - 1) < degree:
-        more = 2.0 * values[..., n:] * values[..., 1:] - values[..., n - 1 :: -1]
+        new = min(n, degree - n)
+        more = 2.0 * values[..., n:] * values[..., 1 : new + 1] - values[..., n - new : n][..., ::-1]
         values = jnp.concatenate([values, more], axis=-1)
     return values[..., : degree + 1]
 

@@ -19,7 +19,8 @@ from nmmfit.templates.plan import ChannelPlan, Table
 from nmmfit.templates.shapes import polynomial_table
 from nmmfit.templates.store import Kept, kept_or_made
 
-DEFAULT_TOLERANCE = 2e-6
+DEFAULT_TOLERANCE = 4e-5
+"""Aimed error in the log-likelihood of a channel where every bin is a standard deviation off (build_templates)."""
 
 
 @dataclass(frozen=True)
@@ -114,8 +115,8 @@ def build_templates(
     Args:
         experiment: the experiment, with its direct evaluation.
         basis: real amplitudes that the fit can excite.
-        tolerance: error in expected counts, in units of their statistical standard deviation, per bin and row (with
-            new-physics rows at 30 standard deviations); the worst error at random points is kept per channel.
+        tolerance: aimed error in the log-likelihood of a channel where every bin is a standard deviation off; new-physics rows
+            count as if they were 30 standard deviations strong. The worst error of the fits at random points is kept per channel.
         fingerprint: of all that the experiment's numbers depend on (store.py); templates are then kept on disk. None: they are
             made anew.
     Returns: templates whose `expected` agrees with the direct path.
@@ -125,7 +126,11 @@ def build_templates(
     def made() -> Kept:
         monomials = merged_monomials(basis, relevant_coordinates(experiment))
         nominal = experiment.nominal_pulls()
-        return monomials, tuple(channel_plan(c, monomials.forms, nominal, tolerance) for c in experiment.channels)
+        # An error of the counts, in norm, meets residuals of about one in every bin.
+        tolerances = [tolerance / np.sqrt(len(c.observed)) for c in experiment.channels]
+        return monomials, tuple(
+            channel_plan(c, monomials.forms, nominal, tol) for c, tol in zip(experiment.channels, tolerances, strict=True)
+        )
 
     monomials, plans = made() if fingerprint is None else kept_or_made(fingerprint, basis, tolerance, made)
     channels = tuple(ChannelTemplate(c, p) for c, p in zip(experiment.channels, plans, strict=True))

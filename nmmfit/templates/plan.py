@@ -208,7 +208,8 @@ class Group:
             merged: merged monomials of every block.
             functions: of the stages of every block.
         """
-        features, terms = [], []
+        features: list[Array] = []
+        terms: list[Array] = []
         for p in self.parts:
             (terms if p.is_whole else features).append(p.evaluate(scales, merged[p.block], functions[p.block]))
         if features:

@@ -114,15 +114,15 @@ def test_a_weighting_is_applied_exactly_however_it_bends():
     nodes = np.linspace(0.0, 1.0, 12)
     matrix = np.kron(np.eye(3), np.full(4, 0.25))
 
-    def weight(pulls):
+    def weight(x, pulls):
         # A kink that no polynomial follows.
-        return 1.0 + jnp.abs(pulls["e"] - 0.37) * jnp.asarray(nodes)
+        return 1.0 + jnp.abs(pulls["e"] - 0.37) * x
 
     def fine(forms, pulls):
         shape = jnp.exp(-jnp.asarray(nodes) * (1.0 + 0.1 * pulls["s"]))
         return 50.0 * shape * (forms["sm"] + jnp.real(forms["dipole"][0, 0]) / 1e-18)
 
-    weighting = Weighting(weight, matrix, ("e",))
+    weighting = Weighting(weight, nodes, matrix, ("e",))
     component = Component("signal", (Factor(fine, ("s",), ("dipole",), weighting),))
     steady = Component("steady", (Factor(lambda forms, pulls: jnp.full(3, 7.0)),))
     channel = Channel("c", np.ones(3), (component, steady), {"x": np.arange(4.0)})
@@ -141,7 +141,7 @@ def test_a_weighting_is_applied_exactly_however_it_bends():
 
 
 def test_pulls_of_a_weighting_need_a_prior():
-    weighting = Weighting(lambda pulls: jnp.exp(pulls["e"]) * jnp.ones(1), np.ones((1, 1)), ("e",))
+    weighting = Weighting(lambda x, pulls: jnp.exp(pulls["e"]) * x, np.ones(1), np.ones((1, 1)), ("e",))
     factor = Factor(lambda forms, pulls: jnp.ones(1), weighting=weighting)
     channel = Channel("c", np.ones(1), (Component("signal", (factor,)),), {"x": np.arange(2.0)})
     with pytest.raises(DataError, match="pulls without a prior"):
