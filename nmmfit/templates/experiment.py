@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import jax
 import jax.numpy as jnp
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from nmmfit.experiment import BinnedExperiment, Channel, Pulls
 from nmmfit.physics.amplitude_basis import AmplitudeBasis, MergedMonomials, merged_monomials
@@ -128,9 +129,12 @@ def build_templates(
         nominal = experiment.nominal_pulls()
         # An error of the counts, in norm, meets residuals of about one in every bin.
         tolerances = [tolerance / np.sqrt(len(c.observed)) for c in experiment.channels]
-        return monomials, tuple(
-            channel_plan(c, monomials.forms, nominal, tol) for c, tol in zip(experiment.channels, tolerances, strict=True)
-        )
+        # Thousands of small factorisations: threads of the linear algebra would only wait for each other, for minutes on a machine
+        # that does other things too.
+        with threadpool_limits(1, user_api="blas"):
+            return monomials, tuple(
+                channel_plan(c, monomials.forms, nominal, tol) for c, tol in zip(experiment.channels, tolerances, strict=True)
+            )
 
     monomials, plans = made() if fingerprint is None else kept_or_made(fingerprint, basis, tolerance, made)
     channels = tuple(ChannelTemplate(c, p) for c, p in zip(experiment.channels, plans, strict=True))

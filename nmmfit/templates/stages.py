@@ -16,7 +16,7 @@ from typing import TypeAlias
 import numpy as np
 
 from nmmfit.templates.plan import Strengths
-from nmmfit.templates.shapes import OVERHEAD, Subset, Tree, compressed_tree, left_singular_vectors
+from nmmfit.templates.shapes import OVERHEAD, Subset, Tree, compressed_tree, in_lanes, left_singular_vectors
 
 # What one more number in between costs, written and read again, in multiplications.
 _WRITING = 8
@@ -145,7 +145,7 @@ class _Block:
         """Functions of some pulls, from a grid with the axis of the subset's tuples first."""
         if not subset.columns:
             return _Functions(None, np.ones((1, 1)), 0)
-        left, singular = left_singular_vectors(grid.reshape(len(grid), -1), self.tol)
+        left, singular = in_lanes(grid.reshape(len(grid), -1), self.tol)
         if not with_tree:
             return _Functions(None, left, left.size)
         names = tuple(self.pulls[i] for i in subset.columns)
