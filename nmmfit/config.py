@@ -186,9 +186,7 @@ class SamplerSpec(StrictModel):
         lt=1.0,
         description=_defaults("target_accept", "acceptance that the step size is adapted to; "),
     )
-    max_tree_depth: Annotated[
-        int, Field(ge=1, le=15, description="a trajectory has at most 2^max_tree_depth - 1 steps")
-    ] = 10
+    max_tree_depth: Annotated[int, Field(ge=1, le=15, description="a trajectory has at most 2^max_tree_depth - 1 steps")] = 10
 
 
 def _flat_pulls(given: Any) -> Any:
