@@ -58,7 +58,7 @@ class State(NamedTuple):
     """Dual averaging of the logarithm of the step size."""
     adapting: Array
     """Iterations for which the step size is still adapted."""
-    count: Array
+    done: Array
     """Iterations since the window began."""
 
 
@@ -93,7 +93,7 @@ def renew(keys: Array, state: State, metric: Array, length: Array) -> State:
         factor=jnp.linalg.cholesky(metric),
         averaging=_start_averaging(jnp.log(state.step_size)),
         adapting=length,
-        count=jnp.zeros_like(length),
+        done=jnp.zeros_like(length),
     )
 
 
@@ -112,7 +112,7 @@ def compiled_machine(coordinates: Coordinates, settings: SamplerSettings) -> Mac
     def iterate(state: State, _: None) -> tuple[State, Outcome]:
         key, for_momentum, for_choice = jax.random.split(state.key, 3)
         step, factor = state.step_size, state.factor
-        share = jnp.mod((state.count + 1) * _GOLDEN, 1.0)
+        share = jnp.mod((state.done + 1) * _GOLDEN, 1.0)
         length = LENGTH * (1.0 + SPREAD * (2.0 * share - 1.0))
         most = jnp.where(state.adapting > 0, min(WARMUP_STEPS, most_steps), most_steps)
         steps = jnp.where(step > 0.0, jnp.clip(jnp.round(length / jnp.maximum(step, 1e-9)), 1, most), 1).astype(int)
@@ -147,7 +147,7 @@ def compiled_machine(coordinates: Coordinates, settings: SamplerSettings) -> Mac
             jnp.exp(log_step),
             averaging,
             jnp.maximum(state.adapting - 1, 0),
-            state.count + 1,
+            state.done + 1,
         )
         return state, {
             "z": state.z,
