@@ -1,10 +1,11 @@
-"""How many independent draws per second? nmmfit's sampler against emcee's stretch move on exactly the same posterior.
+"""How many independent draws per second? nmmfit's samplers against emcee's stretch move on exactly the same posterior.
 
     python benchmarks/bench_sampling.py [--emcee-steps 40000] [--burn-in 0.25] [--repeats 2] [--out FILE.json]
 
 The figure is the smallest bulk effective sample size over the identified quantities and all nuisances, from folded draws, per
-second with warm-up included and compilation excluded; its seconds are reported apart. Both samplers start from the same
-distribution, call the same posterior density and are judged by the same estimator, each chain or walker being one chain; the
+second with warm-up included and compilation excluded; its seconds are reported apart. Both methods of nmmfit are measured with
+their own defaults; the bars are those of the better one, which the record names. All samplers start from the same distribution,
+call the same posterior density and are judged by the same estimator, each chain or walker being one chain; the
 ratio with emcee's own estimate (walkers x steps / autocorrelation time) stands beside it. emcee samples the parameters of the
 run file, as its users do; its first steps (--burn-in, a fraction) count in time and are thrown away. A chain shorter than 50
 autocorrelation times has not converged: its effective sample sizes are then upper bounds, and the ratio is a lower one.
@@ -18,14 +19,29 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from common import clock, command_line, met, on_one_core, record, say, seed_of_the_default_run, without_caches, write
+from common import (
+    clock,
+    command_line,
+    interleaved,
+    met,
+    on_one_core,
+    points,
+    record,
+    say,
+    seed_of_the_default_run,
+    without_caches,
+    write,
+)
 from stretch_moves import KEPT, autocorrelation_steps, folded_quantities, stretch, walkers
 
+from nmmfit.inference.ensemble import LANE
 from nmmfit.inference.joint import JointLikelihood
 from nmmfit.inference.result import SampleResult
 from nmmfit.inference.sampling import Progress, SamplerSettings, sample
 from nmmfit.results import adapter
 from nmmfit.run import default_run
+from nmmfit.samplers import METHODS
+from nmmfit.shapes import Array
 
 BARS = {"ess_per_second_over_emcee": (">=", 50.0), "max_r_hat": ("<=", 1.01), "divergence_fraction": ("<=", 1e-3)}
 LONG_ENOUGH = 50.0
@@ -64,7 +80,7 @@ def compilations(task: Callable[[], float]) -> tuple[float, int]:
 
 
 class Ours:
-    """nmmfit's sampler with the settings of a run, timed call by call; the first call compiles."""
+    """One of nmmfit's methods with the settings of a run, timed call by call; the first call compiles."""
 
     def __init__(self, joint: JointLikelihood, settings: SamplerSettings) -> None:
         self.joint, self.settings = joint, settings
@@ -97,6 +113,7 @@ class Ours:
             "compilations_in_later_calls": self.compiled,
             "divergences": int(diverging.sum()),
             "divergence_fraction": float(diverging.mean()),
+            "acceptance": float(result.sample_stats["accept_prob"].mean()),
             "leapfrogs_per_draw": float(result.sample_stats["num_steps"].mean()),
             "gradient_evaluations": self.leapfrogs,
             "us_per_gradient": 1e6 * seconds / self.leapfrogs,
@@ -140,43 +157,77 @@ def competitor(joint: JointLikelihood, steps: int, burn_in: float, per_parameter
     }
 
 
+def batched_gradient_us(joint: JointLikelihood, block: int, times: int = 30) -> float:
+    """Microseconds per point of the data log-likelihood with its gradient, `block` points at once inside a compiled loop."""
+    with_gradient = jax.vmap(jax.value_and_grad(joint.data_vector))
+
+    def step(_: Array, x: Array) -> Array:
+        value, gradient = with_gradient(x)
+        return x + 1e-12 * (value[:, None] + gradient)
+
+    x = jnp.asarray(points(joint, block, 1))
+    program = jax.jit(lambda x: jax.lax.fori_loop(0, times, step, x)).lower(x).compile()
+    return 1e6 * interleaved({"gradient": lambda: program(x)}, 7)["gradient"] / times / block
+
+
+def compared(mine: dict[str, Any], theirs: dict[str, Any], own_per_second: float, judged: tuple[str, ...]) -> dict[str, Any]:
+    """One of our methods beside emcee: ratios, and how far apart the means are."""
+    apart = {name: abs(mine["mean"][name] - theirs["mean"][name]) / mine["sd"][name] for name in judged}
+    return {
+        "ratios": {
+            "ess_per_second_over_emcee": mine["min_ess_per_second"] / theirs["min_ess_per_second"],
+            "with_emcees_own_estimate": mine["min_ess_per_second"] / own_per_second,
+        },
+        "means_apart_in_sd": {"largest": max(apart.values()), "of": max(apart, key=apart.__getitem__)},
+    }
+
+
 def measure(given: Any) -> dict[str, Any]:
     """All figures of this benchmark."""
-    run = default_run([*given.set, f"sampler.seed={given.seed}"])
+    runs = {m: default_run([*given.set, f"sampler.seed={given.seed}", f"sampler.method={m}"]) for m in METHODS}
     began = clock()
-    joint = run.joint()
+    joint = runs["nuts"].joint()
     built = clock() - began
-    ours = Ours(joint, SamplerSettings(**run.config.sampler.model_dump()))
+    ours = {m: Ours(joint, SamplerSettings(**run.config.sampler.model_dump())) for m, run in runs.items()}
     judged = (*(q.name for q in joint.identified), *(p.name for p in joint.parameters if p.kind != "coefficient"))
-    # Half of our calls before emcee and half after, so that a machine that changes its pace does so for both.
+
+    def once_each() -> None:
+        for method, mine in ours.items():
+            mine.time()
+            say(f"{method}: {mine.seconds[-1]:.1f} s")
+
+    # Half of our calls before emcee and half after, so that a machine that changes its pace does so for all.
     for _ in range(-(-given.repeats // 2)):
-        ours.time()
-    say(f"nmmfit: {ours.seconds[-1]:.1f} s a call")
+        once_each()
     other = competitor(joint, given.emcee_steps, given.burn_in, given.walkers_per_parameter, given.seed)
     say(f"emcee: {other['seconds']:.1f} s")
     for _ in range(given.repeats // 2):
-        ours.time()
-    mine = ours.report(judged)
+        once_each()
+    found = {method: mine.report(judged) for method, mine in ours.items()}
     theirs = mixing(other["quantities"], judged, other["seconds"]) | other["cost"]
     steps = other["autocorrelation_steps"]
     length = (theirs["steps"] - theirs["burn_in_steps"]) / max(steps[name] for name in judged)
     own_per_second = theirs["walkers"] * length / theirs["seconds"]
     theirs |= {"autocorrelation_steps": steps, "autocorrelation_times": length, "long_enough": length >= LONG_ENOUGH}
-    ratio = mine["min_ess_per_second"] / theirs["min_ess_per_second"]
-    ratios = {"ess_per_second_over_emcee": ratio, "with_emcees_own_estimate": mine["min_ess_per_second"] / own_per_second}
-    values = {"ess_per_second_over_emcee": ratio} | {name: mine[name] for name in ("max_r_hat", "divergence_fraction")}
-    apart = {name: abs(mine["mean"][name] - theirs["mean"][name]) / mine["sd"][name] for name in judged}
+    results = {method: mine | compared(mine, theirs, own_per_second, judged) for method, mine in found.items()}
+    gradient_us = batched_gradient_us(joint, LANE)
+    for mine in results.values():
+        mine["ratios"]["gradient_over_batched_data_gradient"] = mine["us_per_gradient"] / gradient_us
+    better = max(results, key=lambda method: results[method]["min_ess_per_second"])
+    best = results[better]
+    values = best["ratios"] | {name: best[name] for name in ("max_r_hat", "divergence_fraction")}
     return record(
         "effective draws per second of the joint posterior",
         given.seed,
-        ratios=ratios,
+        better=better,
+        ratios=best["ratios"],
         ratio_is_a_lower_bound=not theirs["long_enough"],
         bars=BARS,
         met=met(values, BARS),
         judged_by=judged,
-        means_apart_in_sd={"largest": max(apart.values()), "of": max(apart, key=apart.__getitem__)},
-        nmmfit=mine,
+        **results,
         emcee=theirs,
+        us_per_batched_data_gradient=gradient_us,
         seconds_to_build=built,
         parameters=len(joint.names),
         repeats=given.repeats,
@@ -189,7 +240,7 @@ def main() -> None:
     parser.add_argument("--emcee-steps", type=int, default=40000, help="steps of every walker, burn-in included")
     parser.add_argument("--burn-in", type=float, default=0.25, help="fraction of these steps that is thrown away")
     parser.add_argument("--walkers-per-parameter", type=int, default=4)
-    parser.add_argument("--repeats", type=int, default=2, help="timed calls of nmmfit's sampler")
+    parser.add_argument("--repeats", type=int, default=2, help="timed calls of each of nmmfit's methods")
     seed_of_the_default_run(parser)
     given = parser.parse_args()
     on_one_core(given)

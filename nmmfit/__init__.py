@@ -17,7 +17,7 @@ _PUBLIC = {
     "NmmfitError": "nmmfit.errors",
     "Run": "nmmfit.run",
     "RunConfig": "nmmfit.config",
-    "SamplerSettings": "nmmfit.inference.sampling",
+    "SamplerSettings": "nmmfit.inference.settings",
     "StandardModelInputs": "nmmfit.inputs",
     "default_run": "nmmfit.run",
     "dsigma_dt": "nmmfit.physics.cross_section",

@@ -51,7 +51,8 @@ def user_error(problem: ValidationError, where: str = "", model: type[BaseModel]
         where: path of the validated table inside the run file; empty for the file itself.
         model: the validated model, whose fields are the allowed names where a key is unknown.
     """
-    details = problem.errors(include_url=False)
+    # A default that depends on a key is no mistake of its own where that key is wrong.
+    details = [found for found in problem.errors(include_url=False) if found["type"] != "default_factory_not_called"]
     first = details[0]
     location, kind = first["loc"], first["type"]
     more = f" (and {len(details) - 1} more)" if len(details) > 1 else ""

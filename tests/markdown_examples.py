@@ -79,7 +79,8 @@ def check_command(arguments: list[str]) -> None:
     given = verb.make_context(arguments[0], arguments[1:]).params
     if given.get("fit_folder") is not None:
         return
-    sampler = [f"sampler.{k}={given[k]}" for k in ("seed", "chains", "draws", "warmup") if given.get(k) is not None]
+    options = {"method": "sampler", "seed": "seed", "chains": "chains", "draws": "draws", "warmup": "warmup"}
+    sampler = [f"sampler.{key}={given[name]}" for key, name in options.items() if given.get(name) is not None]
     run = open_run(given.get("run"), [*(given.get("overrides") or ()), *sampler])
     named = [given["parameter"]] if given.get("parameter") else list(given.get("names") or ())
     for name in named:

@@ -64,7 +64,8 @@ def test_defaults_of_theory_and_sampler() -> None:
     assert made.scale_gev == HIGH_SCALE_GEV
     assert (made.theory.c_T.family, made.theory.c_T.numbers) == ("normal", (-2.9, 0.3))
     assert (made.theory.c_T_s.family, made.theory.c_T_s.numbers) == ("normal", (-3.6, 1.5))
-    assert (made.sampler.chains, made.sampler.warmup, made.sampler.draws) == (4, 1000, 1000)
+    assert (made.sampler.method, made.sampler.chains, made.sampler.warmup, made.sampler.draws) == ("nuts", 4, 1000, 1000)
+    assert made.sampler.target_accept == 0.9
     assert made.theory.choices()["tensor_coherence"] == "coherent"
     assert set(made.theory.inputs()) == {"c_T", "c_T_s"}
 
@@ -139,6 +140,7 @@ def test_theory_input_as_number_preset_or_prior(written: str, family: str, numbe
         (["theory.nucleon_charges=flag2022"], "theory.nucleon_charges: unknown choice 'flag2022'; did you mean 'flag2021'?"),
         (["theory.form_factor=2"], "theory.form_factor: unknown choice '2'"),
         (["sampler.chains=0"], "sampler.chains: expected greater than or equal to 1, got 0"),
+        (["sampler.method=ensemblee"], "sampler.method: unknown choice 'ensemblee'; did you mean 'ensemble'?"),
         (["sampler.draws=10.5"], "sampler.draws: expected a valid integer, got 10.5"),
         (["sampler.target_accept=1.0"], "sampler.target_accept: expected less than 1, got 1.0"),
         (["experiments=['a', 'a']"], "experiments: 'a' is named twice"),

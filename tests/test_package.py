@@ -17,7 +17,7 @@ ROOT = Path(nmmfit.__file__).resolve().parent.parent
 LAYERS = (
     ("nmmfit", "nmmfit.errors", "nmmfit.shapes", "nmmfit.checks", "nmmfit.validation", "nmmfit.constants", "nmmfit.units"),
     ("nmmfit.atomic", "nmmfit.processors"),
-    ("nmmfit.priors", "nmmfit.presets", "nmmfit.runfile", "nmmfit.eft.operators"),
+    ("nmmfit.priors", "nmmfit.presets", "nmmfit.runfile", "nmmfit.samplers", "nmmfit.eft.operators"),
     ("nmmfit.config",),
     ("nmmfit.precision", "nmmfit.tables", "nmmfit.compilation_cache", "nmmfit.inputs"),
     ("nmmfit.numerics",),

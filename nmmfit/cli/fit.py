@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -25,15 +26,19 @@ Chains = Annotated[int | None, typer.Option("--chains", metavar="N", help="Numbe
 Warmup = Annotated[int | None, typer.Option("--warmup", metavar="N", help="Warm-up steps per chain.", show_default=False)]
 Draws = Annotated[int | None, typer.Option("--draws", metavar="N", help="Draws per chain after warm-up.", show_default=False)]
 
+Sampler = Annotated[
+    str | None, typer.Option("--sampler", metavar="METHOD", help="How to sample: nuts or ensemble.", show_default=False)
+]
+
 
 def register(app: typer.Typer) -> None:
     """Add this verb to the program."""
     app.command(epilog="Example: nmmfit fit my-run.toml --out my-fit --seed 1")(fit)
 
 
-def sampler_overrides(**given: int | None) -> list[str]:
+def sampler_overrides(**given: int | str | None) -> list[str]:
     """Options of the sampler as overrides of the run file, those that were given."""
-    return [f"sampler.{name}={value}" for name, value in given.items() if value is not None]
+    return [f"sampler.{name}={json.dumps(value)}" for name, value in given.items() if value is not None]
 
 
 def sample_run(chosen: Run, joint: JointLikelihood) -> SampleResult:
@@ -61,6 +66,7 @@ def not_converged(problems: Sequence[str]) -> NotConvergedError:
 
 def fit(
     run: RunFile = None,
+    sampler: Sampler = None,
     seed: Seed = None,
     chains: Chains = None,
     draws: Draws = None,
@@ -71,7 +77,7 @@ def fit(
     out: Out = None,
 ) -> None:
     """Sample the joint posterior; write posterior.nc, summary.json and plots into a fresh folder."""
-    changes = sampler_overrides(seed=seed, chains=chains, draws=draws, warmup=warmup)
+    changes = sampler_overrides(method=sampler, seed=seed, chains=chains, draws=draws, warmup=warmup)
     chosen = open_run(run, [*(overrides or ()), *changes])
 
     from nmmfit.results.files import POSTERIOR, RunFolder

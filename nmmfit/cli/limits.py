@@ -10,7 +10,7 @@ import typer
 
 from nmmfit.checks import confidence_level, finite_number
 from nmmfit.cli.arguments import Json, Out, Overrides, RunFile, open_run
-from nmmfit.cli.fit import Chains, Draws, Seed, Warmup, not_converged, sample_run, sampler_overrides
+from nmmfit.cli.fit import Chains, Draws, Sampler, Seed, Warmup, not_converged, sample_run, sampler_overrides
 from nmmfit.cli.interrupts import one_interrupt
 from nmmfit.cli.output import add_row, emit, note, plain, table
 from nmmfit.cli.progress import counting_bar
@@ -51,6 +51,7 @@ def limits(
     marginalised: Annotated[
         bool, typer.Option("--marginalised/--no-marginalised", help="Also sample the posterior, for marginalised intervals.")
     ] = True,
+    sampler: Sampler = None,
     seed: Seed = None,
     chains: Chains = None,
     draws: Draws = None,
@@ -61,7 +62,7 @@ def limits(
 ) -> None:
     """Limits of each coefficient and identified quantity: one at a time, profiled and marginalised, side by side."""
     confidence_level(cl, "--cl")
-    changes = sampler_overrides(seed=seed, chains=chains, draws=draws, warmup=warmup)
+    changes = sampler_overrides(method=sampler, seed=seed, chains=chains, draws=draws, warmup=warmup)
     if fit_folder is not None and (run is not None or overrides or changes):
         raise UserInputError(
             f"--fit {fit_folder}: the run is the one of that fit; leave out RUN, --set and options of the sampler"

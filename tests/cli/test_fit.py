@@ -77,6 +77,17 @@ def test_the_default_folder_is_named_by_time_and_always_fresh(capsys: pytest.Cap
     assert "NOT converged" in shown
 
 
+def test_the_method_is_chosen_on_the_command_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    from nmmfit.run import load_run
+
+    few = ("--chains", "4", "--warmup", "40", "--seed", "3")
+    assert main(["fit", "run.toml", "--sampler", "ensemble", *few, "--no-plots", "--out", "mine", "--json"]) in (0, 3)
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["chains"], answer["warmup"], answer["draws"]) == (4, 40, 60)
+    stored = load_run(tmp_path / "mine" / "run.toml").config.sampler
+    assert (stored.method, stored.chains, stored.draws) == ("ensemble", 4, 60)
+
+
 @contextmanager
 def _impatient(after: int) -> Iterator[Any]:
     def advance(now: Any) -> None:
@@ -193,6 +204,7 @@ def test_a_full_disk_leaves_nothing(capsys: pytest.CaptureFixture[str], monkeypa
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
+        (["--sampler", "nutz"], "sampler.method: unknown choice 'nutz'; did you mean 'nuts'? (allowed: ensemble, nuts)"),
         (["--chains", "0"], "sampler.chains: expected greater than or equal to 1, got 0"),
         (["--draws", "-1"], "sampler.draws: expected greater than or equal to 1, got -1"),
         (["--seed", "-1"], "sampler.seed: expected greater than or equal to 0, got -1"),

@@ -14,7 +14,7 @@ from scipy import integrate, stats
 from synthetic import coupling_map, synthetic_joint
 
 from nmmfit.errors import UserInputError
-from nmmfit.inference import sampling
+from nmmfit.inference import nuts
 from nmmfit.inference.bends import stretched
 from nmmfit.inference.coordinates import amplitude_coordinates, natural_coordinates
 from nmmfit.inference.joint import JointLikelihood
@@ -160,7 +160,7 @@ def test_second_identical_call_compiles_nothing(joint, posterior):
 
 def test_chains_in_lock_step_sample_the_same_posterior(joint, posterior, monkeypatch):
     """What an accelerator runs: all chains in one batch."""
-    monkeypatch.setattr(sampling, "_in_lock_step", lambda: True)
+    monkeypatch.setattr(nuts, "in_lock_step", lambda: True)
     together = sample(joint, SHORT)
     assert {k: v.shape for k, v in together.sample_stats.items()} == {k: v.shape for k, v in posterior.sample_stats.items()}
     for name in ("solar_like.light_yield", "theory.c_T"):

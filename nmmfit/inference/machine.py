@@ -1,0 +1,93 @@
+"""What every sampling method hands to the driver: compiled functions that start a lane of chains and move it on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from nmmfit.inference.coordinates import Coordinates
+from nmmfit.inference.laplace import LaplaceStart
+from nmmfit.shapes import Array
+
+Outcome = dict[str, Array]
+"""What happened in each iteration of a lane: (iteration, chain, ...) arrays, "z" and the sampler's statistics."""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Compiled functions of one configuration of a sampler, for lanes of `lane` chains; each lane may run in its own thread.
+
+    A lane begins with a metric (parameter, parameter), the covariance that its steps are scaled by, and adapts its step size for
+    as many iterations as a window of the warm-up has; then the step stays.
+    """
+
+    coordinates: Coordinates
+    laplace: LaplaceStart
+    begin: Callable[[Array, Array, Array, Array], Any]
+    """(keys (chain, 2), z (chain, parameter), metric, iterations of the window) -> state of a lane at its first window."""
+    renew: Callable[[Array, Any, Array, Array], Any]
+    """(keys, state, metric, iterations of the window) -> state of a lane at its next window."""
+    advance: Callable[[Any], tuple[Any, Outcome]]
+    """State of a lane -> its state after `chunk` iterations, and what happened in each of them."""
+    to_parameters: Callable[[Array], Array]
+    lane: int
+    windows: tuple[int, ...]
+    """Iterations of each window of the warm-up, multiples of `chunk`."""
+    chunk: int
+    old_metric_weight: float
+    """Weight of the previous metric in the next, in draws."""
+
+    @property
+    def warmup(self) -> int:
+        """Iterations of the whole warm-up."""
+        return sum(self.windows)
+
+    def lanes(self, values: Any) -> list[Any]:
+        """Values with a leading chain axis, by lane."""
+        return [values[first : first + self.lane] for first in range(0, len(values), self.lane)]
+
+
+def in_lock_step() -> bool:
+    """Whether all chains are one batch: on an accelerator."""
+    return bool(jax.default_backend() != "cpu")
+
+
+def parameters_of(coordinates: Coordinates) -> Callable[[Array], Array]:
+    """Compiled z (point, parameter) -> parameter vectors (point, parameter)."""
+    program: Callable[[Array], Array] = jax.jit(
+        lambda zs: jax.lax.map(lambda z: coordinates.to_parameters(z)[0], zs, batch_size=256)
+    )
+    return program
+
+
+def compiled_together(
+    functions: Mapping[str, tuple[Callable[..., Any], tuple[Any, ...]]], meanwhile: Callable[[], Any]
+) -> tuple[dict[str, Any], Any]:
+    """Functions compiled for arguments of the shapes given, side by side, and what `meanwhile` returned while that went on."""
+    with ThreadPoolExecutor(len(functions)) as pool:
+        futures = {name: pool.submit(jax.jit(f).lower(*given).compile) for name, (f, given) in functions.items()}
+        result = meanwhile()
+        return {name: future.result() for name, future in futures.items()}, result
+
+
+def lane_shapes(lane: int, parameters: int) -> tuple[jax.ShapeDtypeStruct, ...]:
+    """Shapes of the arguments of `Machine.begin`."""
+    return (
+        jax.ShapeDtypeStruct((lane, 2), jnp.uint32),
+        jax.ShapeDtypeStruct((lane, parameters), jnp.float64),
+        jax.ShapeDtypeStruct((parameters, parameters), jnp.float64),
+        jax.ShapeDtypeStruct((), jnp.int64),
+    )
+
+
+def pooled_metric(draws: np.ndarray, previous: np.ndarray, weight: float) -> np.ndarray:
+    """Covariance of draws (draw, chain, parameter) about their common mean, to which the previous metric adds `weight` draws."""
+    flat = draws.reshape(-1, draws.shape[-1])
+    new = len(flat) / (len(flat) + weight)
+    return new * np.cov(flat, rowvar=False, bias=True) + (1.0 - new) * previous
