@@ -129,7 +129,7 @@ def build_templates(
         nominal = experiment.nominal_pulls()
         # An error of the counts, in norm, meets residuals of about one in every bin.
         tolerances = [tolerance / np.sqrt(len(c.observed)) for c in experiment.channels]
-        # Thousands of small factorisations: threads of the linear algebra would only wait for each other, for minutes on a machine
+        # Thousands of small factorisations: threads of the linear algebra would wait for each other, for minutes on a machine
         # that does other things too.
         with threadpool_limits(1, user_api="blas"):
             return monomials, tuple(

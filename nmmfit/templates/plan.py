@@ -138,7 +138,9 @@ class Part:
     def evaluate(self, scales: Array, merged: Array | None, functions: tuple[Array, ...]) -> Array:
         """Features (feature,), or the compressed first axis, from the scales of all components, the merged monomials (merged,)
         and the functions of the block's stages."""
-        weights = jnp.stack([scales[k] for k in self.members])
+        first, last = self.members[0], self.members[-1]
+        in_a_row = self.members == tuple(range(first, last + 1))
+        weights = scales[first : last + 1] if in_a_row else jnp.stack([scales[k] for k in self.members])
         if merged is not None:
             weights = jnp.ravel(weights[:, None] * merged[None, :])
         *stages, outer = functions
