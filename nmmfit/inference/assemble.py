@@ -21,12 +21,12 @@ from nmmfit.inference.joint import CouplingMap, JointLikelihood
 from nmmfit.inference.parameters import Identified, Parameter
 from nmmfit.inference.priors import to_distribution
 from nmmfit.inputs import StandardModelInputs
-from nmmfit.physics.amplitude_basis import couplings_to_vector, vector_to_couplings
+from nmmfit.kept import digest, experiment_fingerprint, program_digest
+from nmmfit.physics.amplitude_basis import N_COORDINATES, couplings_to_vector, vector_to_couplings
 from nmmfit.physics.forms import TargetCouplings
 from nmmfit.physics.nuclei import nucleus
 from nmmfit.physics.nucleons import nucleon_charges, target_couplings
 from nmmfit.shapes import Array
-from nmmfit.templates.store import fingerprint
 
 MOMENT_UNIT_MUB = 1e-11
 TENSOR_UNIT = 1e-6
@@ -86,7 +86,7 @@ def joint_from_config(config: RunConfig, method: str = "templates") -> JointLike
     for name in config.experiments:
         folder = catalogue.folder_of(name)
         if folder is not None:
-            fingerprints[name] = fingerprint(folder, name, choices, config.options.get(name, {}))
+            fingerprints[name] = experiment_fingerprint(folder, name, choices, config.options.get(name, {}))
     theory = _theory(config)
     nuisances, held = _nuisances(experiments, config)
     free = {name: spec for name, spec in config.parameters.items() if not spec.prior.is_fixed}
@@ -191,6 +191,12 @@ def _coupling_map(config: RunConfig, specs: Mapping[str, ParameterSpec], theory:
         to_vector = jax.vmap(lambda q: couplings_to_vector(target_couplings(q, charges, coherence)))
         return to_vector(mapping.rows(chiral))
 
+    # All that `coordinates` closes over, its arguments' names included.
+    told = [
+        (names, weights.tolist(), scale_gev, running, config.theory.nucleon_charges, coherence),
+        (theory.fixed, theory.orders, [p.name for p in theory.parameters]),
+    ]
+    fingerprint = digest([repr(told), program_digest()])
     restricted: Callable[[Mapping[str, Any], np.ndarray], Array] | None = None
     if theory.floats_running:
 
@@ -218,10 +224,10 @@ def _coupling_map(config: RunConfig, specs: Mapping[str, ParameterSpec], theory:
         restricted = some
 
     if not specs:
-        return CouplingMap(lambda values: jnp.zeros((0, 288)), (), ())
+        return CouplingMap(lambda values: jnp.zeros((0, N_COORDINATES)), (), (), fingerprint=fingerprint)
     samples = tuple(np.asarray(coordinates(values)) for values in theory.draws())
     finals = tuple(_finals(row) for row in np.max(np.abs(samples), axis=0))
-    return CouplingMap(coordinates, samples, finals, restricted)
+    return CouplingMap(coordinates, samples, finals, restricted, fingerprint)
 
 
 def _finals(coordinates: np.ndarray) -> frozenset[int]:

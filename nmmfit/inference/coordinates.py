@@ -14,6 +14,7 @@ added. All else is shifted and scaled by its natural step.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import jax
@@ -24,6 +25,7 @@ from numpyro.distributions import biject_to
 
 from nmmfit.inference.bends import Knee, compressed, stretched
 from nmmfit.inference.joint import JointLikelihood
+from nmmfit.kept import digest, kept_or_made
 from nmmfit.physics.amplitude_basis import independent_rows
 from nmmfit.shapes import Array
 
@@ -119,6 +121,16 @@ class Coordinates:
         x, log_det = self.to_parameters(z)
         return self.joint.log_prob_vector(x) + log_det
 
+    @cached_property
+    def fingerprint(self) -> str | None:
+        """Digest of the coordinates and of their likelihood; None where that has none."""
+        if self.joint.fingerprint is None:
+            return None
+        knee = self.knee.centre, self.knee.width, self.knee.ratio
+        numbers = self.linear, self.matrix, self.shear, self.loc, self.scale, self.response, *knee, self.stretch
+        arrays = [part for n in numbers for part in (f"{n.dtype} {n.shape}", n.tobytes())]
+        return digest([self.joint.fingerprint, str(self.n_amplitudes), *arrays])
+
     @property
     def _plain(self) -> np.ndarray:
         """Mask of the parameters that are only shifted and scaled."""
@@ -146,22 +158,55 @@ def amplitude_coordinates(joint: JointLikelihood) -> Coordinates:
 def _coordinates(joint: JointLikelihood, linear: np.ndarray) -> Coordinates:
     bounded = tuple((i, biject_to(p.prior.support)) for i, p in enumerate(joint.parameters) if not p.is_unbounded)
     scale = np.asarray([p.scale for p in joint.parameters])
-    matrix, shear = np.eye(len(linear)), np.zeros((len(linear), 0))
-    rows: list[tuple[int, float]] = []
+    made = _natural(len(joint.names))
     if len(linear):
-        nominal = np.asarray(joint.linear_amplitudes(_theory(joint, jnp.asarray(joint.start))))
-        matrix, rows = _completed(joint, nominal[:, linear], linear)
-        shear = _shear(joint, nominal, linear)
-    n = len(joint.names)
-    response, knee, stretch = np.zeros((n, 0)), Knee.none(n), np.full(len(linear), np.inf)
-    if len(linear):
-        response, units, reach = signal_response(joint, bounded)
-        knee = nuisance_knees(joint, bounded, reach)
-        # Mixtures of several contact amplitudes extend far along directions that no rate depends on: they stay straight.
-        for k, (amplitude, unit) in enumerate(rows):
-            if joint.amplitudes.is_dipole[amplitude]:
-                stretch[k] = units[amplitude] / unit
-    return Coordinates(joint, linear, matrix, shear, bounded, joint.start, scale, response, knee, stretch, len(rows))
+        key = None if joint.fingerprint is None else digest([joint.fingerprint, repr(linear.tolist())])
+        made = kept_or_made("coordinates", key, lambda: _mixing(joint, linear, bounded))
+    return Coordinates(
+        joint,
+        linear,
+        made.matrix,
+        made.shear,
+        bounded,
+        joint.start,
+        scale,
+        made.response,
+        made.knee,
+        made.stretch,
+        made.n_amplitudes,
+    )
+
+
+@dataclass(frozen=True)
+class _Mixing:
+    """What has to be computed of amplitude coordinates, as in `Coordinates`: plain numbers, which can be kept."""
+
+    matrix: np.ndarray
+    shear: np.ndarray
+    response: np.ndarray
+    knee: Knee
+    stretch: np.ndarray
+    n_amplitudes: int
+
+
+def _natural(n: int) -> _Mixing:
+    """Nothing mixed, shifted or bent, for n parameters."""
+    return _Mixing(np.eye(0), np.zeros((0, 0)), np.zeros((n, 0)), Knee.none(n), np.zeros(0), 0)
+
+
+def _mixing(joint: JointLikelihood, linear: np.ndarray, bounded: tuple[tuple[int, Any], ...]) -> _Mixing:
+    """Amplitudes in place of the coefficient parameters `linear`."""
+    nominal = np.asarray(joint.linear_amplitudes(_theory(joint, jnp.asarray(joint.start))))
+    matrix, rows = _completed(joint, nominal[:, linear], linear)
+    shear = _shear(joint, nominal, linear)
+    response, units, reach = signal_response(joint, bounded)
+    knee = nuisance_knees(joint, bounded, reach)
+    stretch = np.full(len(linear), np.inf)
+    # Mixtures of several contact amplitudes extend far along directions that no rate depends on: they stay straight.
+    for k, (amplitude, unit) in enumerate(rows):
+        if joint.amplitudes.is_dipole[amplitude]:
+            stretch[k] = units[amplitude] / unit
+    return _Mixing(matrix, shear, response, knee, stretch, len(rows))
 
 
 def _completed(joint: JointLikelihood, rows: np.ndarray, linear: np.ndarray) -> tuple[np.ndarray, list[tuple[int, float]]]:

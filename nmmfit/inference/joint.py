@@ -22,6 +22,8 @@ from nmmfit.checks import broadcasting
 from nmmfit.errors import UserInputError, unknown
 from nmmfit.experiment import BinnedExperiment, Channel
 from nmmfit.inference.parameters import Identified, Parameter, log_prior
+from nmmfit.inference.priors import exact_description
+from nmmfit.kept import digest, program_digest
 from nmmfit.physics.amplitude_basis import N_COORDINATES, AmplitudeBasis, amplitude_basis, vector_to_couplings
 from nmmfit.physics.forms import ALL_FORMS, Forms, TargetCouplings, quadratic_forms, vector_to_forms
 from nmmfit.precision import require_double_precision
@@ -50,6 +52,8 @@ class CouplingMap:
     """For each coefficient parameter the final states (columns of the coupling matrices) that it leads to."""
     some: Callable[[Mapping[str, Array], np.ndarray], Array] | None = None
     """`coordinates` at some columns only, where that can be had for less than all of them."""
+    fingerprint: str | None = None
+    """Digest of all that `coordinates` depends on; None: not known."""
 
     def columns(self, theory: Mapping[str, Array], columns: np.ndarray) -> Array:
         """(coefficient, column): `coordinates(theory)` at the columns given."""
@@ -69,7 +73,8 @@ class JointLikelihood:
         identified: quantities that rates depend on directly.
         templates: compressed templates of every experiment; empty for "direct".
 
-    `fingerprints` (experiment -> digest of all that its numbers depend on, templates/store.py) lets templates be kept on disk.
+    `fingerprints` (experiment -> digest of all that its numbers depend on, nmmfit/kept.py) lets templates be kept on disk, and what
+    else is made of a likelihood.
     """
 
     def __init__(
@@ -98,6 +103,7 @@ class JointLikelihood:
         self.method = method
         self.tolerance = tolerance
         self.choices = dict(choices or {})
+        self.fingerprints = dict(fingerprints or {})
         self.compiled: dict[Any, Any] = {}
         """Compiled functions by purpose, so that a second identical call compiles nothing."""
         reached = [m[np.any(m != 0.0, axis=1)] for m in couplings.samples]
@@ -106,7 +112,7 @@ class JointLikelihood:
         # Made here, not where they are used: inside a trace numbers are not known.
         self._form_columns = self.amplitudes.form_columns() if method == "direct" else None
         if method == "templates":
-            known = fingerprints or {}
+            known = self.fingerprints
             self.templates = tuple(build_templates(e, self.amplitudes, tolerance, known.get(e.name)) for e in self.experiments)
         # Compiled on their own, so that everything that uses them traces them once.
         self._template_counts = jax.jit(self._counts_by_channel)
@@ -161,6 +167,19 @@ class JointLikelihood:
     def unpack(self, vector: Array) -> dict[str, Array]:
         """Point of a vector (..., parameter)."""
         return {name: vector[..., i] for i, name in enumerate(self.names)}
+
+    @cached_property
+    def fingerprint(self) -> str | None:
+        """Digest of all that the value of the likelihood and its priors depend on; None where some of it is not known."""
+        experiments = [(e.name, self.fingerprints.get(e.name)) for e in self.experiments]
+        priors = [exact_description(p.prior) for p in self.parameters]
+        if self.coupling_map.fingerprint is None or None in priors or any(known is None for _, known in experiments):
+            return None
+        parameters = [(p.name, p.kind, float(p.start), float(p.scale)) for p in self.parameters]
+        held = list(self.fixed.items()), list(self.fixed_coefficients.items())
+        samples = [part for m in self.coupling_map.samples for part in (repr(m.shape), m.tobytes())]
+        told = repr((experiments, parameters, priors, held, self.choices, self.method, float(self.tolerance), jax.default_backend()))
+        return digest([told, self.coupling_map.fingerprint, program_digest(), *samples])
 
     # -- the model ----------------------------------------------------------------------------------------------------
 

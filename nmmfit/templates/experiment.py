@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from nmmfit.experiment import BinnedExperiment, Channel, Pulls
+from nmmfit.kept import digest, kept_or_made
 from nmmfit.physics.amplitude_basis import AmplitudeBasis, MergedMonomials, merged_monomials
 from nmmfit.physics.forms import ALL_FORMS, vector_to_forms
 from nmmfit.shapes import Array
@@ -17,9 +19,10 @@ from nmmfit.templates.build import channel_plan
 from nmmfit.templates.fit import HALF_WIDTH
 from nmmfit.templates.plan import ChannelPlan, Table
 from nmmfit.templates.shapes import polynomial_table
-from nmmfit.templates.store import Kept, kept_or_made
 
 DEFAULT_TOLERANCE = 1e-6
+
+Kept = tuple[MergedMonomials, tuple[ChannelPlan, ...]]
 
 
 @dataclass(frozen=True)
@@ -119,8 +122,8 @@ def build_templates(
         basis: real amplitudes that the fit can excite.
         tolerance: error in expected counts, in units of their statistical standard deviation, per bin and row (with
             new-physics rows at 30 standard deviations); the worst error at random points is kept per channel.
-        fingerprint: of all that the experiment's numbers depend on (store.py); templates are then kept on disk. None: they are
-            made anew.
+        fingerprint: of all that the experiment's numbers depend on (nmmfit/kept.py); templates are then kept on disk. None: they
+            are made anew.
     Returns: templates whose `expected` agrees with the direct path.
     Raises: NotConvergedError if a shape needs an unreasonably large basis.
     """
@@ -128,8 +131,13 @@ def build_templates(
     def made() -> Kept:
         monomials = merged_monomials(basis, relevant_coordinates(experiment))
         nominal = experiment.nominal_pulls()
-        return monomials, tuple(channel_plan(c, monomials.forms, nominal, tolerance) for c in experiment.channels)
+        plans = tuple(channel_plan(c, monomials.forms, nominal, tolerance) for c in experiment.channels)
+        forms: Any = {name: np.asarray(values) for name, values in monomials.forms.items()}
+        return MergedMonomials(monomials.weights, forms), plans
 
-    monomials, plans = made() if fingerprint is None else kept_or_made(fingerprint, basis, tolerance, made)
+    key = None
+    if fingerprint is not None:
+        key = digest([fingerprint, repr(tolerance), basis.rows.tobytes(), basis.directions.tobytes()])
+    monomials, plans = kept_or_made("templates", key, made)
     channels = tuple(ChannelTemplate(c, p) for c, p in zip(experiment.channels, plans, strict=True))
     return ExperimentTemplate(experiment, basis, monomials, channels)
