@@ -21,8 +21,8 @@ from nmmfit.inference.joint import CouplingMap, JointLikelihood
 from nmmfit.inference.parameters import Identified, Parameter
 from nmmfit.inference.priors import to_distribution
 from nmmfit.inputs import StandardModelInputs
-from nmmfit.kept import digest, experiment_fingerprint, program_digest
-from nmmfit.physics.amplitude_basis import N_COORDINATES, couplings_to_vector, vector_to_couplings
+from nmmfit.kept import digest, experiment_fingerprint, kept_or_made, program_digest
+from nmmfit.physics.amplitude_basis import FINAL_STATES, N_COORDINATES, couplings_to_vector, vector_to_couplings
 from nmmfit.physics.forms import TargetCouplings
 from nmmfit.physics.nuclei import nucleus
 from nmmfit.physics.nucleons import nucleon_charges, target_couplings
@@ -196,7 +196,7 @@ def _coupling_map(config: RunConfig, specs: Mapping[str, ParameterSpec], theory:
         (names, weights.tolist(), scale_gev, running, config.theory.nucleon_charges, coherence),
         (theory.fixed, theory.orders, [p.name for p in theory.parameters]),
     ]
-    fingerprint = digest([repr(told), program_digest()])
+    fingerprint = digest([repr(told), jax.default_backend(), program_digest()])
     restricted: Callable[[Mapping[str, Any], np.ndarray], Array] | None = None
     if theory.floats_running:
 
@@ -211,7 +211,7 @@ def _coupling_map(config: RunConfig, specs: Mapping[str, ParameterSpec], theory:
             fixed = mapped(theory.fixed)
             return [rows(fixed, {"theory.c_T": a, "theory.c_T_s": b}) for a, b in steps]
 
-        constant, *moved = (np.asarray(value) for value in jax.jit(probe)())
+        constant, *moved = kept_or_made("couplings", fingerprint, lambda: [np.asarray(value) for value in jax.jit(probe)()])
         slopes = [value - constant for value in moved]
 
         def some(values: Mapping[str, Any], columns: np.ndarray) -> Array:
@@ -232,9 +232,7 @@ def _coupling_map(config: RunConfig, specs: Mapping[str, ParameterSpec], theory:
 
 def _finals(coordinates: np.ndarray) -> frozenset[int]:
     """Final states that a row of coordinates leads to."""
-    couplings = vector_to_couplings(jnp.asarray(coordinates))
-    used = sum(np.abs(np.asarray(leaf)).sum(axis=0) for leaf in jax.tree_util.tree_leaves(couplings))
-    return frozenset(int(r) for r in np.flatnonzero(np.asarray(used)))
+    return frozenset(int(final) for final in np.unique(FINAL_STATES[coordinates != 0.0]))
 
 
 def _reached(quantities: Sequence[Identified], couplings: CouplingMap) -> list[Identified]:
