@@ -216,7 +216,7 @@ def _coupling_map(config: RunConfig, specs: Mapping[str, ParameterSpec], theory:
 
         def some(values: Mapping[str, Any], columns: np.ndarray) -> Array:
             change = values["theory.c_T"] * slopes[0][:, columns] + values["theory.c_T_s"] * slopes[1][:, columns]
-            return jnp.asarray(constant[:, columns]) + change
+            return constant[:, columns] + change
 
         def coordinates(values: Mapping[str, Any]) -> Array:
             return some(values, np.arange(constant.shape[1]))

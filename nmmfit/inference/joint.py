@@ -185,18 +185,23 @@ class JointLikelihood:
 
     def split(self, vector: Array) -> tuple[Array, dict[str, Array], dict[str, Array]]:
         """Coefficients (coefficient,), theory inputs and pulls of a vector (parameter,); held ones included."""
-        n = self.n_coefficients
         # A pull may be called theory.* too (a nuclear radius that experiments share), so that the name does not tell.
         known = {name for e in self.experiments for name in e.pulls}
         theory = {name: jnp.asarray(v) for name, v in self.fixed.items() if name not in known}
         pulls = {name: jnp.asarray(v) for name, v in self.fixed.items() if name in known}
-        for i, p in enumerate(self.parameters):
+        # All entries in one operation: one by one, they would be half of all operations of the density.
+        for p, value in zip(self.parameters, jnp.unstack(vector), strict=True):
             if p.kind == "theory":
-                theory[p.name] = vector[i]
+                theory[p.name] = value
             elif p.kind == "nuisance":
-                pulls[p.name] = vector[i]
-        held = jnp.asarray(list(self.fixed_coefficients.values()))
-        return (jnp.concatenate([vector[:n], held]) if held.size else vector[:n]), theory, pulls
+                pulls[p.name] = value
+        return self.coefficients(vector), theory, pulls
+
+    def coefficients(self, vector: Array) -> Array:
+        """Coefficients (coefficient,) of a vector (parameter,), held ones included."""
+        free = vector[: self.n_coefficients]
+        held = np.asarray(list(self.fixed_coefficients.values()))
+        return jnp.concatenate([free, held]) if held.size else free
 
     def linear_amplitudes(self, theory: Mapping[str, Array]) -> Array:
         """(amplitude, coefficient): amplitudes of a unit of each coefficient parameter at given theory inputs."""
@@ -216,12 +221,12 @@ class JointLikelihood:
 
         The coefficients in `vector` do not matter; an empty array where there is no experiment.
         """
-        _, _, pulls = self.split(vector)
         parts: list[Array] = [jnp.zeros(0)]
         if self.method == "templates":
-            counts = self._template_counts(products, pulls)
+            counts = self._template_counts(products, vector)
             parts += [counts[name] for name in self.channels]
         else:
+            _, _, pulls = self.split(vector)
             forms = vector_to_forms(jnp.concatenate([jnp.ones(1), products]) @ jnp.asarray(self._form_columns), ALL_FORMS)
             parts += [counts for e in self.experiments for counts in e.expected(forms, pulls).values()]
         return jnp.concatenate(parts)
@@ -238,16 +243,18 @@ class JointLikelihood:
             return result
         amplitudes = self.linear_amplitudes(theory) @ coefficients
         products = self.amplitudes.products(amplitudes)
-        counts = self._template_counts(products, pulls)
+        counts = self._template_counts(products, vector)
         # A compiled function returns a dictionary in the order of its sorted keys.
         return {name: counts[name] for name in self.channels}
 
-    def _counts_by_channel(self, products: Array, pulls: Mapping[str, Array]) -> dict[str, Array]:
-        """Expected counts from templates, `experiment.channel` -> (bin,)."""
+    def _counts_by_channel(self, products: Array, vector: Array) -> dict[str, Array]:
+        """Expected counts from templates, `experiment.channel` -> (bin,), at products of amplitudes and the pulls of a vector."""
+        _, _, pulls = self.split(vector)
         return {f"{t.experiment.name}.{name}": n for t in self.templates for name, n in t.expected(products, pulls).items()}
 
-    def _sum_of_constraints(self, pulls: Mapping[str, Array]) -> Array:
-        """Sum of the constraints of all experiments, log densities."""
+    def _sum_of_constraints(self, vector: Array) -> Array:
+        """Sum of the constraints of all experiments, log densities, at a vector (parameter,)."""
+        _, _, pulls = self.split(vector)
         own = [e.constraint(pulls) for e in self.experiments if e.constraint is not None]
         return jnp.sum(jnp.stack(own)) if own else jnp.asarray(0.0)
 
@@ -283,8 +290,7 @@ class JointLikelihood:
 
     def constraint_vector(self, vector: Array) -> Array:
         """Constraint terms: experiments' own constraints and the priors of theory inputs and nuisances."""
-        _, _, pulls = self.split(vector)
-        return log_prior(self.parameters[self.n_coefficients :], vector[self.n_coefficients :]) + self._constraints(pulls)
+        return log_prior(self.parameters[self.n_coefficients :], vector[self.n_coefficients :]) + self._constraints(vector)
 
     def nll_vector(self, vector: Array) -> Array:
         """Minus data log-likelihood and constraint terms at a vector (parameter,); coefficient priors do not enter."""
