@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import jax
 import numpy as np
@@ -58,7 +59,7 @@ def radius_pull(nuclide: str) -> str:
 
 @partial(jax.jit, static_argnames="profile")
 def _recoils(
-    e_max_mev: float, mass_mev: float, r_p_fm: float, profile: Callable[[Array, Array], Array]
+    e_max_mev: float, mass_mev: float, r_p_fm: float, profile: Callable[[Any, Any], Array]
 ) -> tuple[Array, Array, Array, Array, Array]:
     """Recoil energies, their weights, thresholds, momentum transfers and form factors of protons, each (recoil,).
 

@@ -73,8 +73,8 @@ class JointLikelihood:
         identified: quantities that rates depend on directly.
         templates: compressed templates of every experiment; empty for "direct".
 
-    `fingerprints` (experiment -> digest of all that its numbers depend on, nmmfit/kept.py) lets templates be kept on disk, and what
-    else is made of a likelihood.
+    `fingerprints` (experiment -> digest of all that its numbers depend on, nmmfit/kept.py) lets templates be kept on disk, and
+    what else is made of a likelihood.
     """
 
     def __init__(
@@ -178,7 +178,9 @@ class JointLikelihood:
         parameters = [(p.name, p.kind, float(p.start), float(p.scale)) for p in self.parameters]
         held = list(self.fixed.items()), list(self.fixed_coefficients.items())
         samples = [part for m in self.coupling_map.samples for part in (repr(m.shape), m.tobytes())]
-        told = repr((experiments, parameters, priors, held, self.choices, self.method, float(self.tolerance), jax.default_backend()))
+        told = repr(
+            (experiments, parameters, priors, held, self.choices, self.method, float(self.tolerance), jax.default_backend())
+        )
         return digest([told, self.coupling_map.fingerprint, program_digest(), *samples])
 
     # -- the model ----------------------------------------------------------------------------------------------------

@@ -75,7 +75,7 @@ def check_spin(spin: float) -> None:
 
 
 def check_tensor(tensor_coherence: str, spin: float) -> None:
-    """Refuse an unknown tensor coherence, a spin other than 0 and 1/2, and a coherent tensor on spin 0. Raises: UserInputError."""
+    """Refuse an unknown tensor coherence, a spin but 0 and 1/2, and a coherent tensor on spin 0. Raises: UserInputError."""
     check_spin(spin)
     if tensor_coherence not in TENSOR_COHERENCE:
         raise unknown("tensor coherence", tensor_coherence, TENSOR_COHERENCE, "tensor_coherence")

@@ -91,7 +91,13 @@ def fold_cevns(
 
 @partial(jax.jit, static_argnames=("antineutrino", "weak_charges", "tensor_coherence", "spin"))
 def _kernels(
-    energy_mev: Array, t_mev: Array, target: cevns.Target, antineutrino: bool, weak_charges: str, tensor_coherence: str, spin: float
+    energy_mev: Array,
+    t_mev: Array,
+    target: cevns.Target,
+    antineutrino: bool,
+    weak_charges: str,
+    tensor_coherence: str,
+    spin: float,
 ) -> tuple[Array, Array]:
     """Kernels without form factors, one program for all nuclei: of the SM (flavour, 3, recoil, energy) for the form factors
     (1, 0), (0, 1) and (1, 1) of protons and neutrons, and of NUCLEAR_FORMS (form, recoil, energy)."""

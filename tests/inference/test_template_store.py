@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from synthetic import couplings, nuclear_like
 
+from nmmfit.kept import experiment_fingerprint, folder_digest
 from nmmfit.physics.amplitude_basis import AmplitudeBasis, amplitude_basis, couplings_to_vector
 from nmmfit.templates import ExperimentTemplate, build_templates, experiment
-from nmmfit.kept import experiment_fingerprint, folder_digest
 
 
 @pytest.fixture
