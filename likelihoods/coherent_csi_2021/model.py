@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
 import numpy as np
 from numpyro import distributions as dist
 
@@ -52,6 +57,19 @@ def radius_pull(nuclide: str) -> str:
     return f"theory.rn_{nuclide.lower()}"
 
 
+@partial(jax.jit, static_argnames="profile")
+def _recoils(
+    e_max_mev: float, mass_mev: float, r_p_fm: float, profile: Callable[[Any, Any], Array]
+) -> tuple[Array, Array, Array, Array, Array]:
+    """Recoil energies, their weights, thresholds, momentum transfers and form factors of protons, each (recoil,).
+
+    Compiled as one, for all sources and nuclei.
+    """
+    t_mev, weight = recoil_nodes(max_recoil_energy(e_max_mev, mass_mev))
+    q_mev = momentum_transfer(t_mev, mass_mev)
+    return t_mev, weight, min_neutrino_energy(t_mev, mass_mev), q_mev, profile(q_mev, r_p_fm)
+
+
 def signal_energy_factor(
     source: NeutrinoSource, target: Nucleus, response: Response, efficiency: Weighting, theory: TheoryChoices, rn_width: float
 ) -> Factor:
@@ -65,13 +83,11 @@ def signal_energy_factor(
         theory: weak charges, tensor coherence, form factor.
         rn_width: relative standard deviation of the neutron radius.
     """
-    t_mev, weight = recoil_nodes(float(max_recoil_energy(source.e_max_mev, target.mass_mev)))
-    threshold = np.asarray(min_neutrino_energy(t_mev, target.mass_mev))
+    profile = form_factor(theory.form_factor)
+    numbers = _recoils(source.e_max_mev, target.mass_mev, target.r_p_fm, profile)
+    t_mev, weight, threshold, q_mev, f_p = (np.asarray(n) for n in numbers)
     nodes = source.nodes(threshold, order=_ENERGY_ORDER)
     kernels = fold_cevns(nodes, t_mev, target, theory.weak_charges, theory.tensor_coherence)
-    profile = form_factor(theory.form_factor)
-    q_mev = np.asarray(momentum_transfer(t_mev, target.mass_mev))
-    f_p = np.asarray(profile(q_mev, target.r_p_fm))
     exposure = weight * fluence_per_cm2() * nuclei_of_each_kind()
     radius = radius_pull(target.name)
 

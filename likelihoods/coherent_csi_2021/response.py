@@ -24,7 +24,7 @@ from nmmfit.physics.detector import (
     polynomial_quenching,
     smooth_positive,
 )
-from nmmfit.shapes import Array
+from nmmfit.shapes import Array, Points, Scalar
 from nmmfit.tables import Table
 from nmmfit.units import KEV_PER_MEV
 
@@ -49,7 +49,7 @@ _PANEL_WIDTHS = (1.0, 1.0, 4.0, 4.0, 4.0, 8.0, 8.0, 10.0, 10.0)
 _RECOIL_ORDER = 40
 
 
-def recoil_nodes(t_max_mev: float) -> tuple[np.ndarray, np.ndarray]:
+def recoil_nodes(t_max_mev: Scalar) -> tuple[Points, Points]:
     """Quadrature over recoil energy, (T in MeV, weight in MeV), each (recoil,): T = T_max u^2, Gauss-Legendre in u.
 
     The square makes a dipole's dT / T regular at small recoils.

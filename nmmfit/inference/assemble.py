@@ -21,12 +21,12 @@ from nmmfit.inference.joint import CouplingMap, JointLikelihood
 from nmmfit.inference.parameters import Identified, Parameter
 from nmmfit.inference.priors import to_distribution
 from nmmfit.inputs import StandardModelInputs
-from nmmfit.physics.amplitude_basis import couplings_to_vector, vector_to_couplings
+from nmmfit.kept import digest, experiment_fingerprint, kept_or_made, program_digest
+from nmmfit.physics.amplitude_basis import FINAL_STATES, N_COORDINATES, couplings_to_vector, vector_to_couplings
 from nmmfit.physics.forms import TargetCouplings
 from nmmfit.physics.nuclei import nucleus
 from nmmfit.physics.nucleons import nucleon_charges, target_couplings
 from nmmfit.shapes import Array
-from nmmfit.templates.store import fingerprint
 
 MOMENT_UNIT_MUB = 1e-11
 TENSOR_UNIT = 1e-6
@@ -86,7 +86,7 @@ def joint_from_config(config: RunConfig, method: str = "templates") -> JointLike
     for name in config.experiments:
         folder = catalogue.folder_of(name)
         if folder is not None:
-            fingerprints[name] = fingerprint(folder, name, choices, config.options.get(name, {}))
+            fingerprints[name] = experiment_fingerprint(folder, name, choices, config.options.get(name, {}))
     theory = _theory(config)
     nuisances, held = _nuisances(experiments, config)
     free = {name: spec for name, spec in config.parameters.items() if not spec.prior.is_fixed}
@@ -191,6 +191,12 @@ def _coupling_map(config: RunConfig, specs: Mapping[str, ParameterSpec], theory:
         to_vector = jax.vmap(lambda q: couplings_to_vector(target_couplings(q, charges, coherence)))
         return to_vector(mapping.rows(chiral))
 
+    # All that `coordinates` closes over, its arguments' names included.
+    told = [
+        (names, weights.tolist(), scale_gev, running, config.theory.nucleon_charges, coherence),
+        (theory.fixed, theory.orders, [p.name for p in theory.parameters]),
+    ]
+    fingerprint = digest([repr(told), jax.default_backend(), program_digest()])
     restricted: Callable[[Mapping[str, Any], np.ndarray], Array] | None = None
     if theory.floats_running:
 
@@ -205,12 +211,12 @@ def _coupling_map(config: RunConfig, specs: Mapping[str, ParameterSpec], theory:
             fixed = mapped(theory.fixed)
             return [rows(fixed, {"theory.c_T": a, "theory.c_T_s": b}) for a, b in steps]
 
-        constant, *moved = (np.asarray(value) for value in jax.jit(probe)())
+        constant, *moved = kept_or_made("couplings", fingerprint, lambda: [np.asarray(value) for value in jax.jit(probe)()])
         slopes = [value - constant for value in moved]
 
         def some(values: Mapping[str, Any], columns: np.ndarray) -> Array:
             change = values["theory.c_T"] * slopes[0][:, columns] + values["theory.c_T_s"] * slopes[1][:, columns]
-            return jnp.asarray(constant[:, columns]) + change
+            return constant[:, columns] + change
 
         def coordinates(values: Mapping[str, Any]) -> Array:
             return some(values, np.arange(constant.shape[1]))
@@ -218,17 +224,15 @@ def _coupling_map(config: RunConfig, specs: Mapping[str, ParameterSpec], theory:
         restricted = some
 
     if not specs:
-        return CouplingMap(lambda values: jnp.zeros((0, 288)), (), ())
+        return CouplingMap(lambda values: jnp.zeros((0, N_COORDINATES)), (), (), fingerprint=fingerprint)
     samples = tuple(np.asarray(coordinates(values)) for values in theory.draws())
     finals = tuple(_finals(row) for row in np.max(np.abs(samples), axis=0))
-    return CouplingMap(coordinates, samples, finals, restricted)
+    return CouplingMap(coordinates, samples, finals, restricted, fingerprint)
 
 
 def _finals(coordinates: np.ndarray) -> frozenset[int]:
     """Final states that a row of coordinates leads to."""
-    couplings = vector_to_couplings(jnp.asarray(coordinates))
-    used = sum(np.abs(np.asarray(leaf)).sum(axis=0) for leaf in jax.tree_util.tree_leaves(couplings))
-    return frozenset(int(r) for r in np.flatnonzero(np.asarray(used)))
+    return frozenset(int(final) for final in np.unique(FINAL_STATES[coordinates != 0.0]))
 
 
 def _reached(quantities: Sequence[Identified], couplings: CouplingMap) -> list[Identified]:

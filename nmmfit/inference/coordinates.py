@@ -14,6 +14,7 @@ added. All else is shifted and scaled by its natural step.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import jax
@@ -24,6 +25,7 @@ from numpyro.distributions import biject_to
 
 from nmmfit.inference.bends import Knee, compressed, stretched
 from nmmfit.inference.joint import JointLikelihood
+from nmmfit.kept import digest, kept_or_made
 from nmmfit.physics.amplitude_basis import independent_rows
 from nmmfit.shapes import Array
 
@@ -45,6 +47,8 @@ class Coordinates:
     """(linear, linear): scaled M, z_linear = matrix @ x'_linear."""
     shear: np.ndarray
     """(linear, amplitude): D^+ on the dipole rows; zero where no dipole is floated directly."""
+    nominal: np.ndarray
+    """(amplitude, coefficient): amplitudes per coefficient at the nominal theory inputs."""
     bounded: tuple[tuple[int, Any], ...]
     """(index, bijection from the real line) of bounded parameters."""
     loc: np.ndarray
@@ -58,21 +62,18 @@ class Coordinates:
     n_amplitudes: int = 0
     """How many of the linear coordinates, the first, are amplitudes; the others are directions that no rate depends on."""
 
-    def _offset(self, vector: Array) -> Array:
-        """What the shear adds to the linear coefficients; depends on other coefficients and theory inputs only."""
-        if not np.any(self.shear):
-            return jnp.zeros(len(self.linear))
-        nominal = _theory(self.joint, jnp.asarray(self.joint.start))
-        change = self.joint.linear_amplitudes(_theory(self.joint, vector)) - self.joint.linear_amplitudes(nominal)
-        return jnp.asarray(self.shear) @ (change @ self.joint.split(vector)[0])
+    def _rows(self, vector: Array) -> Array:
+        """(amplitude, coefficient): amplitudes per coefficient at the theory inputs of a vector."""
+        return self.joint.linear_amplitudes(_theory(self.joint, vector))
 
-    def _shift(self, vector: Array) -> Array:
+    def _offset(self, vector: Array, rows: Array) -> Array:
+        """What the shear adds to the linear coefficients; depends on other coefficients and theory inputs only."""
+        return jnp.asarray(self.shear) @ ((rows - self.nominal) @ self.joint.coefficients(vector))
+
+    def _shift(self, vector: Array, rows: Array) -> Array:
         """Linear response of the nuisances (parameter,) to the signal at a vector; depends on coefficients and theory inputs
         only."""
-        if not np.any(self.response):
-            return jnp.zeros_like(vector)
-        coefficients, theory, _ = self.joint.split(vector)
-        products = self.joint.amplitudes.products(self.joint.linear_amplitudes(theory) @ coefficients)
+        products = self.joint.amplitudes.products(rows @ self.joint.coefficients(vector))
         shift = jnp.asarray(self.response) @ products
         if self.knee.is_identity:
             return shift
@@ -90,13 +91,17 @@ class Coordinates:
             x = x.at[i].set(value)
             log_det = log_det + bijection.log_abs_det_jacobian(z[i], value)
         if len(self.linear):
-            amplitudes, log_stretch = stretched(z[jnp.asarray(self.linear)], self.stretch)
+            amplitudes, log_stretch = stretched(z[self.linear], self.stretch)
             sheared = jnp.asarray(np.linalg.inv(self.matrix)) @ amplitudes
-            x = x.at[jnp.asarray(self.linear)].set(sheared)
-            # Dipole columns of the change vanish, so the shear may be taken from the sheared vector itself.
-            x = x.at[jnp.asarray(self.linear)].add(-self._offset(x))
+            x = x.at[self.linear].set(sheared)
+            # Theory inputs are in place, and nothing below moves them.
+            rows = self._rows(x)
+            if np.any(self.shear):
+                # Dipole columns of the change vanish, so the shear may be taken from the sheared vector itself.
+                x = x.at[self.linear].add(-self._offset(x, rows))
             log_det = log_det + log_stretch - float(np.linalg.slogdet(self.matrix)[1])
-        x = x + self._shift(x)
+            if np.any(self.response):
+                x = x + self._shift(x, rows)
         if not self.knee.is_identity:
             steps, log_bent = self.knee.forward((x - loc) / scale)
             x, log_det = loc + scale * steps, log_det + log_bent
@@ -106,18 +111,32 @@ class Coordinates:
         """Sampled vector z of x, the inverse of `to_parameters`."""
         loc, scale = jnp.asarray(self.loc), jnp.asarray(self.scale)
         straight = x if self.knee.is_identity else loc + scale * self.knee.inverse((x - loc) / scale)
-        z = (straight - self._shift(x) - loc) / scale
+        if np.any(self.response):
+            straight = straight - self._shift(x, self._rows(x))
+        z = (straight - loc) / scale
         for i, bijection in self.bounded:
             z = z.at[i].set(bijection.inv(x[i]))
         if len(self.linear):
-            index = jnp.asarray(self.linear)
-            z = z.at[index].set(compressed(jnp.asarray(self.matrix) @ (x[index] + self._offset(x)), self.stretch))
+            coefficients = x[self.linear]
+            if np.any(self.shear):
+                coefficients = coefficients + self._offset(x, self._rows(x))
+            z = z.at[self.linear].set(compressed(jnp.asarray(self.matrix) @ coefficients, self.stretch))
         return z
 
     def log_density(self, z: Array) -> Array:
         """Log posterior density of z, Jacobian included."""
         x, log_det = self.to_parameters(z)
         return self.joint.log_prob_vector(x) + log_det
+
+    @cached_property
+    def fingerprint(self) -> str | None:
+        """Digest of the coordinates and of their likelihood; None where that has none."""
+        if self.joint.fingerprint is None:
+            return None
+        knee = self.knee.centre, self.knee.width, self.knee.ratio
+        numbers = self.linear, self.matrix, self.shear, self.nominal, self.loc, self.scale, self.response, *knee, self.stretch
+        arrays = [part for n in numbers for part in (f"{n.dtype} {n.shape}", n.tobytes())]
+        return digest([self.joint.fingerprint, str(self.n_amplitudes), *arrays])
 
     @property
     def _plain(self) -> np.ndarray:
@@ -146,22 +165,57 @@ def amplitude_coordinates(joint: JointLikelihood) -> Coordinates:
 def _coordinates(joint: JointLikelihood, linear: np.ndarray) -> Coordinates:
     bounded = tuple((i, biject_to(p.prior.support)) for i, p in enumerate(joint.parameters) if not p.is_unbounded)
     scale = np.asarray([p.scale for p in joint.parameters])
-    matrix, shear = np.eye(len(linear)), np.zeros((len(linear), 0))
-    rows: list[tuple[int, float]] = []
+    made = _natural(len(joint.names))
     if len(linear):
-        nominal = np.asarray(joint.linear_amplitudes(_theory(joint, jnp.asarray(joint.start))))
-        matrix, rows = _completed(joint, nominal[:, linear], linear)
-        shear = _shear(joint, nominal, linear)
-    n = len(joint.names)
-    response, knee, stretch = np.zeros((n, 0)), Knee.none(n), np.full(len(linear), np.inf)
-    if len(linear):
-        response, units, reach = signal_response(joint, bounded)
-        knee = nuisance_knees(joint, bounded, reach)
-        # Mixtures of several contact amplitudes extend far along directions that no rate depends on: they stay straight.
-        for k, (amplitude, unit) in enumerate(rows):
-            if joint.amplitudes.is_dipole[amplitude]:
-                stretch[k] = units[amplitude] / unit
-    return Coordinates(joint, linear, matrix, shear, bounded, joint.start, scale, response, knee, stretch, len(rows))
+        key = None if joint.fingerprint is None else digest([joint.fingerprint, repr(linear.tolist())])
+        made = kept_or_made("coordinates", key, lambda: _mixing(joint, linear, bounded))
+    return Coordinates(
+        joint,
+        linear,
+        made.matrix,
+        made.shear,
+        made.nominal,
+        bounded,
+        joint.start,
+        scale,
+        made.response,
+        made.knee,
+        made.stretch,
+        made.n_amplitudes,
+    )
+
+
+@dataclass(frozen=True)
+class _Mixing:
+    """What has to be computed of amplitude coordinates, as in `Coordinates`: plain numbers, which can be kept."""
+
+    matrix: np.ndarray
+    shear: np.ndarray
+    nominal: np.ndarray
+    response: np.ndarray
+    knee: Knee
+    stretch: np.ndarray
+    n_amplitudes: int
+
+
+def _natural(n: int) -> _Mixing:
+    """Nothing mixed, shifted or bent, for n parameters."""
+    return _Mixing(np.eye(0), np.zeros((0, 0)), np.zeros((0, 0)), np.zeros((n, 0)), Knee.none(n), np.zeros(0), 0)
+
+
+def _mixing(joint: JointLikelihood, linear: np.ndarray, bounded: tuple[tuple[int, Any], ...]) -> _Mixing:
+    """Amplitudes in place of the coefficient parameters `linear`."""
+    nominal = np.asarray(joint.linear_amplitudes(_theory(joint, jnp.asarray(joint.start))))
+    matrix, rows = _completed(joint, nominal[:, linear], linear)
+    shear = _shear(joint, nominal, linear)
+    response, units, reach = signal_response(joint, bounded)
+    knee = nuisance_knees(joint, bounded, reach)
+    stretch = np.full(len(linear), np.inf)
+    # Mixtures of several contact amplitudes extend far along directions that no rate depends on: they stay straight.
+    for k, (amplitude, unit) in enumerate(rows):
+        if joint.amplitudes.is_dipole[amplitude]:
+            stretch[k] = units[amplitude] / unit
+    return _Mixing(matrix, shear, nominal, response, knee, stretch, len(rows))
 
 
 def _completed(joint: JointLikelihood, rows: np.ndarray, linear: np.ndarray) -> tuple[np.ndarray, list[tuple[int, float]]]:

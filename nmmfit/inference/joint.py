@@ -22,6 +22,8 @@ from nmmfit.checks import broadcasting
 from nmmfit.errors import UserInputError, unknown
 from nmmfit.experiment import BinnedExperiment, Channel
 from nmmfit.inference.parameters import Identified, Parameter, log_prior
+from nmmfit.inference.priors import exact_description
+from nmmfit.kept import digest, program_digest
 from nmmfit.physics.amplitude_basis import N_COORDINATES, AmplitudeBasis, amplitude_basis, vector_to_couplings
 from nmmfit.physics.forms import ALL_FORMS, Forms, TargetCouplings, quadratic_forms, vector_to_forms
 from nmmfit.precision import require_double_precision
@@ -50,6 +52,8 @@ class CouplingMap:
     """For each coefficient parameter the final states (columns of the coupling matrices) that it leads to."""
     some: Callable[[Mapping[str, Array], np.ndarray], Array] | None = None
     """`coordinates` at some columns only, where that can be had for less than all of them."""
+    fingerprint: str | None = None
+    """Digest of all that `coordinates` depends on; None: not known."""
 
     def columns(self, theory: Mapping[str, Array], columns: np.ndarray) -> Array:
         """(coefficient, column): `coordinates(theory)` at the columns given."""
@@ -69,7 +73,8 @@ class JointLikelihood:
         identified: quantities that rates depend on directly.
         templates: compressed templates of every experiment; empty for "direct".
 
-    `fingerprints` (experiment -> digest of all that its numbers depend on, templates/store.py) lets templates be kept on disk.
+    `fingerprints` (experiment -> digest of all that its numbers depend on, nmmfit/kept.py) lets templates be kept on disk, and
+    what else is made of a likelihood.
     """
 
     def __init__(
@@ -98,6 +103,7 @@ class JointLikelihood:
         self.method = method
         self.tolerance = tolerance
         self.choices = dict(choices or {})
+        self.fingerprints = dict(fingerprints or {})
         self.compiled: dict[Any, Any] = {}
         """Compiled functions by purpose, so that a second identical call compiles nothing."""
         reached = [m[np.any(m != 0.0, axis=1)] for m in couplings.samples]
@@ -106,7 +112,7 @@ class JointLikelihood:
         # Made here, not where they are used: inside a trace numbers are not known.
         self._form_columns = self.amplitudes.form_columns() if method == "direct" else None
         if method == "templates":
-            known = fingerprints or {}
+            known = self.fingerprints
             self.templates = tuple(build_templates(e, self.amplitudes, tolerance, known.get(e.name)) for e in self.experiments)
         # Compiled on their own, so that everything that uses them traces them once.
         self._template_counts = jax.jit(self._counts_by_channel)
@@ -162,22 +168,42 @@ class JointLikelihood:
         """Point of a vector (..., parameter)."""
         return {name: vector[..., i] for i, name in enumerate(self.names)}
 
+    @cached_property
+    def fingerprint(self) -> str | None:
+        """Digest of all that the value of the likelihood and its priors depend on; None where some of it is not known."""
+        experiments = [(e.name, self.fingerprints.get(e.name)) for e in self.experiments]
+        priors = [exact_description(p.prior) for p in self.parameters]
+        if self.coupling_map.fingerprint is None or None in priors or any(known is None for _, known in experiments):
+            return None
+        parameters = [(p.name, p.kind, float(p.start), float(p.scale)) for p in self.parameters]
+        held = list(self.fixed.items()), list(self.fixed_coefficients.items())
+        samples = [part for m in self.coupling_map.samples for part in (repr(m.shape), m.tobytes())]
+        told = repr(
+            (experiments, parameters, priors, held, self.choices, self.method, float(self.tolerance), jax.default_backend())
+        )
+        return digest([told, self.coupling_map.fingerprint, program_digest(), *samples])
+
     # -- the model ----------------------------------------------------------------------------------------------------
 
     def split(self, vector: Array) -> tuple[Array, dict[str, Array], dict[str, Array]]:
         """Coefficients (coefficient,), theory inputs and pulls of a vector (parameter,); held ones included."""
-        n = self.n_coefficients
         # A pull may be called theory.* too (a nuclear radius that experiments share), so that the name does not tell.
         known = {name for e in self.experiments for name in e.pulls}
         theory = {name: jnp.asarray(v) for name, v in self.fixed.items() if name not in known}
         pulls = {name: jnp.asarray(v) for name, v in self.fixed.items() if name in known}
-        for i, p in enumerate(self.parameters):
+        # All entries in one operation: one by one, they would be half of all operations of the density.
+        for p, value in zip(self.parameters, jnp.unstack(vector), strict=True):
             if p.kind == "theory":
-                theory[p.name] = vector[i]
+                theory[p.name] = value
             elif p.kind == "nuisance":
-                pulls[p.name] = vector[i]
-        held = jnp.asarray(list(self.fixed_coefficients.values()))
-        return (jnp.concatenate([vector[:n], held]) if held.size else vector[:n]), theory, pulls
+                pulls[p.name] = value
+        return self.coefficients(vector), theory, pulls
+
+    def coefficients(self, vector: Array) -> Array:
+        """Coefficients (coefficient,) of a vector (parameter,), held ones included."""
+        free = vector[: self.n_coefficients]
+        held = np.asarray(list(self.fixed_coefficients.values()))
+        return jnp.concatenate([free, held]) if held.size else free
 
     def linear_amplitudes(self, theory: Mapping[str, Array]) -> Array:
         """(amplitude, coefficient): amplitudes of a unit of each coefficient parameter at given theory inputs."""
@@ -197,12 +223,12 @@ class JointLikelihood:
 
         The coefficients in `vector` do not matter; an empty array where there is no experiment.
         """
-        _, _, pulls = self.split(vector)
         parts: list[Array] = [jnp.zeros(0)]
         if self.method == "templates":
-            counts = self._template_counts(products, pulls)
+            counts = self._template_counts(products, vector)
             parts += [counts[name] for name in self.channels]
         else:
+            _, _, pulls = self.split(vector)
             forms = vector_to_forms(jnp.concatenate([jnp.ones(1), products]) @ jnp.asarray(self._form_columns), ALL_FORMS)
             parts += [counts for e in self.experiments for counts in e.expected(forms, pulls).values()]
         return jnp.concatenate(parts)
@@ -219,16 +245,18 @@ class JointLikelihood:
             return result
         amplitudes = self.linear_amplitudes(theory) @ coefficients
         products = self.amplitudes.products(amplitudes)
-        counts = self._template_counts(products, pulls)
+        counts = self._template_counts(products, vector)
         # A compiled function returns a dictionary in the order of its sorted keys.
         return {name: counts[name] for name in self.channels}
 
-    def _counts_by_channel(self, products: Array, pulls: Mapping[str, Array]) -> dict[str, Array]:
-        """Expected counts from templates, `experiment.channel` -> (bin,)."""
+    def _counts_by_channel(self, products: Array, vector: Array) -> dict[str, Array]:
+        """Expected counts from templates, `experiment.channel` -> (bin,), at products of amplitudes and the pulls of a vector."""
+        _, _, pulls = self.split(vector)
         return {f"{t.experiment.name}.{name}": n for t in self.templates for name, n in t.expected(products, pulls).items()}
 
-    def _sum_of_constraints(self, pulls: Mapping[str, Array]) -> Array:
-        """Sum of the constraints of all experiments, log densities."""
+    def _sum_of_constraints(self, vector: Array) -> Array:
+        """Sum of the constraints of all experiments, log densities, at a vector (parameter,)."""
+        _, _, pulls = self.split(vector)
         own = [e.constraint(pulls) for e in self.experiments if e.constraint is not None]
         return jnp.sum(jnp.stack(own)) if own else jnp.asarray(0.0)
 
@@ -264,8 +292,7 @@ class JointLikelihood:
 
     def constraint_vector(self, vector: Array) -> Array:
         """Constraint terms: experiments' own constraints and the priors of theory inputs and nuisances."""
-        _, _, pulls = self.split(vector)
-        return log_prior(self.parameters[self.n_coefficients :], vector[self.n_coefficients :]) + self._constraints(pulls)
+        return log_prior(self.parameters[self.n_coefficients :], vector[self.n_coefficients :]) + self._constraints(vector)
 
     def nll_vector(self, vector: Array) -> Array:
         """Minus data log-likelihood and constraint terms at a vector (parameter,); coefficient priors do not enter."""

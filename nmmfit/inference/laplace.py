@@ -17,6 +17,7 @@ import numpy as np
 from nmmfit.experiment import Channel
 from nmmfit.inference.coordinates import Coordinates
 from nmmfit.inference.parameters import log_prior
+from nmmfit.kept import kept_or_made
 from nmmfit.shapes import Array
 
 _STEPS = 6
@@ -95,7 +96,14 @@ def _inverse(matrix: np.ndarray) -> np.ndarray:
 
 
 def laplace_start(coordinates: Coordinates) -> LaplaceStart:
-    """Fisher scoring of everything but the amplitude coordinates, which stay at one unit of sensitivity."""
+    """Fisher scoring of everything but the amplitude coordinates, which stay at one unit of sensitivity.
+
+    Kept between processes where the likelihood has a fingerprint.
+    """
+    return kept_or_made("starts", coordinates.fingerprint, lambda: _scored(coordinates))
+
+
+def _scored(coordinates: Coordinates) -> LaplaceStart:
     n = len(coordinates.loc)
     moving = np.ones(n, dtype=bool)
     moving[coordinates.linear] = False

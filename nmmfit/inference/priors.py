@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from numpyro import distributions as dist
+from numpyro.distributions.truncated import TwoSidedTruncatedDistribution
 
 from nmmfit import precision as precision
 from nmmfit.priors import PriorSpec
@@ -44,3 +46,28 @@ def describe(distribution: Any) -> str:
     if isinstance(distribution, dist.Normal):
         return f"normal({float(distribution.loc):g}, {float(distribution.scale):g})"
     return type(distribution).__name__
+
+
+# Families by the numbers that say everything about one of them.
+_NUMBERS = {
+    dist.Normal: ("loc", "scale"),
+    dist.HalfNormal: ("scale",),
+    dist.Uniform: ("low", "high"),
+    dist.LogUniform: ("low", "high"),
+    dist.StudentT: ("df", "loc", "scale"),
+    dist.Delta: ("v", "log_density"),
+}
+
+
+def exact_description(distribution: Any) -> str | None:
+    """Family and numbers of a scalar distribution, to the last digit; None where it is none of the run file's families."""
+    if isinstance(distribution, TwoSidedTruncatedDistribution):
+        base = exact_description(distribution.base_dist)
+        return None if base is None else f"{base} from {float(distribution.low)!r} to {float(distribution.high)!r}"
+    names = _NUMBERS.get(type(distribution))
+    if names is None:
+        return None
+    numbers = [np.asarray(getattr(distribution, name)) for name in names]
+    if any(n.ndim for n in numbers):
+        return None
+    return f"{type(distribution).__name__}{tuple(float(n) for n in numbers)!r}"

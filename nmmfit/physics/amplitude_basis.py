@@ -34,6 +34,8 @@ _UNITS = (DIPOLE_UNIT, *([CONTACT_UNIT] * 7))
 _BLOCK = N_FLAVOUR * N_FINAL
 N_COORDINATES = 2 * len(_UNITS) * _BLOCK
 _RANK_TOLERANCE = 1e-9
+FINAL_STATES = np.arange(N_COORDINATES) % N_FINAL
+"""(288,): final state, a column of the coupling matrices, of each coordinate of `couplings_to_vector`."""
 
 
 def couplings_to_vector(couplings: TargetCouplings) -> Array:

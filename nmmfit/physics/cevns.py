@@ -12,7 +12,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import jax
 import jax.numpy as jnp
+import numpy as np
 
 from nmmfit import precision as precision
 from nmmfit.constants import FERMI, M_NEUTRON_MEV, M_PROTON_MEV, SIN2_THETA_W_0, electron_charge
@@ -51,16 +53,42 @@ def weak_charges_of(name: str) -> WeakCharges:
     return WEAK_CHARGES[name]
 
 
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Target:
+    """What coherent scattering asks of a nucleus: protons, neutrons, mass. A pytree, so that one program serves all nuclei."""
+
+    z: ArrayLike
+    n: ArrayLike
+    mass_mev: ArrayLike
+
+    @classmethod
+    def of(cls, nucleus: Nucleus) -> Target:
+        """Numbers of a nuclide."""
+        return cls(nucleus.z, nucleus.n, nucleus.mass_mev)
+
+
 def check_spin(spin: float) -> None:
     """Refuse a target spin other than 0 and 1/2. Raises: UserInputError."""
     if spin not in (0, 0.5):
         raise UserInputError(f"spin: {spin!r} is not implemented; allowed: 0, 0.5 (0.5 stands for every nucleus with spin)")
 
 
+def check_tensor(tensor_coherence: str, spin: float) -> None:
+    """Refuse an unknown tensor coherence, a spin but 0 and 1/2, and a coherent tensor on spin 0. Raises: UserInputError."""
+    check_spin(spin)
+    if tensor_coherence not in TENSOR_COHERENCE:
+        raise unknown("tensor coherence", tensor_coherence, TENSOR_COHERENCE, "tensor_coherence")
+    if tensor_coherence == "coherent" and spin == 0:
+        raise UserInputError(
+            "spin: a spin-0 nucleus has no coherent tensor coupling; use tensor_coherence 'nonrelativistic' or spin 0.5"
+        )
+
+
 def sm_kernel(
     e_nu_mev: ArrayLike,
     t_mev: ArrayLike,
-    nucleus: Nucleus,
+    nucleus: Nucleus | Target,
     f_p: ArrayLike,
     f_n: ArrayLike,
     weak_charges: str = "radiative",
@@ -83,21 +111,18 @@ def sm_kernel(
     charges = weak_charges_of(weak_charges)
     per_proton = jnp.asarray(f_p) * nucleus.z
     per_neutron = jnp.asarray(f_n) * nucleus.n
-    fermi = FERMI.value
-    flavours = []
-    for g_p in charges.g_p:
-        g_v = math.sqrt(2.0) * fermi * (g_p * per_proton + charges.g_n * per_neutron)
-        if spin == 0:
-            flavours.append(spin_zero.vector(e_nu_mev, t_mev, nucleus.mass_mev, g_v))
-        else:
-            flavours.append(spin_half.vector(e_nu_mev, t_mev, nucleus.mass_mev, g_v, g_v))
-    return jnp.stack(flavours)
+    axes = jnp.broadcast_shapes(*(jnp.shape(x) for x in (e_nu_mev, t_mev, nucleus.mass_mev, f_p, f_n)))
+    g_p = np.reshape(charges.g_p, (3, *(1 for _ in axes)))
+    g_v = math.sqrt(2.0) * FERMI.value * (g_p * per_proton + charges.g_n * per_neutron)
+    if spin == 0:
+        return spin_zero.vector(e_nu_mev, t_mev, nucleus.mass_mev, g_v)
+    return spin_half.vector(e_nu_mev, t_mev, nucleus.mass_mev, g_v, g_v)
 
 
 def kernels(
     e_nu_mev: ArrayLike,
     t_mev: ArrayLike,
-    nucleus: Nucleus,
+    nucleus: Nucleus | Target,
     f_p: ArrayLike,
     f_n: ArrayLike,
     antineutrino: bool = False,
@@ -118,14 +143,8 @@ def kernels(
     Returns: name -> broadcast shape; 0 outside the allowed recoils. `dipole` is infinite at T = 0.
     Raises: UserInputError for an unknown option or a coherent tensor on spin 0.
     """
-    check_spin(spin)
-    if tensor_coherence not in TENSOR_COHERENCE:
-        raise unknown("tensor coherence", tensor_coherence, TENSOR_COHERENCE, "tensor_coherence")
+    check_tensor(tensor_coherence, spin)
     coherent = tensor_coherence == "coherent"
-    if coherent and spin == 0:
-        raise UserInputError(
-            "spin: a spin-0 nucleus has no coherent tensor coupling; use tensor_coherence 'nonrelativistic' or spin 0.5"
-        )
     n_p = jnp.asarray(f_p) * nucleus.z
     n_n = jnp.asarray(f_n) * nucleus.n
     arguments = (e_nu_mev, t_mev, nucleus.mass_mev, m_n_mev, antineutrino)

@@ -7,6 +7,7 @@ neutrino energies is therefore done once, when a model is built; per evaluation 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -73,20 +74,34 @@ def fold_cevns(
         nucleus, weak_charges, tensor_coherence, spin: as in `cevns`.
     Returns: `FoldedKernels`.
     """
-    t = jnp.asarray(t_mev)[:, None]
-    energy = jnp.broadcast_to(nodes.energy_mev, (t.shape[0], nodes.energy_mev.shape[-1]))
-    shape = energy.shape
-    weight = jnp.broadcast_to(nodes.weight, shape)
-    density = jnp.broadcast_to(nodes.density, (*shape, N_FLAVOUR, N_FLAVOUR))
-
-    def sm(f_p: float, f_n: float) -> Array:
-        per_flavour = cevns.sm_kernel(energy, t, nucleus, f_p, f_n, weak_charges, spin)
-        return jnp.einsum("te,teaa,ate->t", weight, jnp.real(density), per_flavour)
-
-    pp, nn = sm(1.0, 0.0), sm(0.0, 1.0)
-    kernels = cevns.kernels(energy, t, nucleus, 1.0, 1.0, nodes.antineutrino, tensor_coherence, spin)
+    t = np.asarray(t_mev)[:, None]
+    energy, weight = np.asarray(nodes.energy_mev), np.asarray(nodes.weight)
+    shape = t.shape[0], energy.shape[-1]
+    energy, weight = np.broadcast_to(energy, shape), np.broadcast_to(weight, shape)
+    density = np.broadcast_to(nodes.density, (*shape, N_FLAVOUR, N_FLAVOUR))
+    values = _kernels(energy, t, cevns.Target.of(nucleus), nodes.antineutrino, weak_charges, tensor_coherence, spin)
+    sm, kernels = (np.asarray(v) for v in values)
+    populations = np.real(np.diagonal(density, axis1=-2, axis2=-1))
+    pp, nn, both = np.einsum("te,tea,akte->kt", weight, populations, sm)
     # Tr[rho Q] for neutrinos, Tr[rho Q^T] for antineutrinos
-    states = jnp.swapaxes(density, -1, -2) if nodes.antineutrino else density
-    folded = {name: jnp.einsum("te,te,teij->tij", weight, kernels[name], states) for name in NUCLEAR_FORMS}
-    # Operation by operation: compiled as one, the many small products would take seconds, for something done once.
-    return jax.tree_util.tree_map(np.asarray, FoldedKernels({"pp": pp, "pn": sm(1.0, 1.0) - pp - nn, "nn": nn}, folded))
+    states = np.swapaxes(density, -1, -2) if nodes.antineutrino else density
+    folded = np.einsum("kte,teij->ktij", kernels, weight[..., None, None] * states)
+    return FoldedKernels({"pp": pp, "pn": both - pp - nn, "nn": nn}, dict(zip(NUCLEAR_FORMS, folded, strict=True)))
+
+
+@partial(jax.jit, static_argnames=("antineutrino", "weak_charges", "tensor_coherence", "spin"))
+def _kernels(
+    energy_mev: Array,
+    t_mev: Array,
+    target: cevns.Target,
+    antineutrino: bool,
+    weak_charges: str,
+    tensor_coherence: str,
+    spin: float,
+) -> tuple[Array, Array]:
+    """Kernels without form factors, one program for all nuclei: of the SM (flavour, 3, recoil, energy) for the form factors
+    (1, 0), (0, 1) and (1, 1) of protons and neutrons, and of NUCLEAR_FORMS (form, recoil, energy)."""
+    f_p, f_n = np.array([1.0, 0.0, 1.0])[:, None, None], np.array([0.0, 1.0, 1.0])[:, None, None]
+    sm = cevns.sm_kernel(energy_mev, t_mev, target, f_p, f_n, weak_charges, spin)
+    kernels = cevns.kernels(energy_mev, t_mev, target, 1.0, 1.0, antineutrino, tensor_coherence, spin)
+    return sm, jnp.stack([kernels[name] for name in NUCLEAR_FORMS])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +12,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from nmmfit.experiment import BinnedExperiment, Channel, Pulls
+from nmmfit.kept import digest, kept_or_made
 from nmmfit.physics.amplitude_basis import AmplitudeBasis, MergedMonomials, merged_monomials
 from nmmfit.physics.forms import ALL_FORMS, vector_to_forms
 from nmmfit.shapes import Array
@@ -18,10 +20,11 @@ from nmmfit.templates.build import channel_plan
 from nmmfit.templates.fit import HALF_WIDTH
 from nmmfit.templates.plan import ChannelPlan, Table
 from nmmfit.templates.shapes import polynomial_table
-from nmmfit.templates.store import Kept, kept_or_made
 
 DEFAULT_TOLERANCE = 4e-5
 """Aimed error in the log-likelihood of a channel where every bin is a standard deviation off (build_templates)."""
+
+Kept = tuple[MergedMonomials, tuple[ChannelPlan, ...]]
 
 
 @dataclass(frozen=True)
@@ -118,8 +121,8 @@ def build_templates(
         basis: real amplitudes that the fit can excite.
         tolerance: aimed error in the log-likelihood of a channel where every bin is a standard deviation off; new-physics rows
             count as if they were 30 standard deviations strong. The worst error of the fits at random points is kept per channel.
-        fingerprint: of all that the experiment's numbers depend on (store.py); templates are then kept on disk. None: they are
-            made anew.
+        fingerprint: of all that the experiment's numbers depend on (nmmfit/kept.py); templates are then kept on disk. None: they
+            are made anew.
     Returns: templates whose `expected` agrees with the direct path.
     Raises: NotConvergedError if a shape needs an unreasonably large basis.
     """
@@ -132,10 +135,15 @@ def build_templates(
         # Thousands of small factorisations: threads of the linear algebra would wait for each other, for minutes on a machine
         # that does other things too.
         with threadpool_limits(1, user_api="blas"):
-            return monomials, tuple(
+            plans = tuple(
                 channel_plan(c, monomials.forms, nominal, tol) for c, tol in zip(experiment.channels, tolerances, strict=True)
             )
+        forms: Any = {name: np.asarray(values) for name, values in monomials.forms.items()}
+        return MergedMonomials(monomials.weights, forms), plans
 
-    monomials, plans = made() if fingerprint is None else kept_or_made(fingerprint, basis, tolerance, made)
+    key = None
+    if fingerprint is not None:
+        key = digest([fingerprint, repr(tolerance), basis.rows.tobytes(), basis.directions.tobytes()])
+    monomials, plans = kept_or_made("templates", key, made)
     channels = tuple(ChannelTemplate(c, p) for c, p in zip(experiment.channels, plans, strict=True))
     return ExperimentTemplate(experiment, basis, monomials, channels)

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from synthetic import couplings, nuclear_like
 
+from nmmfit.kept import experiment_fingerprint, folder_digest
 from nmmfit.physics.amplitude_basis import AmplitudeBasis, amplitude_basis, couplings_to_vector
 from nmmfit.templates import ExperimentTemplate, build_templates, experiment
-from nmmfit.templates.store import fingerprint, folder_digest
 
 
 @pytest.fixture
@@ -107,11 +107,11 @@ def test_a_user_who_wants_no_cache_gets_none(basis, cache):
 def test_fingerprints_follow_code_data_choices_and_options(tmp_path):
     (tmp_path / "table.csv").write_text("1\n")
     folder_digest.cache_clear()
-    first = fingerprint(tmp_path, "x", "choices", {"a": 1})
-    assert fingerprint(tmp_path, "x", "choices", {"a": 1}) == first
-    assert fingerprint(tmp_path, "x", "choices", {"a": 2}) != first
-    assert fingerprint(tmp_path, "x", "others", {"a": 1}) != first
+    first = experiment_fingerprint(tmp_path, "x", "choices", {"a": 1})
+    assert experiment_fingerprint(tmp_path, "x", "choices", {"a": 1}) == first
+    assert experiment_fingerprint(tmp_path, "x", "choices", {"a": 2}) != first
+    assert experiment_fingerprint(tmp_path, "x", "others", {"a": 1}) != first
     folder_digest.cache_clear()
     (tmp_path / "table.csv").write_text("2\n")
-    assert fingerprint(tmp_path, "x", "choices", {"a": 1}) != first
+    assert experiment_fingerprint(tmp_path, "x", "choices", {"a": 1}) != first
     folder_digest.cache_clear()
