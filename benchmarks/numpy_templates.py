@@ -12,7 +12,7 @@ from scipy.special import gammaln
 
 from nmmfit.inference.joint import JointLikelihood
 from nmmfit.templates import HALF_WIDTH
-from nmmfit.templates.shapes import Leaf
+from nmmfit.templates.shapes import Leaf, LongLeaf
 
 # Scales that are no exponential of their pulls, and weightings, are tabulated: linear interpolation costs less than their
 # formulae, and with so many points its error does not show.
@@ -57,6 +57,10 @@ def _functions(tree: Any, table: dict[str, np.ndarray]) -> np.ndarray:
     if isinstance(tree, Leaf):
         values = table[tree.pull][: tree.degree + 1]
         return values if tree.compress is None else values @ tree.compress
+    if isinstance(tree, LongLeaf):
+        short = table[tree.pull]
+        blocks = np.cos(np.arccos(np.clip(short[tree.m], -1.0, 1.0)) * np.arange(tree.blocks))
+        return np.outer(blocks, short[: tree.m]).ravel()
     products = np.outer(_functions(tree.left, table), _functions(tree.right, table)).ravel()
     return products if tree.transfer is None else products @ tree.transfer
 

@@ -7,6 +7,7 @@ leaves up.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
@@ -58,6 +59,48 @@ class Leaf:
 
 
 @dataclass(frozen=True)
+class LongLeaf:
+    """One pull in many degrees: products T_(m i)(x) T_j(x), i < blocks and j < m, which span all polynomials below m * blocks.
+
+    T_(m i)(x) = T_i(T_m(x)), so that two short sets of polynomials make a long one.
+    """
+
+    pull: str
+    m: int
+    blocks: int
+
+    @property
+    def rank(self) -> int:
+        """Number of functions."""
+        return self.m * self.blocks
+
+    @property
+    def matrices(self) -> tuple[np.ndarray, ...]:
+        """Matrices that an evaluation multiplies by: none."""
+        return ()
+
+    @property
+    def degrees(self) -> dict[str, int]:
+        """Degree in the pull that its polynomials are needed to."""
+        return {self.pull: self.m}
+
+    def evaluate(self, table: Mapping[str, Array]) -> Array:
+        """Functions (rank,) from the polynomials of every pull."""
+        short = table[self.pull]
+        blocks = chebyshev_values(short[self.m], self.blocks - 1)
+        return jnp.ravel(blocks[:, None] * short[None, : self.m])
+
+    def basis(self, n: int) -> np.ndarray:
+        """(n, rank): T_0 ... T_(n-1) in terms of the products, by T_(mi+j) = 2 T_(mi) T_j - T_(mi-j)."""
+        rows = np.eye(self.rank)
+        for k in range(self.m, self.rank):
+            i, j = divmod(k, self.m)
+            if j:
+                rows[k] = 2.0 * np.eye(self.rank)[k] - rows[self.m * i - j]
+        return rows[:n]
+
+
+@dataclass(frozen=True)
 class Node:
     """Products of the functions of two sets of pulls, or combinations of them, `transfer` (product, rank)."""
 
@@ -87,7 +130,7 @@ class Node:
         return products if self.transfer is None else products @ jnp.asarray(self.transfer)
 
 
-Tree: TypeAlias = Leaf | Node
+Tree: TypeAlias = Leaf | LongLeaf | Node
 
 
 def polynomial_table(pulls: Mapping[str, Array], degrees: Mapping[str, int], half_width: float) -> dict[str, Array]:
@@ -194,6 +237,10 @@ def _tree(
     n, rank = basis.shape
     if len(columns) == 1:
         degree = int(tuples.max(initial=0))
+        if degree > _SHARED_DEGREE and n == degree + 1:
+            m = math.ceil(math.sqrt(degree + 1))
+            long = LongLeaf(pulls[columns[0]], m, -(-(degree + 1) // m))
+            return long, long.basis(n)[tuples.ravel()]
         if n * rank + rank * after + OVERHEAD < n * after:
             return Leaf(pulls[columns[0]], degree, basis), basis
         return Leaf(pulls[columns[0]], degree), np.eye(n)

@@ -15,7 +15,7 @@ from nmmfit.physics.amplitude_basis import amplitude_basis, couplings_to_vector
 from nmmfit.physics.forms import quadratic_forms
 from nmmfit.templates import HALF_WIDTH, build_templates
 from nmmfit.templates.build import exponential_scales
-from nmmfit.templates.shapes import Leaf, Node, compressed_tree, left_singular_vectors, polynomial_table
+from nmmfit.templates.shapes import Leaf, LongLeaf, Node, compressed_tree, left_singular_vectors, polynomial_table
 
 PULLS = ("a", "b", "c", "d")
 
@@ -66,6 +66,25 @@ def test_a_single_pull_is_a_leaf():
     assert isinstance(tree, Leaf)
     table = polynomial_table({"a": jnp.asarray(1.0)}, {"a": 4}, HALF_WIDTH)
     np.testing.assert_allclose(tree.evaluate(table) @ q.T, np.cos(np.arange(5) * np.arccos(0.25)), atol=1e-14)
+
+
+@pytest.mark.parametrize("degree", [17, 72, 80, 200])
+def test_a_long_leaf_spans_all_polynomials_up_to_its_degree(degree):
+    basis = ChebyshevBasis((degree,), HALF_WIDTH)
+    tree, q = compressed_tree(("a",), basis.indices, np.eye(degree + 1), 1e-12, 5)
+    assert isinstance(tree, LongLeaf)
+    assert max(tree.degrees.values()) <= 16
+    for x in (-4.0, -1.3, 0.0, 0.7, 3.9, 4.0):
+        table = polynomial_table({"a": jnp.asarray(x)}, tree.degrees, HALF_WIDTH)
+        exact = np.cos(np.arange(degree + 1) * np.arccos(x / HALF_WIDTH))
+        np.testing.assert_allclose(tree.evaluate(table) @ q.T, exact, atol=1e-11)
+
+        def value(x):
+            return jnp.sum(tree.evaluate(polynomial_table({"a": x}, tree.degrees, HALF_WIDTH)) @ q.T[:, degree])
+
+        if abs(x) < HALF_WIDTH:
+            slope = degree * np.sin(degree * np.arccos(x / 4.0)) / np.sin(np.arccos(x / 4.0)) / 4.0
+            assert jax.grad(value)(jnp.asarray(x)) == pytest.approx(slope, rel=1e-8, abs=1e-8)
 
 
 def test_a_pull_that_does_nothing_costs_nothing():
