@@ -21,7 +21,7 @@ from nmmfit.templates.fit import HALF_WIDTH
 from nmmfit.templates.plan import ChannelPlan, Table
 from nmmfit.templates.shapes import polynomial_table
 
-DEFAULT_TOLERANCE = 4e-5
+DEFAULT_TOLERANCE = 5e-5
 """Aimed error in the log-likelihood of a channel where every bin is a standard deviation off (build_templates)."""
 
 Kept = tuple[MergedMonomials, tuple[ChannelPlan, ...]]
