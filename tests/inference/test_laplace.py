@@ -76,7 +76,7 @@ def test_covariance_of_a_gaussian_problem_is_exact():
 
 def test_pooled_metric_is_the_covariance_shrunk_towards_the_old_one():
     draws = np.random.default_rng(0).normal(size=(300, 4, 2)) * [1.0, 3.0]
-    metric = pooled_metric(draws, np.eye(2))
+    metric = pooled_metric(draws, np.eye(2), weight=20.0)
     weight = 1200 / 1220
     np.testing.assert_allclose(metric, weight * np.cov(draws.reshape(-1, 2).T, bias=True) + (1 - weight) * np.eye(2))
 
