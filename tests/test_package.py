@@ -19,7 +19,7 @@ LAYERS = (
     ("nmmfit.atomic", "nmmfit.processors"),
     ("nmmfit.priors", "nmmfit.presets", "nmmfit.runfile", "nmmfit.samplers", "nmmfit.eft.operators"),
     ("nmmfit.config",),
-    ("nmmfit.precision", "nmmfit.tables", "nmmfit.compilation_cache", "nmmfit.kept", "nmmfit.inputs"),
+    ("nmmfit.precision", "nmmfit.tables", "nmmfit.compilation_cache", "nmmfit.kept", "nmmfit.memory", "nmmfit.inputs"),
     ("nmmfit.numerics",),
     ("nmmfit.eft",),
     ("nmmfit.physics",),

@@ -21,6 +21,7 @@ from nmmfit.inference.machine import Machine, pooled_metric
 from nmmfit.inference.result import SampleResult
 from nmmfit.inference.settings import SamplerSettings
 from nmmfit.inference.symmetries import folded, sign_symmetries, symmetrised
+from nmmfit.memory import hand_back
 from nmmfit.precision import require_double_precision
 from nmmfit.processors import processors
 
@@ -45,7 +46,10 @@ def _machine(joint: JointLikelihood, settings: SamplerSettings) -> Machine:
     key = (settings.method, *size, settings.target_accept, settings.max_tree_depth, settings.coordinates)
     if key not in joint.compiled:
         make = amplitude_coordinates if settings.coordinates == "amplitudes" else natural_coordinates
-        joint.compiled[key] = method.compiled_machine(make(joint), settings)
+        coordinates = make(joint)
+        # Compiling takes more memory than anything else.
+        hand_back()
+        joint.compiled[key] = method.compiled_machine(coordinates, settings)
     machine: Machine = joint.compiled[key]
     return machine
 

@@ -13,6 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from nmmfit.experiment import BinnedExperiment, Channel, Pulls
 from nmmfit.kept import digest, kept_or_made
+from nmmfit.memory import hand_back
 from nmmfit.physics.amplitude_basis import AmplitudeBasis, MergedMonomials, merged_monomials
 from nmmfit.physics.forms import ALL_FORMS, vector_to_forms
 from nmmfit.shapes import Array
@@ -139,6 +140,7 @@ def build_templates(
                 channel_plan(c, monomials.forms, nominal, tol) for c, tol in zip(experiment.channels, tolerances, strict=True)
             )
         forms: Any = {name: np.asarray(values) for name, values in monomials.forms.items()}
+        hand_back()
         return MergedMonomials(monomials.weights, forms), plans
 
     key = None
