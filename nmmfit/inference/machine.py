@@ -13,6 +13,7 @@ import numpy as np
 
 from nmmfit.inference.coordinates import Coordinates
 from nmmfit.inference.laplace import LaplaceStart
+from nmmfit.processors import processors
 from nmmfit.shapes import Array
 
 Outcome = dict[str, Array]
@@ -70,7 +71,8 @@ def compiled_together(
     functions: Mapping[str, tuple[Callable[..., Any], tuple[Any, ...]]], meanwhile: Callable[[], Any]
 ) -> tuple[dict[str, Any], Any]:
     """Functions compiled for arguments of the shapes given, side by side, and what `meanwhile` returned while that went on."""
-    with ThreadPoolExecutor(len(functions)) as pool:
+    # As many at a time as there are processors: more would not be faster, and every compilation takes hundreds of MiB.
+    with ThreadPoolExecutor(max(1, min(len(functions), processors() - 1))) as pool:
         futures = {name: pool.submit(jax.jit(f).lower(*given).compile) for name, (f, given) in functions.items()}
         result = meanwhile()
         return {name: future.result() for name, future in futures.items()}, result

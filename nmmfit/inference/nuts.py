@@ -90,7 +90,7 @@ def compiled_machine(coordinates: Coordinates, settings: SamplerSettings) -> Mac
 
     given = lane_shapes(lane, len(coordinates.loc))
     programs, laplace = compiled_together(
-        {"begin": (begin, given), "advance": (advance, (jax.eval_shape(begin, *given),))}, lambda: laplace_start(coordinates)
+        {"advance": (advance, (jax.eval_shape(begin, *given),)), "begin": (begin, given)}, lambda: laplace_start(coordinates)
     )
 
     def renew(keys: Array, state: Any, metric: Array, length: Array) -> Any:
