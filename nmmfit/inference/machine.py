@@ -13,6 +13,7 @@ import numpy as np
 
 from nmmfit.inference.coordinates import Coordinates
 from nmmfit.inference.laplace import LaplaceStart
+from nmmfit.memory import hand_back
 from nmmfit.processors import processors
 from nmmfit.shapes import Array
 
@@ -70,12 +71,20 @@ def parameters_of(coordinates: Coordinates) -> Callable[[Array], Array]:
 def compiled_together(
     functions: Mapping[str, tuple[Callable[..., Any], tuple[Any, ...]]], meanwhile: Callable[[], Any]
 ) -> tuple[dict[str, Any], Any]:
-    """Functions compiled for arguments of the shapes given, side by side, and what `meanwhile` returned while that went on."""
-    # As many at a time as there are processors: more would not be faster, and every compilation takes hundreds of MiB.
-    with ThreadPoolExecutor(max(1, min(len(functions), processors() - 1))) as pool:
-        futures = {name: pool.submit(jax.jit(f).lower(*given).compile) for name, (f, given) in functions.items()}
-        result = meanwhile()
-        return {name: future.result() for name, future in futures.items()}, result
+    """Functions compiled for arguments of the shapes given, and what `meanwhile` returned, side by side where processors allow.
+
+    A compilation keeps two processors busy and takes many hundred MiB, which go back when it is done.
+    """
+
+    def compiled(function: Callable[..., Any], given: tuple[Any, ...]) -> Any:
+        program = jax.jit(function).lower(*given).compile()
+        hand_back()
+        return program
+
+    with ThreadPoolExecutor(max(1, processors() // 2)) as pool:
+        other = pool.submit(meanwhile)
+        futures = {name: pool.submit(compiled, f, given) for name, (f, given) in functions.items()}
+        return {name: future.result() for name, future in futures.items()}, other.result()
 
 
 def lane_shapes(lane: int, parameters: int) -> tuple[jax.ShapeDtypeStruct, ...]:
