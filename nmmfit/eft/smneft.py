@@ -5,11 +5,9 @@ Operators: `smneft_operators`; running: `smneft_running`; matching: `smneft_matc
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Mapping
 
-import jax
 import jax.numpy as jnp
 
 from nmmfit import inputs as sm
@@ -66,21 +64,8 @@ def smneft_to_lneft(
     sm.check(inputs)
     electroweak_inputs.check(electroweak)
     check_scale(scale_gev, inputs, "scale_from")
-    values = [jnp.asarray(v, dtype=complex) for v in coefficients.values()]
-    return _smneft_to_lneft(tuple(coefficients), values, jnp.asarray(scale_gev, dtype=float), inputs, electroweak)
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _smneft_to_lneft(
-    names: tuple[str, ...],
-    values: list[Array],
-    scale_gev: Array,
-    inputs: StandardModelInputs,
-    electroweak: ElectroweakInputs,
-) -> tuple[dict[str, Array], dict[str, Array]]:
-    """`smneft_to_lneft` without the checks."""
     evolved = smneft_evolution(scale_gev, inputs.m_w_gev, inputs, electroweak)
-    above = apply_smneft_evolution(dict(zip(names, values, strict=True)), evolved, electroweak)
+    above = apply_smneft_evolution(coefficients, evolved, electroweak)
     down = rotate_quark_basis(above, electroweak, "down") if electroweak.quark_basis == "up" else above
     return above, match_at_m_w(down, electroweak)
 

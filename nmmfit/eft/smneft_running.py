@@ -56,7 +56,7 @@ from nmmfit.eft import smneft_inputs as electroweak_inputs
 from nmmfit.eft.qcd import alpha_s
 from nmmfit.eft.smneft_inputs import ElectroweakInputs, vacuum_value_gev
 from nmmfit.eft.smneft_operators import SmneftCoefficient
-from nmmfit.eft.theories import inverse_alpha, quark_mass
+from nmmfit.eft.theories import inverse_alpha, quark_masses
 from nmmfit.errors import UserInputError
 from nmmfit.inputs import StandardModelInputs
 from nmmfit.shapes import Array
@@ -155,8 +155,9 @@ def couplings_at_m_w(inputs: StandardModelInputs, electroweak: ElectroweakInputs
     m_t = jnp.asarray(electroweak.m_t_gev, dtype=float)
     growth = 1.0 + 7.0 / (2.0 * jnp.pi) * strong * jnp.log(m_t / m_w)
     per_mass = math.sqrt(2.0) / vacuum_value_gev(electroweak)
-    up = [quark_mass("u", m_w, inputs), quark_mass("c", m_w, inputs), m_t * growth ** (4.0 / 7.0)]
-    down = [quark_mass(q, m_w, inputs) for q in ("d", "s", "b")]
+    quarks = quark_masses(m_w, inputs)
+    up = [quarks["u"], quarks["c"], m_t * growth ** (4.0 / 7.0)]
+    down = [quarks[q] for q in ("d", "s", "b")]
     lepton = [jnp.asarray(m, dtype=float) for m in (inputs.m_e_gev, inputs.m_mu_gev, inputs.m_tau_gev)]
     gauge = jnp.stack([e / jnp.sqrt(1.0 - s2), e / jnp.sqrt(s2), jnp.sqrt(4.0 * jnp.pi * strong)])
     return SmCouplings(gauge, per_mass * jnp.stack(up), per_mass * jnp.stack(down), per_mass * jnp.stack(lepton))
