@@ -53,10 +53,9 @@ import numpy as np
 
 from nmmfit import inputs as sm
 from nmmfit.eft import smneft_inputs as electroweak_inputs
-from nmmfit.eft.qcd import alpha_s
 from nmmfit.eft.smneft_inputs import ElectroweakInputs, vacuum_value_gev
 from nmmfit.eft.smneft_operators import SmneftCoefficient
-from nmmfit.eft.theories import inverse_alpha, quark_masses
+from nmmfit.eft.theories import alpha_s_and_masses, inverse_alpha
 from nmmfit.errors import UserInputError
 from nmmfit.inputs import StandardModelInputs
 from nmmfit.shapes import Array
@@ -150,12 +149,11 @@ def couplings_at_m_w(inputs: StandardModelInputs, electroweak: ElectroweakInputs
     """
     m_w = jnp.asarray(inputs.m_w_gev, dtype=float)
     e = jnp.sqrt(4.0 * jnp.pi / inverse_alpha(m_w, inputs))
-    strong = alpha_s(m_w, inputs)
+    strong, quarks = alpha_s_and_masses(m_w, inputs)
     s2 = jnp.asarray(electroweak.sin2_theta_w, dtype=float)
     m_t = jnp.asarray(electroweak.m_t_gev, dtype=float)
     growth = 1.0 + 7.0 / (2.0 * jnp.pi) * strong * jnp.log(m_t / m_w)
     per_mass = math.sqrt(2.0) / vacuum_value_gev(electroweak)
-    quarks = quark_masses(m_w, inputs)
     up = [quarks["u"], quarks["c"], m_t * growth ** (4.0 / 7.0)]
     down = [quarks[q] for q in ("d", "s", "b")]
     lepton = [jnp.asarray(m, dtype=float) for m in (inputs.m_e_gev, inputs.m_mu_gev, inputs.m_tau_gev)]

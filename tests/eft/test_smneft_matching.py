@@ -84,7 +84,9 @@ def test_both_orderings_of_four_leptons(same):
 def test_dipoles():
     found = match_at_m_w({"NB_12": 1e-9, "NW_12": 2e-9j}, ELECTROWEAK)
     v, s2 = 246.2197, 0.23121
-    assert complex(found["nuNgamma_12"]) == pytest.approx(v / np.sqrt(2) * (np.sqrt(1 - s2) * 1e-9 + np.sqrt(s2) * 2e-9j), rel=1e-6)
+    assert complex(found["nuNgamma_12"]) == pytest.approx(
+        v / np.sqrt(2) * (np.sqrt(1 - s2) * 1e-9 + np.sqrt(s2) * 2e-9j), rel=1e-6
+    )
     assert float(vacuum_value_gev(ELECTROWEAK)) == pytest.approx(246.22, abs=5e-3)
 
 

@@ -40,7 +40,6 @@ START = jax.tree.map(np.asarray, couplings_at_m_w(INPUTS, ELECTROWEAK))
 HYPERCHARGE = {"l": -0.5, "q": 1 / 6, "d": -1 / 3, "u": 2 / 3, "e": -1.0, "N": 0.0}
 
 
-
 def beta(c, couplings):
     """16 pi^2 dC/dt by name, written out flavour by flavour from the published form of the equations; complex values."""
     g1, g2, g3 = couplings["gauge"]
@@ -148,7 +147,9 @@ def test_up_and_down_is_the_identity(basis):
 
 
 def test_no_running_at_equal_scales():
-    np.testing.assert_allclose(run(500.0, 500.0, INPUTS, ELECTROWEAK).matrix, np.broadcast_to(np.eye(20), (3, 20, 20)), atol=1e-15)
+    np.testing.assert_allclose(
+        run(500.0, 500.0, INPUTS, ELECTROWEAK).matrix, np.broadcast_to(np.eye(20), (3, 20, 20)), atol=1e-15
+    )
 
 
 def test_gauge_block_of_bell_et_al():
@@ -209,8 +210,10 @@ def test_leading_logarithm_is_continuous_at_m_w(above, below, fermion, weight):
     down = 2 * from_below(M_W * np.exp(-step)) - from_below(M_W * np.exp(-2 * step))
     assert up == pytest.approx(weight * down, rel=1e-6)
     e = np.sqrt(4 * np.pi / float(inverse_alpha(M_W, INPUTS)))
-    mass = float(quark_mass(fermion, M_W, INPUTS)) if fermion in "dsb" else {"e": INPUTS.m_e_gev, "mu": INPUTS.m_mu_gev}.get(
-        fermion, INPUTS.m_tau_gev
+    mass = (
+        float(quark_mass(fermion, M_W, INPUTS))
+        if fermion in "dsb"
+        else {"e": INPUTS.m_e_gev, "mu": INPUTS.m_mu_gev}.get(fermion, INPUTS.m_tau_gev)
     )
     assert down == pytest.approx(-MIXING[fermion] * e * mass, rel=1e-6)
 
