@@ -121,5 +121,5 @@ def test_refused(coefficients, scales, method, message):
 def test_inputs_of_the_wrong_kind():
     with pytest.raises(UserInputError, match="electroweak: expected ElectroweakInputs, got dict"):
         evolve({"NB_11": 1.0}, 1000, electroweak={})
-    with pytest.raises(UserInputError, match="electroweak: sin2_theta_w = 0.5 is out of range"):
+    with pytest.raises(UserInputError, match=r"electroweak: sin2_theta_w = 0\.5 is out of range"):
         evolve({"NB_11": 1.0}, 1000, electroweak=ElectroweakInputs(sin2_theta_w=0.5))

@@ -1,4 +1,4 @@
-"""Matching at m_W: the Fierz identity with explicit matrices, the CKM matrix, bases of quarks, and what a dipole means for masses."""
+"""Matching at m_W: the Fierz identity with explicit matrices, CKM, bases of quarks, and what a dipole means for masses."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ import itertools
 
 import numpy as np
 import pytest
+from dirac import P_R, SIGMA, SIGMA_LOWER
 
 from nmmfit.eft.smneft import mass_naturalness, neutrino_mass_gev, smneft_to_lneft
 from nmmfit.eft.smneft_inputs import ElectroweakInputs, check, ckm_matrix, vacuum_value_gev
 from nmmfit.eft.smneft_matching import SCALAR_EXCHANGE, TENSOR_EXCHANGE, match_at_m_w, rotate_quark_basis
 from nmmfit.errors import UserInputError
 from nmmfit.inputs import StandardModelInputs
-
-from dirac import P_R, SIGMA, SIGMA_LOWER
 
 M_W = 80.379
 INPUTS, ELECTROWEAK = StandardModelInputs(), ElectroweakInputs()
@@ -22,8 +21,8 @@ INPUTS, ELECTROWEAK = StandardModelInputs(), ElectroweakInputs()
 def _grassmann_amplitude(terms, fields):
     """Coefficient of a product of four distinct Grassmann fields in sum c (psibar_a A psi_b)(psibar_c B psi_d).
 
-    Every component of every field is its own anticommuting number; the canonical order is psibar_1 psibar_3 psi_2 psi_4. Returns the
-    array [i1, i3, i2, i4].
+    Every component of every field is its own anticommuting number; the canonical order is that of `fields`, as are the axes of
+    what is returned.
     """
     out = np.zeros((4, 4, 4, 4), dtype=complex)
     for coefficient, (bar_1, first, psi_1), (bar_2, second, psi_2) in terms:
