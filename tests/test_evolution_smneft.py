@@ -8,6 +8,8 @@ import re
 import numpy as np
 import pytest
 
+from nmmfit.eft.amplitudes import linear_map, quark_couplings
+from nmmfit.eft.chiral import ChiralInputs
 from nmmfit.eft.smneft_inputs import ElectroweakInputs
 from nmmfit.errors import UserInputError
 from nmmfit.evolution import MOMENTS, evolve
@@ -92,6 +94,20 @@ def test_json_and_rows():
     assert {("above_m_w", "GeV^-2"), ("below_m_w", "GeV^-1"), ("coefficient", "GeV^-1"), ("moment", "mu_B")} <= units
     below = evolve({"nuNgamma_11": 1e-12}, M_W, 2).as_json()
     assert (below["thresholds"], below["naturalness"]) == ([], {})
+
+
+def test_the_linear_map_of_a_fit_is_that_of_evolve():
+    given = {"LNQd3_1122": 1e-8j, "NB_11": 1e-12, "LNuQ_1111": 1e-9, "NH_22": 1e-9}
+    couplings = quark_couplings(given, 1000, StandardModelInputs(), ChiralInputs())
+    result = evolve(given, 1000, 2)
+    assert complex(couplings.tensor_s[0, 0]) == pytest.approx(result.coefficients["TnuNdRR_1122"], rel=1e-12)
+    assert complex(couplings.scalar_u[0, 0]) == pytest.approx(result.coefficients["SnuNuRL_1111"], rel=1e-12)
+    assert 2 * abs(complex(couplings.dipole[0, 0])) / 296.3036 == pytest.approx(result.moments_mub["reactor_e"], rel=1e-5)
+    assert np.all(np.asarray(couplings.dipole[1]) == 0.0)
+    with pytest.raises(UserInputError, match="unknown method above m_W 'seed'"):
+        linear_map(("NB_11",), 1000, StandardModelInputs(), "seed")
+    alone = linear_map(("NH_11",), 1000, StandardModelInputs())
+    assert not np.any(np.asarray(alone.constant.dipole))
 
 
 @pytest.mark.parametrize(

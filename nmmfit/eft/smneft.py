@@ -70,6 +70,33 @@ def smneft_to_lneft(
     return above, match_at_m_w(down, electroweak)
 
 
+def smneft_weights(
+    names: tuple[str, ...], scale_gev: float | Array, inputs: StandardModelInputs, electroweak: ElectroweakInputs
+) -> tuple[tuple[str, ...], Array]:
+    """The linear map from coefficients above m_W to those just below it.
+
+    Args:
+        names: SMNEFT names.
+        scale_gev, inputs, electroweak: as for `smneft_to_lneft`.
+    Returns: LNEFT names that anything reaches, and complex weights (operator above, operator below), L_j = sum_i C_i weights_ij.
+    Raises: UserInputError for a wrong name, scale or input.
+    """
+    parse_all(names)
+    sm.check(inputs)
+    electroweak_inputs.check(electroweak)
+    check_scale(scale_gev, inputs, "scale_from")
+    evolved = smneft_evolution(scale_gev, inputs.m_w_gev, inputs, electroweak)
+    below = []
+    for name in names:
+        above = apply_smneft_evolution({name: 1.0}, evolved, electroweak)
+        down = rotate_quark_basis(above, electroweak, "down") if electroweak.quark_basis == "up" else above
+        below.append(match_at_m_w(down, electroweak))
+    reached = tuple(sorted(set().union(*below))) if below else ()
+    nothing = jnp.zeros((), dtype=complex)
+    rows = [jnp.stack([column.get(name, nothing) for name in reached]) if reached else jnp.zeros(0, complex) for column in below]
+    return reached, jnp.stack(rows) if rows else jnp.zeros((0, 0), dtype=complex)
+
+
 def neutrino_mass_gev(c_nh: Array | complex, electroweak: ElectroweakInputs) -> Array:
     """Dirac mass that a coefficient of NH gives, v^3 / (2 sqrt 2) |C_NH|, in GeV.
 

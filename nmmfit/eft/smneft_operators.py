@@ -77,6 +77,8 @@ OPERATORS: Mapping[str, SmneftOperator] = MappingProxyType(
     }
 )
 GENERATIONS = (1, 2, 3)
+HIGHEST_SCALE_GEV = 1e10
+"""Up to here the error of the running's fixed steps is held to 1e-12 by a test."""
 
 
 def coefficient_names() -> tuple[str, ...]:

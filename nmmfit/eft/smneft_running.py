@@ -54,14 +54,12 @@ import numpy as np
 from nmmfit import inputs as sm
 from nmmfit.eft import smneft_inputs as electroweak_inputs
 from nmmfit.eft.smneft_inputs import ElectroweakInputs, vacuum_value_gev
-from nmmfit.eft.smneft_operators import SmneftCoefficient
+from nmmfit.eft.smneft_operators import HIGHEST_SCALE_GEV, SmneftCoefficient
 from nmmfit.eft.theories import alpha_s_and_masses, inverse_alpha
 from nmmfit.errors import UserInputError
 from nmmfit.inputs import StandardModelInputs
 from nmmfit.shapes import Array
 
-HIGHEST_SCALE_GEV = 1e10
-"""Up to here the error of the fixed steps is held to 1e-12 by a test."""
 LOOP = 16.0 * math.pi**2
 B_GAUGE = np.array([41.0 / 6.0, -19.0 / 6.0, -7.0])
 """dg_i/dt = b_i g_i^3 / 16 pi^2 for g', g, g_s: six quarks, three leptons, one Higgs doublet."""

@@ -16,9 +16,8 @@ from nmmfit.eft.qcd import alpha_s
 from nmmfit.eft.running import MIXING, evolution
 from nmmfit.eft.smneft import apply_smneft_evolution, smneft_to_lneft
 from nmmfit.eft.smneft_inputs import ElectroweakInputs, vacuum_value_gev
-from nmmfit.eft.smneft_operators import coefficient_names, parse
+from nmmfit.eft.smneft_operators import HIGHEST_SCALE_GEV, coefficient_names, parse
 from nmmfit.eft.smneft_running import (
-    HIGHEST_SCALE_GEV,
     NB,
     NW,
     SmCouplings,
