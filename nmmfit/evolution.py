@@ -169,18 +169,18 @@ def evolve(
     thresholds: tuple[Threshold, ...] = ()
     naturalness: dict[str, dict[str, float]] = {}
     start, end = float(scale_from), float(scale_to)
-    given = dict(zip(coefficients, values, strict=True))
+    present = dict(zip(coefficients, values, strict=True))
     if smneft:
         start, end = float(inputs.m_w_gev), min(end, float(inputs.m_w_gev))
-        threshold = _at_m_w(given, float(scale_from), inputs, electroweak)
-        thresholds, given = (threshold,), threshold.below
+        threshold = _at_m_w(present, float(scale_from), inputs, electroweak)
+        thresholds, present = (threshold,), threshold.below
         used |= electroweak.as_dict()
         if float(scale_from) > float(vacuum_value_gev(electroweak)):
             estimate = mass_naturalness(float(scale_from), inputs, electroweak)
             naturalness = {name: {key: float(x) for key, x in numbers.items()} for name, numbers in estimate.items()}
     evolved, added, looped, moments = _evolve(
-        tuple(given),
-        jnp.asarray(list(given.values()), dtype=complex),
+        tuple(present),
+        jnp.asarray(list(present.values()), dtype=complex),
         jnp.asarray(start),
         jnp.asarray(end),
         inputs,
