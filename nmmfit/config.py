@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, PlainSerializer, ValidationError, WithJsonSchema, field_validator, model_validator
 
 from nmmfit.constants import STANDARD_MODEL_INPUTS
-from nmmfit.eft import operators
+from nmmfit.eft import operators, smneft_operators
 from nmmfit.errors import UserInputError, unknown
 from nmmfit.presets import C_T, C_T_S, Preset
 from nmmfit.priors import FAMILIES, PriorSpec, prior_schema
@@ -91,7 +91,10 @@ class ParameterSpec(StrictModel):
     @classmethod
     def _known_coefficients(cls, given: dict[str, complex]) -> dict[str, complex]:
         try:
-            operators.validate_all(given)
+            if smneft_operators.theory_of(given) == "smneft":
+                smneft_operators.parse_all(given)
+            else:
+                operators.validate_all(given)
         except UserInputError as problem:
             raise refuse(str(problem)) from None
         if not any(given.values()):
@@ -99,9 +102,15 @@ class ParameterSpec(StrictModel):
         return given
 
     @property
+    def theory(self) -> str:
+        """Theory that the coefficients belong to: "lneft" below m_W, "smneft" above."""
+        return smneft_operators.theory_of(self.coefficients)
+
+    @property
     def unit(self) -> str:
         """Unit of the parameter, such as "GeV^-2"; "mixed" where its coefficients have different units."""
-        units = {operators.parse(name).operator.unit for name in self.coefficients}
+        above = self.theory == "smneft"
+        units = {(smneft_operators.parse(n) if above else operators.parse(n)).operator.unit for n in self.coefficients}
         return units.pop() if len(units) == 1 else "mixed"
 
 
@@ -212,7 +221,8 @@ class RunConfig(StrictModel):
     """A run: what the data are, which coefficients are fitted, and with which theory and priors."""
 
     scale_gev: Annotated[
-        float, Field(description=f"scale of the coefficients, GeV, {LOW_SCALE_GEV:g} to {HIGH_SCALE_GEV:g} (m_W)")
+        float,
+        Field(description=f"scale of the coefficients, GeV, {LOW_SCALE_GEV:g} to {HIGH_SCALE_GEV:g} (m_W); above for SMNEFT"),
     ] = HIGH_SCALE_GEV
     experiments: Annotated[
         list[str], Field(description="names of experiments (`nmmfit list experiments`); none: the priors alone")
@@ -232,7 +242,9 @@ class RunConfig(StrictModel):
     @field_validator("scale_gev")
     @classmethod
     def _implemented_scale(cls, given: float) -> float:
-        check_scale(given)
+        # Above m_W it depends on the coefficients, which come later.
+        if not HIGH_SCALE_GEV < given <= smneft_operators.HIGHEST_SCALE_GEV:
+            check_scale(given)
         return given
 
     @field_validator("parameters")
@@ -251,7 +263,27 @@ class RunConfig(StrictModel):
         for name in self.options:
             if name not in self.experiments:
                 raise refuse(f"options: {unknown('experiment of this run', name, self.experiments)}")
+        self._check_theory()
         return self
+
+    def _check_theory(self) -> None:
+        """All coefficients belong to one theory, and the scale and the method to that theory."""
+        every = [name for spec in self.parameters.values() for name in spec.coefficients]
+        try:
+            theory = smneft_operators.theory_of(every)
+        except UserInputError as problem:
+            raise refuse(f"parameters: {problem}") from None
+        if theory == "lneft":
+            try:
+                check_scale(self.scale_gev, "scale_gev")
+            except UserInputError as problem:
+                raise refuse(str(problem)) from None
+        elif self.scale_gev < HIGH_SCALE_GEV:
+            raise refuse(f"scale_gev: {every[0]!r} does not exist at {self.scale_gev:g} GeV, below m_W = {HIGH_SCALE_GEV:g} GeV")
+        elif self.theory.running != "exact":
+            raise refuse(
+                f"theory.running: {self.theory.running!r} has no theory above m_W, where {every[0]!r} lives (allowed: 'exact')"
+            )
 
     @property
     def hash(self) -> str:

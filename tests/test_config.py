@@ -133,6 +133,10 @@ def test_theory_input_as_number_preset_or_prior(written: str, family: str, numbe
         (["scale=2.0"], "unknown key 'scale'; did you mean 'scale_gev'?"),
         (["scale_gev=1.9"], "scale_gev: 1.9 GeV is below 2 GeV; coefficients are implemented from 2 to 80.379 GeV"),
         (["scale_gev=1000"], "scale_gev: 1000 GeV is above m_W"),
+        (["scale_gev=1e12"], "scale_gev: 1e+12 GeV is above m_W"),
+        (["parameters.L_T_u.coefficients={NB_11=1}"], "coefficients 'NB_11' and 'TnuNuRR_1111' belong to different theories"),
+        (["parameters.B={coefficients={NB_11=1},prior=1}"], "parameters: coefficients 'NB_11' and 'nuNgamma_11' belong to"),
+        (["parameters.B={coefficients={NB_1=1},prior=1}"], "NB takes 2 flavour digits"),
         (["scale_gev=nan"], "scale_gev"),
         (["scale_gev='80'"], "scale_gev: expected a valid number, got '80'"),
         (["theory.c_t=-3.2"], "theory: unknown key 'c_t'; did you mean 'c_T'?"),
@@ -157,6 +161,23 @@ def test_theory_input_as_number_preset_or_prior(written: str, family: str, numbe
 )
 def test_wrong_input_is_one_line_with_its_place(overrides: list[str], expected: str) -> None:
     assert expected in message(*overrides)
+
+
+ABOVE = """
+scale_gev = 1000.0
+experiments = []
+[parameters.C]
+coefficients = { LNQd3_1122 = 1 }
+prior = { normal = [0.0, 1e-5] }
+"""
+
+
+def test_coefficients_above_m_w() -> None:
+    made = config(text=ABOVE)
+    assert (made.scale_gev, made.parameters["C"].unit, made.parameters["C"].theory) == (1000.0, "GeV^-2", "smneft")
+    assert config("scale_gev=80.379", text=ABOVE).scale_gev == HIGH_SCALE_GEV
+    assert message("scale_gev=50", text=ABOVE) == "scale_gev: 'LNQd3_1122' does not exist at 50 GeV, below m_W = 80.379 GeV"
+    assert message("theory.running=seed", text=ABOVE).startswith("theory.running: 'seed' has no theory above m_W")
 
 
 def test_wrong_toml_names_the_source_and_line() -> None:

@@ -17,7 +17,14 @@ ROOT = Path(nmmfit.__file__).resolve().parent.parent
 LAYERS = (
     ("nmmfit", "nmmfit.errors", "nmmfit.shapes", "nmmfit.checks", "nmmfit.validation", "nmmfit.constants", "nmmfit.units"),
     ("nmmfit.atomic", "nmmfit.processors"),
-    ("nmmfit.priors", "nmmfit.presets", "nmmfit.runfile", "nmmfit.samplers", "nmmfit.eft.operators"),
+    (
+        "nmmfit.priors",
+        "nmmfit.presets",
+        "nmmfit.runfile",
+        "nmmfit.samplers",
+        "nmmfit.eft.operators",
+        "nmmfit.eft.smneft_operators",
+    ),
     ("nmmfit.config",),
     ("nmmfit.precision", "nmmfit.tables", "nmmfit.compilation_cache", "nmmfit.kept", "nmmfit.memory", "nmmfit.inputs"),
     ("nmmfit.numerics",),

@@ -68,23 +68,37 @@ def name_values(pairs: Iterable[str]) -> dict[str, complex]:
     return values
 
 
-def coefficient_values(values: Mapping[str, complex], config: RunConfig) -> dict[str, complex]:
+def coefficient_values(values: Mapping[str, complex], config: RunConfig, above_m_w: bool = False) -> dict[str, complex]:
     """Wilson coefficients of NAME=VALUE pairs that name coefficients, or parameters of a run, which stand for several.
 
-    Raises: UserInputError for an unknown name, with its nearest match, and for two names of one coefficient.
+    Args:
+        values: name -> value.
+        config: the run whose parameters count.
+        above_m_w: whether coefficients of the theory above m_W are known, too.
+    Raises: UserInputError for an unknown name, with its nearest match, for two names of one coefficient, and for names of both
+        theories.
     """
-    from nmmfit.eft import operators
+    from nmmfit.eft import operators, smneft_operators
+
+    known = [*operators.OPERATORS, *(smneft_operators.OPERATORS if above_m_w else ())]
 
     coefficients: dict[str, complex] = {}
     for name, value in values.items():
         if name in config.parameters:
             parts = {c: amount * value for c, amount in config.parameters[name].coefficients.items()}
+        elif above_m_w and smneft_operators.is_smneft(name):
+            smneft_operators.parse(name)
+            parts = {name: value}
         elif re.fullmatch(r".*_[0-9]+", name):
+            if above_m_w:
+                smneft_operators.theory_of([name])
             operators.validate(name)
             parts = {name: value}
         else:
-            raise unknown("name", name, [*config.parameters, *operators.OPERATORS])
+            raise unknown("name", name, [*config.parameters, *known])
         for coefficient, part in parts.items():
             coefficients[coefficient] = coefficients.get(coefficient, 0.0) + part
+    if above_m_w and smneft_operators.theory_of(coefficients) == "smneft":
+        return coefficients
     operators.validate_all(coefficients)
     return coefficients

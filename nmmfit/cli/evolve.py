@@ -8,7 +8,7 @@ import typer
 
 from nmmfit.cli.arguments import Json, Out, Overrides, coefficient_values, name_values
 from nmmfit.cli.output import add_row, emit, table
-from nmmfit.errors import UserInputError
+from nmmfit.errors import UserInputError, unknown
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from nmmfit.evolution import EvolvedCoefficients
 
 _PARTS = {
+    "above_m_w": "just above m_W",
+    "below_m_w": "just below m_W, after matching",
     "coefficient": "coefficients, before matching",
     "chiral": "added to dipoles by confinement of u, d, s",
     "loops": "added to dipoles by loops of c and charged leptons",
@@ -39,7 +41,7 @@ def evolve(
         list[str] | None,
         typer.Argument(
             metavar="NAME=VALUE...",
-            help="Coefficients (complex: 1e-6+2e-6j), or parameters of the default run such as L_T_s.",
+            help="Coefficients (complex: 1e-6+2e-6j), below or above m_W, or parameters of the default run such as L_T_s.",
             show_default=False,
         ),
     ] = None,
@@ -51,12 +53,16 @@ def evolve(
         str | None,
         typer.Option("--method", metavar="exact|seed", help="How to run; without it theory.running.", show_default=False),
     ] = None,
+    basis: Annotated[
+        str, typer.Option("--basis", metavar="down|up", help="Basis of quark doublets for coefficients given above m_W.")
+    ] = "down",
     overrides: Overrides = None,
     as_json: Json = False,
     out: Out = None,
 ) -> None:
-    """Run coefficients, match at 2 GeV, and show every coefficient generated and the effective moments."""
-    from nmmfit.config import check_scale, validate
+    """Run coefficients, match at m_W and 2 GeV, and show every coefficient generated and the effective moments."""
+    from nmmfit.config import HIGH_SCALE_GEV, check_scale, validate
+    from nmmfit.eft.smneft_operators import theory_of
     from nmmfit.run import default_run_text
     from nmmfit.runfile import read_toml, with_overrides
 
@@ -64,13 +70,22 @@ def evolve(
         raise UserInputError("evolve: name at least one coefficient, such as TnuNdRR_1122=1e-6 (nmmfit list coefficients)")
     changes = [*(overrides or ()), *([f"theory.running={method}"] if method is not None else [])]
     config = validate(with_overrides(read_toml(default_run_text()), changes))
-    coefficients = coefficient_values(name_values(values), config)
-    check_scale(scale_from, "--from")
-    check_scale(scale_to, "--to")
+    coefficients = coefficient_values(name_values(values), config, above_m_w=True)
+    if theory_of(coefficients) == "lneft":
+        if scale_from > HIGH_SCALE_GEV:
+            raise UserInputError(
+                f"--from: {scale_from:g} GeV is above m_W, where {next(iter(coefficients))!r} does not exist; "
+                "give SMNEFT names there, such as NB_11"
+            )
+        check_scale(scale_from, "--from")
+        check_scale(scale_to, "--to")
+    if basis not in ("down", "up"):
+        raise unknown("basis", basis, ("down", "up"), "--basis")
     from nmmfit.cli.runtime import start_computing
 
     start_computing()
     from nmmfit.eft.chiral import ChiralInputs
+    from nmmfit.eft.smneft_inputs import ElectroweakInputs
     from nmmfit.evolution import evolve as engine
     from nmmfit.inputs import StandardModelInputs
 
@@ -79,7 +94,8 @@ def evolve(
     orders = {"alpha_s_loops": theory.alpha_s_loops, "gamma_T_loops": theory.gamma_T_loops, "e_running": theory.e_running}
     inputs = StandardModelInputs.from_mapping({**numbers, **orders})
     chiral = ChiralInputs(theory.c_T.centre, theory.c_T_s.centre)
-    found = engine(coefficients, scale_from, scale_to, theory.running, inputs, chiral)
+    electroweak = ElectroweakInputs(quark_basis=basis)
+    found = engine(coefficients, scale_from, scale_to, theory.running, inputs, chiral, electroweak=electroweak)
     emit("evolve", found.as_json(), as_json, out, lambda console: _show(console, found))
 
 
@@ -100,4 +116,12 @@ def _show(console: Console, found: EvolvedCoefficients) -> None:
     for name, moment in found.moments_mub.items():
         add_row(moments, _MOMENTS[name], name, f"{moment / 1e-11:.4g}")
     console.print(moments)
+    for threshold in found.thresholds:
+        for name, mass in threshold.masses_ev.items():
+            console.print(f"{name} at {threshold.name} gives neutrinos a Dirac mass of {mass:.3g} eV unless something cancels it")
+    for name, numbers in found.naturalness.items():
+        moment = numbers["moment_mub_at_1_ev"]
+        console.print(
+            f"naturalness: a moment of {moment:.2g} mu_B from {name} at {found.scale_from_gev:g} GeV brings a mass of 1 eV"
+        )
     console.print("inputs: " + ", ".join(f"{name} = {value}" for name, value in found.inputs.items()), markup=False)

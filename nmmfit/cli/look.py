@@ -26,14 +26,20 @@ def register(app: typer.Typer) -> None:
 
 
 @lists.command(epilog="Example: nmmfit list coefficients TnuNd")
-def coefficients(text: Match = None, as_json: Json = False, out: Out = None) -> None:
+def coefficients(
+    text: Match = None,
+    above_m_w: Annotated[bool, typer.Option("--above-m-w", help="Those of the theory above m_W instead.")] = False,
+    as_json: Json = False,
+    out: Out = None,
+) -> None:
     """Wilson coefficients: <operator>_<flavours>, their unit and field structure."""
-    from nmmfit.eft import operators
+    from nmmfit.eft import operators, smneft_operators
 
-    names = [name for name in operators.coefficient_names() if text is None or text in name]
+    every = smneft_operators.coefficient_names() if above_m_w else operators.coefficient_names()
+    names = [name for name in every if text is None or text in name]
     found: dict[str, dict[str, Any]] = {}
     for name in names:
-        operator = operators.parse(name).operator
+        operator = smneft_operators.parse(name).operator if above_m_w else operators.parse(name).operator
         found[name] = {
             "operator": operator.name,
             "structure": operator.structure,
@@ -54,7 +60,8 @@ def coefficients(text: Match = None, as_json: Json = False, out: Out = None) -> 
             add_row(made, operator, entry["unit"], entry["lepton_number"], entry["structure"], shown)
         console.print(made)
         console.print(
-            "Digits are generations, one for each field in the order of the operator's name; N: 1-3, u: 1-2, d and e: 1-3."
+            "Digits are generations, one for each field in the order of the operator's name; "
+            + ("all 1-3." if above_m_w else "N: 1-3, u: 1-2, d and e: 1-3.")
         )
 
     emit("coefficients", {"coefficients": found}, as_json, out, show)

@@ -31,6 +31,9 @@ from nmmfit.eft.operators import Coefficient, validate_all
 from nmmfit.eft.qcd import REFERENCE_SCALE_GEV
 from nmmfit.eft.running import Evolution, check_scale, diagonal_factor, evolution
 from nmmfit.eft.seed import check_seed, seed_evolution
+from nmmfit.eft.smneft import smneft_weights
+from nmmfit.eft.smneft_inputs import ElectroweakInputs
+from nmmfit.eft.smneft_operators import theory_of
 from nmmfit.eft.theories import inverse_alpha
 from nmmfit.errors import UserInputError, unknown
 from nmmfit.inputs import StandardModelInputs, check
@@ -155,13 +158,19 @@ def linear_map(names: Sequence[str], scale_gev: float | Array, inputs: StandardM
 
     Args:
         names: coefficient names; any representative of a symmetry class, each once.
-        scale_gev: where the coefficients live, in [2 GeV, m_W]; differentiable.
+        scale_gev: where the coefficients live, in [2 GeV, m_W], or from m_W to 1e10 GeV for names of the theory above m_W (in the
+            basis of down quarks, method "exact"); differentiable.
         inputs: Standard Model inputs; differentiable.
         method: "exact" or "seed" (arXiv:2206.13122, eqs. (2.4)-(2.6)).
     Returns: `LinearMap`.
     Raises: UserInputError for a wrong name, scale, method or input.
     """
     names = tuple(names)
+    if theory_of(names) == "smneft":
+        if method != "exact":
+            raise unknown("method above m_W", method, ("exact",))
+        below, weights = smneft_weights(names, scale_gev, inputs, ElectroweakInputs())
+        return linear_map(below, inputs.m_w_gev, inputs).for_parameters(names, weights)
     check_coefficients(names, scale_gev, inputs, method)
     return _linear_map(names, jnp.asarray(scale_gev, dtype=float), inputs, method)
 

@@ -168,11 +168,20 @@ def quark_mass(flavour: str, scale_gev: Array | float, inputs: StandardModelInpu
         inputs: masses, alpha_s and orders.
     Returns: scalar, GeV; 0 for b below its threshold.
     """
+    return alpha_s_and_masses(scale_gev, inputs)[1][flavour]
+
+
+def alpha_s_and_masses(scale_gev: Array | float, inputs: StandardModelInputs) -> tuple[Array, dict[str, Array]]:
+    """alpha_s and the masses of u, d, s, c and b in GeV at one scale, as `qcd.alpha_s` and `quark_mass`, but run together."""
     both = theories(inputs)
     log_scale = jnp.log(jnp.asarray(scale_gev, dtype=float) / inputs.m_b_gev)
     split, reference = split_logs(log_scale), reference_logs(inputs)
     logs = jnp.stack([jnp.stack([split[0], 0.0, 0.0]), jnp.stack([split[1], reference[0], reference[1]])])
-    strong, qed = both.exponent(both.coupling(logs), both.mass_gamma), both.qed_integral(logs)
+    a = both.coupling(logs)
+    strong, qed = both.exponent(a, both.mass_gamma), both.qed_integral(logs)
     five, four = masses_at_threshold(strong[1, 1:], qed[1, 1:], both.a_b[0, 0], inputs)
-    factor = jnp.exp(strong[:, 0] - 6.0 * CHARGE[FERMION_TYPE[flavour]] ** 2 * qed[:, 0])
-    return jnp.where(log_scale >= 0.0, five[flavour] * factor[0], four[flavour] * factor[1])
+    masses = {}
+    for flavour in ("u", "d", "s", "c", "b"):
+        factor = jnp.exp(strong[:, 0] - 6.0 * CHARGE[FERMION_TYPE[flavour]] ** 2 * qed[:, 0])
+        masses[flavour] = jnp.where(log_scale >= 0.0, five[flavour] * factor[0], four[flavour] * factor[1])
+    return 4.0 * jnp.pi * jnp.where(log_scale >= 0.0, a[0, 0], a[1, 0]), masses

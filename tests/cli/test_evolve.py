@@ -56,9 +56,35 @@ def test_tables(capsys: pytest.CaptureFixture[str]) -> None:
     assert "moment [1e-11 mu_B]" in shown
 
 
+def test_from_above_m_w(capsys: pytest.CaptureFixture[str]) -> None:
+    found = answer(capsys, "--from", "1000", "--to", "2", "LNQd3_1122=1e-8")
+    (threshold,) = found["thresholds"]
+    # A tensor makes a scalar of an eighth of its size on the way from 1 TeV to m_W.
+    assert threshold["below"]["SnuNdRR_1122"][0] == pytest.approx(-0.124e-8, rel=0.01)
+    assert threshold["above"]["LNQd_1122"] == threshold["below"]["SnuNdRR_1122"]
+    assert found["coefficients"]["TnuNdRR_1122"][0] > 0.0
+    assert main(["evolve", "--from", "1000", "NB_11=1e-12", "--basis", "up"]) == 0
+    shown = capsys.readouterr().out
+    for text in (
+        "just above m_W",
+        "just below m_W",
+        "NH_11 at m_W gives neutrinos a Dirac mass",
+        "naturalness:",
+        "quark_basis = up",
+    ):
+        assert text in " ".join(shown.split())
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
+        (["NB_11=1e-9", "nuNgamma_11=1e-9"], "belong to different theories"),
+        (["NB_11=1e-9", "--from", "50"], "'NB_11' does not exist at 50 GeV"),
+        (["NB_11=1e-9", "--from", "100", "--to", "200"], "scale_to: 200 GeV is above scale_from"),
+        (["NB_11=1e-9", "--from", "100", "--method", "seed"], "method 'seed': has no theory above m_W"),
+        (["NB_11=1e-9", "--from", "100", "--basis", "dawn"], "--basis: unknown basis 'dawn'; did you mean 'down'?"),
+        (["nuNgamma_11=1e-9", "--from", "1000"], "--from: 1000 GeV is above m_W, where 'nuNgamma_11' does not exist"),
+        (["LNQd4_1122=1e-9", "--from", "1000"], "unknown operator 'LNQd4'; did you mean 'LNQd"),
         ([], "evolve: name at least one coefficient"),
         (["TnuNdRR_1122"], "expected NAME=VALUE"),
         (["TnuNdRL_1122=1"], "unknown operator 'TnuNdRL'"),

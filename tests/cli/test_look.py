@@ -63,6 +63,14 @@ def test_every_help_text_has_an_example(verb: tuple[str, ...], capsys: pytest.Ca
     assert "Example: nmmfit" in shown
 
 
+def test_list_coefficients_above_m_w(capsys: pytest.CaptureFixture[str]) -> None:
+    found = answer(capsys, "list", "coefficients", "--above-m-w", "--json")["coefficients"]
+    assert len(found) == 351
+    assert found["LNQd3_1122"]["unit"] == "GeV^-2"
+    assert main(["list", "coefficients", "LNLe", "--above-m-w"]) == 0
+    assert "(Lbar^j N) eps_jk (Lbar^k e)" in " ".join(capsys.readouterr().out.split())
+
+
 def test_list_coefficients(capsys: pytest.CaptureFixture[str]) -> None:
     found = answer(capsys, "list", "coefficients", "--json")["coefficients"]
     assert tuple(found) == operators.coefficient_names()
