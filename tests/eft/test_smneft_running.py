@@ -243,6 +243,14 @@ def _combination(x):
     return jnp.sum(weights * evolved.matrix) + jnp.sum(evolved.couplings.up)
 
 
+def test_gradient():
+    value, gradient = jax.jit(_combination), jax.jit(jax.grad(_combination))
+    x, step = np.ones(8), 1e-4
+    first = [(value(x - 2 * h) - 8 * value(x - h) + 8 * value(x + h) - value(x + 2 * h)) / (12 * step) for h in step * np.eye(8)]
+    np.testing.assert_allclose(gradient(x), first, rtol=1e-7, atol=1e-8)
+
+
+@pytest.mark.slow
 def test_derivatives_to_second_order():
     gradient, hessian = jax.jit(jax.grad(_combination)), jax.jit(jax.hessian(_combination))
     value = jax.jit(_combination)
