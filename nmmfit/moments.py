@@ -99,7 +99,7 @@ def effective_moments(
     squares = _squares(
         mu, parameters, jnp.asarray(alpha1), jnp.asarray(alpha2), energy, weight, region, kind, basis, solar, plasmon
     )
-    if jnp.ndim(energy_mev if energy_mev is not None else 0.0) == 0:
+    if energy_mev is None or np.ndim(energy_mev) == 0:
         squares["solar"] = squares["solar"][..., 0]
     return {name: root_of_square(squares[name]) for name in MOMENTS}
 

@@ -154,7 +154,8 @@ def majorana_phases(alpha1: Any, alpha2: Any) -> Array:
 def dirac_matrix(magnetic: Any, electric: Any = 0.0) -> Array:
     """mu = m + i eps, (..., 3, n), of magnetic and electric moments, all in mu_B, which broadcast.
 
-    m and eps may be complex; they are Hermitian where N_r is the partner of nu_r. With H = -m sigma.B - eps sigma.E for a real diagonal entry. The sign of all of mu is a convention that no rate depends on.
+    m and eps may be complex; they are Hermitian where N_r is the partner of nu_r. Up to a sign of all of mu, which no rate
+    depends on, a real diagonal entry means the energy -m sigma.B - eps sigma.E of a spin in its own frame.
     Raises: UserInputError as `checked_matrix`.
     """
     m, eps = _complex(magnetic, "magnetic moments"), _complex(electric, "electric moments")
@@ -392,4 +393,5 @@ def _complex(given: Any, where: str) -> Array:
 
 def _finite(values: np.ndarray, where: str) -> None:
     if not np.all(np.isfinite(values)):
-        raise UserInputError(f"{where}: {np.size(values) - np.count_nonzero(np.isfinite(values))} entries are not finite")
+        bad = np.size(values) - np.count_nonzero(np.isfinite(values))
+        raise UserInputError(f"{where}: not finite" + (f" ({bad} of {np.size(values)} numbers)" if np.ndim(values) else ""))

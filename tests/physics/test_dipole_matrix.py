@@ -456,7 +456,7 @@ def test_jacobian_is_the_determinant():
 
 @pytest.mark.parametrize("columns", [3, 4])
 def test_jacobian_of_flat_entries(columns):
-    """Gaussian entries of mu: T_11, T_22, T_33 are chi with 2n, 2n-2, 2n-4 degrees of freedom (Bartlett), mean squares 2n-2(k-1)."""
+    """Gaussian entries of mu: T_11, T_22, T_33 are chi with 2n, 2n - 2, 2n - 4 degrees of freedom (Bartlett)."""
     x = np.asarray(dm.triangular_parameters(random_matrix(32, columns, (40_000,))))
     degrees = 2 * columns - 2 * np.arange(3)
     np.testing.assert_allclose(np.mean(x[:, :3] ** 2, axis=0), degrees, rtol=0.02)
@@ -510,29 +510,32 @@ def test_derivatives_of_the_parametrisation():
         (lambda: dm.checked_matrix(np.zeros((2, 3)), "dirac"), "Dirac matrix of moments has shape (..., 3, n), got (2, 3)"),
         (lambda: dm.checked_matrix(np.zeros(3), "dirac"), "has shape (..., 3, n), got (3,)"),
         (lambda: dm.checked_matrix(np.zeros((3, 0)), "dirac"), "has shape (..., 3, n), got (3, 0)"),
-        (lambda: dm.checked_matrix(np.full((3, 3), np.nan), "dirac"), "matrix: 9 entries are not finite"),
+        (lambda: dm.checked_matrix(np.full((3, 3), np.nan), "dirac"), "matrix: not finite (9 of 9 numbers)"),
         (lambda: dm.checked_matrix("big", "dirac"), "matrix: expected numbers, got 'big'"),
         (lambda: dm.checked_matrix(None, "dirac"), "matrix: "),
         (lambda: dm.checked_matrix({"a": 1}, "dirac"), "matrix: expected an array of numbers, got dict"),
         (lambda: dm.checked_matrix([[1, 2], [3]], "dirac"), "matrix: expected an array of numbers, got list"),
         (lambda: dm.checked_matrix(np.eye(3), "weyl"), "unknown kind of neutrino 'weyl'"),
-        (lambda: dm.to_mass_basis(np.eye(3), 1.001 * np.eye(3), "dirac"), "mixing matrix: not unitary, an entry of U U^dagger - 1"),
+        (
+            lambda: dm.to_mass_basis(np.eye(3), 1.001 * np.eye(3), "dirac"),
+            "mixing matrix: not unitary, an entry of U U^dagger - 1",
+        ),
         (lambda: dm.to_mass_basis(np.eye(3), np.eye(2), "dirac"), "mixing matrix: expected shape (..., 3, 3), got (2, 2)"),
-        (lambda: dm.to_mass_basis(np.eye(3), np.diag([1, 1, np.inf]), "dirac"), "mixing matrix: 1 entries are not finite"),
+        (lambda: dm.to_mass_basis(np.eye(3), np.diag([1, 1, np.inf]), "dirac"), "mixing matrix: not finite (1 of 9 numbers)"),
         (lambda: dm.to_mass_basis(np.ones((3, 2)), np.eye(3), "dirac", np.eye(3)), "u_right: expected shape (..., 2, 2)"),
         (lambda: dm.to_mass_basis(np.zeros((3, 3)), np.eye(3), "majorana", np.eye(3)), "one mixing matrix; leave it out"),
         (lambda: dm.dirac_matrix(np.zeros((3, 2)), np.zeros((3, 3))), "magnetic (3, 2) and electric (3, 3) moments do not"),
         (lambda: dm.magnetic_and_electric(np.zeros((3, 2))), "need a square matrix, got (3, 2)"),
         (lambda: dm.majorana_matrix([1.0, 2.0]), "Lambda: expected shape (..., 3), got (2,)"),
-        (lambda: dm.majorana_matrix([1.0, 2.0, np.nan]), "Lambda: 1 entries are not finite"),
+        (lambda: dm.majorana_matrix([1.0, 2.0, np.nan]), "Lambda: not finite (1 of 3 numbers)"),
         (lambda: dm.matrix_from_coefficients({"nugamma_12": 1.0}, "dirac"), "'nugamma_12' is no moment of Dirac neutrinos"),
         (lambda: dm.matrix_from_coefficients({"nugamma_11": 1.0}, "majorana"), "coefficient 'nugamma_11' vanishes"),
         (lambda: dm.matrix_from_coefficients({"nugamma_12": 1.0, "nugamma_21": 1.0}, "majorana"), "the same up to a sign"),
-        (lambda: dm.matrix_from_coefficients({"nuNgamma_12": np.inf}, "dirac"), "coefficient 'nuNgamma_12': 1 entries are not"),
+        (lambda: dm.matrix_from_coefficients({"nuNgamma_12": np.inf}, "dirac"), "coefficient 'nuNgamma_12': not finite"),
         (lambda: dm.coefficients_from_matrix(np.zeros((3, 4)), "dirac"), "the basis of operators has three N, got 4 columns"),
         (lambda: dm.plasmon_squared(np.eye(3), "dirac", "twice"), "unknown counting of pairs 'twice'"),
         (lambda: dm.triangular_matrix(np.zeros(8)), "expected shape (..., 9), got (8,)"),
-        (lambda: dm.triangular_matrix(np.full(9, np.nan)), "9 entries are not finite"),
+        (lambda: dm.triangular_matrix(np.full(9, np.nan)), "not finite (9 of 9 numbers)"),
         (lambda: dm.log_triangular_jacobian(np.ones(9), 2), "n_sterile: 2 is out of range"),
     ],
 )
