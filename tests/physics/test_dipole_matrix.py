@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dirac
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -153,7 +154,91 @@ def test_matrix_is_the_one_that_enters_rates(kind):
     assert found["plasmon"] ** 2 == pytest.approx(float(dm.plasmon_squared(mu, kind)), rel=1e-6)
 
 
+# Fields written out as operators on a Fock space
+
+
+def fock_modes(number):
+    """Annihilation operators of fermion modes (Jordan-Wigner)."""
+    lower, sign, one = np.array([[0, 1], [0, 0]]), np.diag([1, -1]), np.eye(2)
+    modes = []
+    for k in range(number):
+        matrix = np.eye(1)
+        for j in range(number):
+            matrix = np.kron(matrix, sign if j < k else lower if j == k else one)
+        modes.append(matrix)
+    return modes
+
+
+def charge_conjugated_sigma():
+    """C sigma^{mu nu} contracted with a random field, C = i gamma^2 gamma^0; nubar^c Gamma nu = nu^T C Gamma nu up to a sign."""
+    field = rng(40).normal(size=(4, 4))
+    return np.einsum("ij,mnjk,mn->ik", 1j * dirac.GAMMA[2] @ dirac.GAMMA[0], dirac.SIGMA, field - field.T)
+
+
+def test_two_identical_fields_contract_in_two_ways():
+    """sum_pr L_pr nubar^c_p sigma nu_r F between Fock states: an arriving neutrino, and a pair from a plasmon.
+
+    Its matrix elements are those of sum_pr (mu_pr / 2) nubar_p sigma N_r F with mu = 4 L^dagger, up to spinors common to all.
+    """
+    coefficient = random_majorana(41)
+    mu = 2 * (2 * coefficient.conj().T)
+    s = charge_conjugated_sigma()
+    np.testing.assert_allclose(s, s.T, atol=1e-14)  # so that the two contractions add where L is antisymmetric
+    modes = fock_modes(6)
+    a, b = modes[:3], modes[3:]
+    u, v = (rng(seed).normal(size=4) + 1j * rng(seed + 1).normal(size=4) for seed in (42, 44))
+    fields = [[a[p] * u[i] + b[p].T * v[i] for i in range(4)] for p in range(3)]
+    operator = sum(
+        coefficient[p, r] * s[i, j] * fields[p][i] @ fields[r][j]
+        for p in range(3)
+        for r in range(3)
+        if p != r
+        for i in range(4)
+        for j in range(4)
+    )
+    vacuum = np.eye(64)[0]
+    for p in range(3):
+        for r in range(3):
+            scattered = vacuum @ b[r] @ operator @ a[p].T @ vacuum
+            assert scattered == pytest.approx(mu[p, r].conj() / 2 * (v @ s @ u), abs=1e-12)
+    # Pairs: one state {p, r}, not two; its probability is that of one Dirac entry of the same moment.
+    pairs = [(p, r) for p in range(3) for r in range(p + 1, 3)]
+    made = [abs(vacuum @ b[r] @ b[p] @ operator @ vacuum / (v @ s @ v)) ** 2 for p, r in pairs]
+    np.testing.assert_allclose(made, [abs(mu[p, r] / 2) ** 2 for p, r in pairs], rtol=1e-12)
+    assert 4 * sum(made) == pytest.approx(float(dm.plasmon_squared(mu, "majorana")), rel=1e-12)
+
+
+def test_a_dirac_neutrino_is_annihilated_by_the_conjugate_operator():
+    coefficient = random_matrix(44)
+    modes = fock_modes(6)
+    nu, sterile = modes[:3], modes[3:]
+    operator = sum(coefficient[p, r] * nu[p].T @ sterile[r] for p in range(3) for r in range(3))
+    vacuum = np.eye(64)[0]
+    for p in range(3):
+        for r in range(3):
+            found = vacuum @ sterile[r] @ operator.conj().T @ nu[p].T @ vacuum
+            assert found == pytest.approx(coefficient[p, r].conj(), abs=1e-13)
+
+
 # Magnetic and electric moments, Lambda
+
+
+def test_sign_of_the_electric_moment():
+    """-1/2 psibar sigma (m + i eps gamma_5) psi F is m sigma.B + eps sigma.E for a spin at rest, and m + i eps between L and R."""
+    m, eps = 1.3, 0.7
+    electric, magnetic = rng(45).normal(size=(2, 3))
+    field = np.zeros((4, 4))
+    field[0, 1:] = electric  # F_0i = E_i, F_ij = -eps_ijk B_k
+    field[1:, 0] = -electric
+    for i, j, k in ((0, 1, 2), (1, 2, 0), (2, 0, 1)):
+        field[1 + i, 1 + j], field[1 + j, 1 + i] = -magnetic[k], magnetic[k]
+    vertex = m * np.eye(4) + 1j * eps * dirac.GAMMA5
+    lagrangian = -0.5 * np.einsum("ij,mnjk,kl,mn->il", dirac.GAMMA[0], dirac.SIGMA, vertex, field)[:2, :2]
+    pauli = np.array([[[0, 1], [1, 0]], [[0, -1j], [1j, 0]], [[1, 0], [0, -1]]])
+    expected = m * np.einsum("k,kij->ij", magnetic, pauli) + eps * np.einsum("k,kij->ij", electric, pauli)
+    np.testing.assert_allclose(lagrangian, expected, atol=1e-13)
+    mu = complex(dm.dirac_matrix(m * np.eye(3), eps * np.eye(3))[0, 0])
+    np.testing.assert_allclose(vertex @ dirac.P_R, mu * dirac.P_R, atol=1e-14)
 
 
 def test_electric_moments_are_the_imaginary_part():
@@ -303,6 +388,15 @@ def test_plasmon_counts_what_opens():
     pairs = float(dm.plasmon_squared(majorana, "majorana"))
     assert pairs == pytest.approx(np.sum(np.abs(vector) ** 2), rel=1e-14)
     assert float(dm.plasmon_squared(majorana, "majorana", "entries")) == pytest.approx(2 * pairs, rel=1e-14)
+
+
+@pytest.mark.parametrize("kind", dm.KINDS)
+def test_plasmons_see_most(kind):
+    for seed in range(50, 55):
+        mu = random_matrix(seed) if kind == "dirac" else random_majorana(seed)
+        most = float(dm.plasmon_squared(mu, kind))
+        for rho in (np.diag([1.0, 0, 0]), np.diag([0, 1.0, 0]), density(random_unitary(seed), rng(seed).dirichlet([1, 1, 1]))):
+            assert float(dm.moment_squared(jnp.asarray(mu), jnp.asarray(rho))) <= most * (1 + 1e-14)
 
 
 # Invariances
