@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import dirac
 import jax
 import jax.numpy as jnp
@@ -224,7 +227,7 @@ def test_a_dirac_neutrino_is_annihilated_by_the_conjugate_operator():
 
 
 def test_sign_of_the_electric_moment():
-    """-1/2 psibar sigma (m + i eps gamma_5) psi F is m sigma.B + eps sigma.E for a spin at rest, and m + i eps between L and R."""
+    """-1/2 psibar sigma (m + i eps gamma_5) psi F is m sigma.B + eps sigma.E for a spin at rest, m + i eps from R to L."""
     m, eps = 1.3, 0.7
     electric, magnetic = rng(45).normal(size=(2, 3))
     field = np.zeros((4, 4))
@@ -590,6 +593,18 @@ def test_derivatives_of_the_parametrisation():
         return dm.moment_squared(dm.triangular_matrix(x), jnp.asarray(density(rotations(*ANGLES, 3.7, 0, 0))))
 
     assert_derivatives(squared, [0.0] * 9, rng(36).normal(size=9))
+
+
+# The page
+
+
+def test_the_theory_page_names_tests_that_exist():
+    root = Path(__file__).resolve().parents[2]
+    named = re.findall(r"`(test_\w+)`", (root / "docs" / "theory" / "moments.md").read_text(encoding="utf-8"))
+    files = (Path(__file__), root / "tests" / "test_moments.py", root / "tests" / "test_examples.py")
+    defined = {name for path in files for name in re.findall(r"^def (test_\w+)", path.read_text(encoding="utf-8"), re.MULTILINE)}
+    assert len(named) > 20
+    assert set(named) <= defined
 
 
 # Wrong input
