@@ -28,6 +28,7 @@ from nmmfit.physics.moments import named_density, root_of_square
 from nmmfit.physics.oscillation import OscillationParameters, pmns_matrix, solar_mass_probabilities
 from nmmfit.physics.solar import SOLAR_COMPONENTS, SOLAR_LINES, SOLAR_MODELS, production_region, solar_sources
 from nmmfit.precision import require_double_precision
+from nmmfit.priors import LARGEST_NUMBER
 from nmmfit.shapes import Array
 
 MOMENTS = ("reactor_e", "sns_mu", "sns_e", "solar", "plasmon")
@@ -35,6 +36,8 @@ Basis = Literal["flavour", "mass"]
 BASES: tuple[Basis, ...] = ("flavour", "mass")
 SolarMethod = Literal["density_matrix", "mass_states", "seed_faithful"]
 SOLAR_METHODS: tuple[SolarMethod, ...] = ("density_matrix", "mass_states", "seed_faithful")
+LARGEST_ENERGY_MEV = 20.0
+"""Beyond the end of the solar spectrum, 18.8 MeV."""
 EQUALITY_TOLERANCE = 1e-9
 """How equal moments must be, relative to the largest, for the identity of arXiv:2206.13122, eq. (3.7)."""
 
@@ -66,7 +69,7 @@ def effective_moments(
         kind: "dirac" or "majorana".
         basis: "flavour", or "mass" for U^dagger mu U_R (U^dagger mu U^*); for Dirac neutrinos U_R does not matter.
         oscillation: mixing parameters; the preset "capozzi2025" if absent.
-        alpha1, alpha2: Majorana phases, radians, scalars; they matter in the mass basis only.
+        alpha1, alpha2: phases of Majorana neutrinos, radians, scalars; they matter in the mass basis only.
         component, energy_mev, solar_model: solar neutrinos: component of the flux, energy in MeV (scalar or (energy,); absent:
             the strongest line, or the mean over a continuous spectrum) and solar model. The default is 7Be at 0.862 MeV.
         solar: "density_matrix", Tr[rho mu mu^dagger]; "mass_states", the same as a sum over mass states that arrive
@@ -87,13 +90,14 @@ def effective_moments(
         if given not in allowed:
             raise unknown(what, given, allowed)
     parameters = _checked_oscillation(OscillationParameters() if oscillation is None else oscillation)
-    if kind == "dirac":
-        alpha1 = alpha2 = 0.0
     for where, value in (("alpha1", alpha1), ("alpha2", alpha2)):
-        if not isinstance(value, jax.core.Tracer):
-            finite_number(value, where)
-    if solar == "seed_faithful" and not isinstance(mu, jax.core.Tracer):
-        _check_universal(np.asarray(mu), kind)
+        if not isinstance(value, jax.core.Tracer) and finite_number(value, where) != 0.0 and kind == "dirac":
+            raise UserInputError(f"{where} = {value:g}: Dirac neutrinos have no Majorana phases; leave it out")
+    if not isinstance(mu, jax.core.Tracer):
+        if np.max(np.abs(np.asarray(mu)), initial=0.0) > LARGEST_NUMBER:
+            raise UserInputError(f"matrix: moments must lie within +-{LARGEST_NUMBER:g} mu_B; their squares overflow")
+        if solar == "seed_faithful":
+            _check_universal(np.asarray(mu), kind)
     energy, weight = _energies(component, energy_mev, solar_model)
     region = production_region(component, solar_model)
     squares = _squares(
@@ -154,8 +158,10 @@ def _energies(component: str, energy_mev: Any, model: str) -> tuple[Array, Array
         raise UserInputError(f"energy_mev: expected a number or shape (energy,), got {energy.shape}")
     if not isinstance(energy, jax.core.Tracer):
         values = np.asarray(energy)
-        if not np.all(np.isfinite(values)) or np.any(values < 0.0):
-            raise UserInputError("energy_mev: energies must be finite and at least 0")
+        given = ", ".join(f"{e:g}" for e in values.ravel()[:5])
+        if not np.all((values >= 0.0) & (values <= LARGEST_ENERGY_MEV)):
+            allowed = f"between 0 and {LARGEST_ENERGY_MEV:g} MeV"
+            raise UserInputError(f"energy_mev: energies of solar neutrinos lie {allowed}, got {given}")
     column = jnp.reshape(energy, (-1, 1))
     return column, jnp.ones_like(column)
 
