@@ -21,6 +21,7 @@ _PUBLIC = {
     "StandardModelInputs": "nmmfit.inputs",
     "default_run": "nmmfit.run",
     "dsigma_dt": "nmmfit.physics.cross_section",
+    "effective_moments": "nmmfit.moments",
     "evolve": "nmmfit.evolution",
     "fit": "nmmfit.inference.fit",
     "limits": "nmmfit.inference.limits",

@@ -6,12 +6,17 @@ import math
 from pathlib import Path
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import nmmfit
+from likelihoods.borexino_phase2_limit import solar_density
 from nmmfit.inference.joint import JointLikelihood
 from nmmfit.inference.symmetries import sign_symmetries
+from nmmfit.physics.dipole_matrix import TRIANGULAR_COEFFICIENTS, triangular_parameters
+from nmmfit.shapes import Array
 
 EXAMPLES = Path(nmmfit.__file__).resolve().parent.parent / "examples"
 RUN_FILES = sorted(EXAMPLES.glob("*.toml"))
@@ -33,8 +38,13 @@ def by_flavour() -> JointLikelihood:
     return direct("dipole_by_flavour.toml")
 
 
+@pytest.fixture(scope="module")
+def dipole_matrix() -> JointLikelihood:
+    return direct("dipole_matrix.toml")
+
+
 def test_there_are_examples() -> None:
-    assert len(RUN_FILES) >= 2
+    assert len(RUN_FILES) >= 3
 
 
 @pytest.mark.parametrize("path", RUN_FILES, ids=lambda path: path.name)
@@ -89,6 +99,54 @@ def test_signs_of_flavours_do_not_change_the_likelihood(by_flavour: JointLikelih
     standard, one, other = np.asarray(by_flavour.log_likelihood(points))
     assert one == pytest.approx(other, rel=1e-13)
     assert abs(standard - one) > 0.1
+
+
+def test_dipole_matrix_floats_the_triangular_parameters(dipole_matrix: JointLikelihood) -> None:
+    """The run file's amounts are those of the parametrisation, in its order."""
+    specs = nmmfit.load_run(EXAMPLES / "dipole_matrix.toml").config.parameters.values()
+    assert tuple(next(iter(spec.coefficients.items())) for spec in specs) == TRIANGULAR_COEFFICIENTS
+    columns = [["L_11", "L_21", "L_21_imaginary", "L_31", "L_31_imaginary"], ["L_22", "L_32", "L_32_imaginary"], ["L_33"]]
+    assert sorted(sorted(s.names) for s in sign_symmetries(dipole_matrix)) == columns
+
+
+def test_dipole_matrix_represents_every_matrix(dipole_matrix: JointLikelihood) -> None:
+    """A generic complex matrix and the nine numbers that stand for it have the same moments."""
+    random = np.random.default_rng(0)
+    coefficient = 1e-9 * (random.normal(size=(3, 3)) + 1j * random.normal(size=(3, 3)))
+    point = dict(zip(dipole_matrix.names[:9], np.asarray(triangular_parameters(coefficient)), strict=True))
+    found = dipole_matrix.identified_values(point)
+    mu = 2.0 * coefficient / BOHR_AT_2_GEV / 1e-11
+    solar = np.trace(solar_density() @ mu @ mu.conj().T).real
+    assert float(found["mu_eff_solar"]) == pytest.approx(math.sqrt(solar), rel=1e-4)
+
+
+def test_dipole_matrix_has_no_flat_coefficient_direction(dipole_matrix: JointLikelihood) -> None:
+    """Counts are positive definite quadratic forms: no straight line through any point leaves all of them as they are.
+
+    What stays flat is what two numbers cannot tell of nine, not a symmetry: two combinations of mu mu^dagger are seen.
+    """
+
+    def counts(x: Array) -> Array:
+        return jnp.concatenate([jnp.ravel(c) for c in dipole_matrix.expected_vector(x).values()])
+
+    scale = 1e-8
+    start = jnp.asarray(dipole_matrix.start)
+    n = dipole_matrix.n_coefficients
+    assert n == 9
+
+    def scaled(y: Array) -> Array:
+        return counts(start.at[:n].set(scale * y))
+
+    # (count, parameter, parameter); the tensor channel sees no dipole
+    forms = np.asarray(jax.jit(jax.hessian(scaled))(jnp.zeros(n)))
+    seen = [form for form in forms if np.any(form)]
+    assert len(seen) == 2
+    ratios = [np.linalg.eigvalsh(form)[[0, -1]] for form in seen]
+    assert max(low / high for low, high in ratios) > 1e-3
+    assert np.linalg.eigvalsh(sum(form / np.trace(form) for form in seen))[0] > 1e-3
+    generic = jnp.asarray(np.random.default_rng(1).normal(size=n))
+    slopes = np.einsum("cij,j->ci", np.stack(seen), generic)
+    assert np.linalg.matrix_rank(slopes / np.linalg.norm(slopes, axis=1, keepdims=True)) == 2
 
 
 def test_the_notebook_is_stored_without_outputs() -> None:

@@ -30,7 +30,7 @@ LAYERS = (
     ("nmmfit.numerics",),
     ("nmmfit.eft",),
     ("nmmfit.physics",),
-    ("nmmfit.evolution",),
+    ("nmmfit.evolution", "nmmfit.moments"),
     ("nmmfit.templates", "nmmfit.experiment", "nmmfit.limit_experiment"),
     ("likelihoods",),
     ("nmmfit.catalogue",),

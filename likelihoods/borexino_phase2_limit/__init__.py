@@ -44,7 +44,7 @@ def build(theory: TheoryChoices | None = None, **options: Any) -> BinnedExperime
 
     rho is that of 7Be neutrinos at the Earth, which dominate the measurement; for flavour-universal Dirac moments it drops out,
     as in arXiv:2206.13122. For Majorana moments the two final states of each neutrino add (mu_eff^2 = 2 (4 L)^2 for three equal
-    transition moments), where that paper counts one.
+    transition moments between mass states; between flavours it depends on their phases), where that paper counts one.
     """
     chosen = Options(**options)
     density = jnp.asarray(solar_density())

@@ -2,6 +2,7 @@
 
 The moment matrix is mu = 2 d, with d the dipole couplings of `TargetCouplings` ((3, 6): flavour p, final state r; those that
 break lepton number carry the factor 2 of the two identical fields, so that |mu_pr| = 2 |d_pr| = 4 |L_pr| for them).
+Matrices themselves, bases and their invariances: `physics.dipole_matrix`.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ def effective_moment_mub(dipole: Array, density: Array, antineutrino: bool = Fal
 
     Returns: (...), >= 0; at zero, where the root has a cusp, the gradient is given as 0.
     """
-    return _root(effective_moment_squared_mub2(dipole, density, antineutrino))
+    return root_of_square(effective_moment_squared_mub2(dipole, density, antineutrino))
 
 
 def plasmon_moment_mub(dipole: Array) -> Array:
@@ -63,9 +64,10 @@ def plasmon_moment_mub(dipole: Array) -> Array:
     """
     size = jnp.real(dipole * jnp.conj(dipole))
     total = jnp.sum(size[..., :N_FLAVOUR], axis=(-2, -1)) + 0.5 * jnp.sum(size[..., N_FLAVOUR:], axis=(-2, -1))
-    return _root(4.0 * total / bohr_magneton_per_gev() ** 2)
+    return root_of_square(4.0 * total / bohr_magneton_per_gev() ** 2)
 
 
-def _root(square: Array) -> Array:
+def root_of_square(square: Array) -> Array:
+    """Square root of what is >= 0, with gradient 0 at zero, where the root has a cusp."""
     positive = square > 0.0
     return jnp.where(positive, jnp.sqrt(jnp.where(positive, square, 1.0)), 0.0)
