@@ -289,7 +289,7 @@ def leptoquark_r2_tilde(
 ) -> Matching:
     """The scalar leptoquark R~_2 ~ (3, 2, 1/6): L = -y_left^ij (dbar_i R^a eps_ab L^b_j) + y_right^ij (Qbar^a_i R^a N_j) + h.c.
 
-    At tree level C_LdQN = conj(y_left^tp) y_right^sr / M^2 of (Lbar^j d) eps_jk (Qbar^k N), eps_12 = +1, and after Fierz (DERIVED)
+    At tree level C_LdQN = conj(y_left^tp) y_right^sr / M^2 of (Lbar^j d) eps_jk (Qbar^k N), eps_12 = +1; after Fierz (DERIVED)
 
         C_LNQd^prst = -conj(y_left^tp) y_right^sr / 2 M^2,    C_LNQd3^prst = -conj(y_left^tp) y_right^sr / 8 M^2.
 
@@ -310,7 +310,7 @@ MODELS: Mapping[str, Model] = MappingProxyType(
 )
 """The models built in; any function that returns a `Matching` is one."""
 
-# Tree matching at m_W (DERIVED; arXiv:2004.13869, arXiv:2005.01543): what a coefficient above becomes below, d_L mass eigenstates.
+# Tree matching at m_W (DERIVED; cf. arXiv:2004.13869, arXiv:2005.01543): what a coefficient above becomes below.
 _LNEFT_OF: Mapping[str, str] = MappingProxyType({"LNQd": "SnuNdRR", "LNQd3": "TnuNdRR", "LNuQ": "SnuNuRL"})
 
 
@@ -386,8 +386,8 @@ def _scalar_threshold(
 ) -> Array:
     """Dipole at a scale from a heavy scalar and a fermion in the loop, per its own tensor coefficient, GeV^-1.
 
-    -e N_c Q m L^T / (4 pi^2) [1 + ln(scale^2 / M^2)]: the whole loop (`fermion_loop` + `boson_loop` = -ln x - 1) less what the tensor
-    gives between scale and m. It holds whatever the charge of the scalar, which is fixed by the neutrino being neutral.
+    -e N_c Q m L^T / (4 pi^2) [1 + ln(scale^2 / M^2)]: the whole loop (`fermion_loop` + `boson_loop` = -ln x - 1) less what the
+    tensor gives between scale and m. It holds whatever the charge of the scalar, which is fixed by the neutrino being neutral.
     """
     log = 1.0 + 2.0 * jnp.log(jnp.asarray(scale, dtype=float) / heavy)
     return 0.5 * MIXING[fermion] * _charge_at(scale, inputs) * mass * tensor * log

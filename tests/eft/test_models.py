@@ -54,7 +54,7 @@ TENSOR_RR = pair([s @ P_R for s in SIGMA.reshape(16, 4, 4)], [s @ P_R for s in S
 
 @pytest.mark.parametrize("seed", range(3))
 def test_fierz_identity_of_the_charged_scalar(seed):
-    """(1bar P_R 2)(3bar P_R 4) = -(1bar P_R 4)(3bar P_R 2) / 2 - (1bar sigma P_R 4)(3bar sigma P_R 2) / 8, in the order 1 2 3 4."""
+    """(1bar P_R 2)(3bar P_R 4) = -(1bar P_R 4)(3bar P_R 2) / 2 - (1bar sigma P_R 4)(3bar sigma P_R 2) / 8."""
     sign = parity(("1", "4", "3", "2"), ("1", "2", "3", "4"))
     assert sign == -1
     scalar = pair([P_R], [P_R], "ad,cb->abcd")
