@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 _SYMBOL = {"mu": r"\mu", "tau": r"\tau"}
 _LOOK = {"experimental": (BLUE, "-"), "astrophysical": (PURPLE, "--")}
-_RANGE_MUB = (1e-16, 3e-9)
+_RANGE_MUB = (1e-16, 3e-8)
 
 
 def letter_figure(curves: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], bounds: Sequence[Mapping[str, Any]]) -> Figure:
@@ -47,25 +47,29 @@ def letter_figure(curves: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], 
                 text = f"${_SYMBOL.get(row['fermion'], row['fermion'])}$"
                 axes.annotate(text, (row["mass_gev"], _RANGE_MUB[0] * 1.6), ha="center", fontsize=9)
             _draw_bounds(axes, [bound for bound in bounds if bound["in_letter"] == (axes is left)])
-            axes.legend(loc="upper left", fontsize=8)
+            axes.legend(loc="lower right", bbox_to_anchor=(1.0, 0.06), fontsize=8)
         left.set_ylabel(rf"$\mu_\nu$ [{unit_mathtext('mu_B')}]")
     return figure
 
 
 def _draw_bounds(axes: Any, bounds: Sequence[Mapping[str, Any]]) -> None:
-    """A line for each bound, its name above it, alternately left and right of the axes so that near ones stay readable."""
-    for index, bound in enumerate(bounds):
-        colour, line = _LOOK[bound["kind"]]
-        axes.axhline(bound["moment_mub"], color=colour, linestyle=line, linewidth=0.9)
+    """A line for each bound with its name above it, or below where the next line is near."""
+    ordered = sorted(bounds, key=lambda bound: -bound["moment_mub"])
+    above = float("inf")
+    for bound in ordered:
+        value, (colour, line) = bound["moment_mub"], _LOOK[bound["kind"]]
+        near = above < 2.0 * value
+        axes.axhline(value, color=colour, linestyle=line, linewidth=0.9)
         of = bound["quantity"].replace("nu_e", r"$\nu_e$")
         axes.annotate(
             f"{bound['name']} ({of})",
-            (0.985 if index % 2 else 0.66, bound["moment_mub"]),
+            (0.985, value),
             xycoords=("axes fraction", "data"),
-            xytext=(0, 1.5),
+            xytext=(0, -2.0 if near else 1.5),
             textcoords="offset points",
             ha="right",
-            va="bottom",
+            va="top" if near else "bottom",
             fontsize=7.5,
             color=colour,
         )
+        above = value
