@@ -37,7 +37,7 @@ LAYERS = (
     ("nmmfit.inference",),
     ("nmmfit.results",),
     ("nmmfit.run",),
-    ("nmmfit.reproduce",),
+    ("nmmfit.reproduce", "nmmfit.reproduce_letter"),
     ("nmmfit.cli", "nmmfit.__main__"),
 )
 

@@ -37,3 +37,28 @@ def test_one_table_for_people(capsys: pytest.CaptureFixture[str]) -> None:
 def test_another_table_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["reproduce", "table7"]) == 2
     assert "reproduce: unknown table 'table7'; did you mean 'table" in capsys.readouterr().err
+
+
+def test_the_letters_figure_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["reproduce", "xu-fig3", "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["what"], answer["paper"]) == ("xu-fig3", "arXiv:1901.00482")
+    assert [row["fermion"] for row in answer["entries"]] == ["e", "u", "d", "s", "mu", "c", "tau", "b"]
+    assert answer["entries"][0]["letter_tensor_mub"] == pytest.approx([8.585e-13, 7.874e-12], rel=1e-3)
+    assert {"name", "moment_mub", "source", "status"} <= set(answer["bounds"][0])
+
+
+def test_the_letters_figure_is_drawn_into_a_fresh_folder(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert main(["reproduce", "xu-fig3", "--out", "figure"]) == 0
+    shown = capsys.readouterr().out
+    assert "figure 3 of arXiv:1901.00482" in shown
+    assert "charge conjugation" in shown
+    assert sorted(p.name for p in (tmp_path / "figure").iterdir()) == ["reproduce.json", "xu-fig3.pdf", "xu-fig3.png"]
+    assert json.loads((tmp_path / "figure" / "reproduce.json").read_text())["what"] == "xu-fig3"
+    assert main(["reproduce", "xu-fig3", "--out", "figure"]) == 2
+    assert "--out figure: the folder is not empty" in capsys.readouterr().err
+
+
+def test_a_slip_in_the_figures_name(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["reproduce", "xu-fig4"]) == 2
+    assert "did you mean 'xu-fig3'?" in capsys.readouterr().err
