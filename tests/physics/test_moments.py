@@ -23,7 +23,7 @@ def random_dipole(seed=0):
 def test_size_of_the_bohr_magneton():
     dipole = jnp.zeros((3, 6), dtype=complex).at[1, 0].set(0.5 * 2.9630e-9)
     density, antineutrino = moments.named_density("sns_mu")
-    assert float(moments.effective_moment_mub(dipole, density, antineutrino)) == pytest.approx(1e-11, rel=1e-4)
+    assert float(moments.effective_moment_mub(dipole, density, antineutrino)) == pytest.approx(1e-11, rel=1e-4, abs=0)
 
 
 @pytest.mark.parametrize(("name", "row"), [("reactor_e", 0), ("sns_e", 0), ("sns_mu", 1)])
@@ -31,7 +31,7 @@ def test_pure_flavours_see_their_row(name, row):
     dipole = random_dipole()
     density, antineutrino = moments.named_density(name)
     expected = np.sqrt(np.sum(np.abs(2 * np.asarray(dipole)[row] / MU_B) ** 2))
-    assert float(moments.effective_moment_mub(dipole, density, antineutrino)) == pytest.approx(expected, rel=1e-9)
+    assert float(moments.effective_moment_mub(dipole, density, antineutrino)) == pytest.approx(expected, rel=1e-9, abs=0)
 
 
 def test_superposition_and_antineutrino():
@@ -42,7 +42,7 @@ def test_superposition_and_antineutrino():
     for antineutrino, seen in ((False, psi.conj() @ np.asarray(dipole)), (True, psi @ np.asarray(dipole))):
         expected = 4 * np.sum(np.abs(seen) ** 2) / MU_B**2
         found = moments.effective_moment_squared_mub2(dipole, rho, antineutrino)
-        assert float(found) == pytest.approx(expected, rel=1e-9)
+        assert float(found) == pytest.approx(expected, rel=1e-9, abs=0)
 
 
 def test_incoherent_solar_states_and_transition_moments():
@@ -52,15 +52,15 @@ def test_incoherent_solar_states_and_transition_moments():
     antisymmetric = np.array([[0, one, one], [-one, 0, one], [-one, -one, 0]])
     dipole = jnp.concatenate([jnp.zeros((3, 3)), jnp.asarray(antisymmetric)], axis=1).astype(complex)
     found = moments.effective_moment_squared_mub2(dipole, jnp.diag(jnp.asarray(weights)).astype(complex))
-    assert float(found) == pytest.approx(2 * (2 * one / MU_B) ** 2, rel=1e-9)
+    assert float(found) == pytest.approx(2 * (2 * one / MU_B) ** 2, rel=1e-9, abs=0)
 
 
 def test_plasmon_counts_majorana_pairs_once():
     one = 1e-9
     dirac_entry = jnp.zeros((3, 6), dtype=complex).at[0, 1].set(one)
     majorana_pair = jnp.zeros((3, 6), dtype=complex).at[0, 4].set(one).at[1, 3].set(-one)
-    assert float(moments.plasmon_moment_mub(dirac_entry)) == pytest.approx(2 * one / MU_B, rel=1e-9)
-    assert float(moments.plasmon_moment_mub(majorana_pair)) == pytest.approx(2 * one / MU_B, rel=1e-9)
+    assert float(moments.plasmon_moment_mub(dirac_entry)) == pytest.approx(2 * one / MU_B, rel=1e-9, abs=0)
+    assert float(moments.plasmon_moment_mub(majorana_pair)) == pytest.approx(2 * one / MU_B, rel=1e-9, abs=0)
 
 
 def test_gradients_at_zero_and_elsewhere():
@@ -75,7 +75,7 @@ def test_gradients_at_zero_and_elsewhere():
         gradient = jax.grad(lambda x, f=function: f(x * random_dipole(3)))(0.0)
         assert float(gradient) == 0.0
         slope = jax.grad(lambda x, f=function: f(x * random_dipole(3)))(2.0)
-        assert float(slope) == pytest.approx(float(function(random_dipole(3))), rel=1e-12)
+        assert float(slope) == pytest.approx(float(function(random_dipole(3))), rel=1e-12, abs=0)
 
 
 def test_batches():
@@ -83,7 +83,7 @@ def test_batches():
     density, _ = moments.named_density("sns_e")
     found = moments.effective_moment_mub(dipoles, density)
     assert found.shape == (2,)
-    assert float(found[1]) == pytest.approx(float(moments.effective_moment_mub(dipoles[1], density)), rel=1e-14)
+    assert float(found[1]) == pytest.approx(float(moments.effective_moment_mub(dipoles[1], density)), rel=1e-14, abs=0)
     assert moments.plasmon_moment_mub(dipoles).shape == (2,)
 
 
