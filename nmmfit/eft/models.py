@@ -406,9 +406,10 @@ def _lepton_mass(where: str, lepton: str, inputs: StandardModelInputs | None) ->
 
 
 def _neutrinos(where: str, given: tuple[int, int]) -> tuple[int, int]:
-    if len(given) != 2 or any(k not in GENERATIONS["nu"] for k in given):
+    if not isinstance(given, tuple | list) or len(given) != 2 or any(k not in GENERATIONS["nu"] for k in given):
         raise UserInputError(f"{where}: neutrinos: expected two generations from 1 to 3, such as (1, 1), got {given!r}")
-    return given
+    p, r = given
+    return p, r
 
 
 def _concrete(where: str, name: str, value: ArrayLike, kind: str) -> np.ndarray | None:

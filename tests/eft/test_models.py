@@ -318,6 +318,7 @@ def test_models_below_their_threshold():
         (lambda: models.charged_scalar(1.0, "x", 500.0), "y_s: expected numbers, got 'x'"),
         (lambda: models.charged_scalar(1.0, 1.0, 500.0, lepton="tua"), "unknown charged lepton 'tua'; did you mean 'tau'"),
         (lambda: models.charged_scalar(1.0, 1.0, 500.0, neutrinos=(0, 1)), "expected two generations from 1 to 3"),
+        (lambda: models.charged_scalar(1.0, 1.0, 500.0, neutrinos=1), "expected two generations from 1 to 3"),
         (lambda: models.charged_scalar([1.0, 2.0], [1.0, 2.0, 3.0], 500.0), "these shapes do not broadcast"),
         (lambda: models.charged_scalar_dipole(1.0, 1.0, 500.0, prefactor="print"), "unknown prefactor 'print'"),
         (lambda: models.left_right(float("nan"), 500.0), "left_right: mixing: expected finite"),
