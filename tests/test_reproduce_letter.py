@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
+from pathlib import Path
 
 import matplotlib.text
 import numpy as np
 import pytest
 
+import nmmfit
 from nmmfit import evolve
 from nmmfit.reproduce_letter import BOUNDS, MASS_RANGE_GEV, curves, letter_payload, marked_fermions
 from nmmfit.results.figure import save
@@ -100,3 +103,23 @@ def test_the_figure_shows_both_pictures(tmp_path):
     assert {line.get_ydata()[0] for line in left.lines if line.get_label().startswith("_")} >= {7.4e-11, 2.9e-11}
     assert left.get_xlim() == right.get_xlim() == MASS_RANGE_GEV
     assert [path.name for path in save(figure, tmp_path / "xu-fig3", ("png",))] == ["xu-fig3.png"]
+
+
+ROOT = Path(nmmfit.__file__).resolve().parent.parent
+PAGE = (ROOT / "docs" / "theory" / "models.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("fermion", list(FACTORS))
+def test_the_table_of_the_documentation(found, fermion):
+    cells = re.search(rf"^\| {fermion} \|(.*)\|$", PAGE, re.MULTILINE)[1].split("|")
+    row = found[fermion]
+    expected = [row.letter_tensor_mub[1], row.eft_tensor_mub[1], row.eft_from_m_w_mub[1], row.letter_scalar_mub[1], 0.0]
+    assert [float(cell) for cell in cells] == pytest.approx(expected, rel=6e-3)
+
+
+def test_every_test_that_the_documentation_names_exists():
+    named = set(re.findall(r"`(?:test_\w+\.py::)?(test_\w+)`", PAGE))
+    written = "".join((ROOT / "tests" / name).read_text() for name in ("eft/test_models.py", "eft/test_loop_moments.py"))
+    written += Path(__file__).read_text()
+    assert len(named) > 15
+    assert {name for name in named if f"def {name}(" not in written} == set()

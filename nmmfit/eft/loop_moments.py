@@ -84,12 +84,15 @@ def letter_tensor_moment_mub(coupling_gev2: ArrayLike, mass_gev: ArrayLike) -> A
     cut-off, so that this is a choice of model, not of theory.
 
     Args:
-        coupling_gev2: G, GeV^-2, > 0.
+        coupling_gev2: G, GeV^-2, >= 0.
         mass_gev: GeV, > 0; m^2 G well below 1.
+    Returns: >= 0, and 0 at G = 0.
     """
     g, m = jnp.asarray(coupling_gev2, dtype=float), jnp.asarray(mass_gev, dtype=float)
     size = electron_charge() * g * m / (2.0 * jnp.pi**2)
-    return size * jnp.abs(1.0 + jnp.log(m**2 * g)) / bohr_magneton_per_gev()
+    # G ln G vanishes with G; the logarithm alone would not.
+    log = jnp.log(m**2 * jnp.where(g > 0.0, g, 1.0))
+    return size * jnp.abs(1.0 + log) / bohr_magneton_per_gev()
 
 
 def letter_scalar_moment_mub(coupling_gev2: ArrayLike, mass_gev: ArrayLike) -> Array:
@@ -120,7 +123,7 @@ def loop_moments(
     Args:
         fermion: gives N_c and Q for "eft".
         mass_gev: GeV, > 0.
-        tensor_gev2, scalar_gev2: couplings, GeV^-2; the letter's tensor formula takes the absolute value, which must not be zero.
+        tensor_gev2, scalar_gev2: couplings, GeV^-2, complex or real; the letter's formulae take absolute values.
         scale_gev: where the tensor lives, for "eft"; the letter's formula ends its logarithm at |G|^{-1/2}.
         tensor: "eft" or "letter".
         scalar: "none" (zero, what the effective theory gives) or "letter" (an order of magnitude).

@@ -270,7 +270,7 @@ def leptoquark_s1(
     Args:
         y_left, y_right: Yukawa couplings, complex, shape (..., 3, 3), generations of quark and lepton; Lagrangian as above.
         mass_gev: GeV, > 0, shape (...).
-        scale_gev: one number, GeV, at most the mass; m_W if absent.
+        scale_gev: one number, GeV, from m_W to the mass; m_W if absent.
         inputs: quark masses, m_W and alpha; the defaults if absent.
     Returns: SMNEFT coefficients and the dipoles of the broken phase; `to_lneft` gives LNEFT names.
     Raises: UserInputError for anything out of range.
@@ -311,28 +311,36 @@ MODELS: Mapping[str, Model] = MappingProxyType(
 """The models built in; any function that returns a `Matching` is one."""
 
 # Tree matching at m_W (DERIVED; cf. arXiv:2004.13869, arXiv:2005.01543): what a coefficient above becomes below.
-_LNEFT_OF: Mapping[str, str] = MappingProxyType({"LNQd": "SnuNdRR", "LNQd3": "TnuNdRR", "LNuQ": "SnuNuRL"})
+_LNEFT_OF: Mapping[str, str] = MappingProxyType({"LNQd": "SnuNdRR", "LNQd3": "TnuNdRR"})
 
 
-def to_lneft(found: Matching) -> Matching:
-    """A matching with SMNEFT names in those of LNEFT, by tree-level matching at m_W; without running above m_W.
+def to_lneft(found: Matching, inputs: StandardModelInputs | None = None) -> Matching:
+    """A matching with SMNEFT names, at m_W, in those of LNEFT, by tree-level matching.
 
-    L^{S,RR}_{nuNd} = C_LNQd, L^{T,RR}_{nuNd} = C_LNQd3 and L^{S,RL}_{nuNu} = C_LNuQ (charged-current parts dropped, the top quark
-    integrated out, no CKM rotation: the basis of d_L mass eigenstates).
+    L^{S,RR}_{nuNd} = C_LNQd and L^{T,RR}_{nuNd} = C_LNQd3, d_L mass eigenstates; charged-current parts are dropped.
 
     Args:
-        found: from a model; one in LNEFT names comes back as it is.
-    Raises: UserInputError for a coefficient that has no place below m_W here.
+        found: from a model asked at m_W; one in LNEFT names comes back as it is.
+        inputs: m_W; the default if absent.
+    Raises: UserInputError for a scale other than m_W, and for a coefficient that no model here makes.
     """
     if found.theory == "LNEFT":
         return found
+    m_w = (StandardModelInputs() if inputs is None else inputs).m_w_gev
+    at, match_at = (
+        _concrete("to_lneft", "scale_gev", found.scale_gev, "float64"),
+        _concrete("to_lneft", "m_w_gev", m_w, "float64"),
+    )
+    if at is not None and match_at is not None and not np.allclose(at, match_at, rtol=1e-9, atol=0.0):
+        raise UserInputError(
+            f"to_lneft: coefficients at {float(at):g} GeV; the theories meet at m_W = {float(match_at):g} GeV: "
+            "ask the model for that scale"
+        )
     tree = {}
     for name, value in found.tree.items():
         operator, _, digits = name.partition("_")
         if operator not in _LNEFT_OF:
             raise unknown("operator", operator, _LNEFT_OF, f"coefficient {name!r}")
-        if operator == "LNuQ" and "3" in digits[2:]:
-            continue
         tree[f"{_LNEFT_OF[operator]}_{digits}"] = value
     return Matching(found.scale_gev, tree, found.threshold, "LNEFT")
 
@@ -358,6 +366,7 @@ def _leptoquark(
     batches = {"y_left": jnp.zeros(np.shape(y_left)[:-2]), "y_right": jnp.zeros(np.shape(y_right)[:-2]), "mass_gev": mass_gev}
     broadcasting(batches, where)
     _check_threshold(where, "mass_gev", mass_gev, scale)
+    _check_threshold(where, "scale_gev", scale, inputs.m_w_gev, "m_W,", "names are those of the theory above m_W")
     left, right = (jnp.asarray(y, dtype=complex) for y in (y_left, y_right))
     return left, right, jnp.asarray(mass_gev, dtype=float), jnp.asarray(scale, dtype=float), inputs
 
@@ -406,9 +415,10 @@ def _lepton_mass(where: str, lepton: str, inputs: StandardModelInputs | None) ->
 
 
 def _neutrinos(where: str, given: tuple[int, int]) -> tuple[int, int]:
-    if len(given) != 2 or any(k not in GENERATIONS["nu"] for k in given):
+    if not isinstance(given, tuple | list) or len(given) != 2 or any(k not in GENERATIONS["nu"] for k in given):
         raise UserInputError(f"{where}: neutrinos: expected two generations from 1 to 3, such as (1, 1), got {given!r}")
-    return given
+    p, r = given
+    return p, r
 
 
 def _concrete(where: str, name: str, value: ArrayLike, kind: str) -> np.ndarray | None:
@@ -438,7 +448,14 @@ def _check_masses(where: str, **masses: ArrayLike) -> None:
             raise UserInputError(f"{where}: {name}: expected finite and above 0 GeV, got {numbers[wrong].flat[0]:g}")
 
 
-def _check_threshold(where: str, name: str, mass: ArrayLike, scale: ArrayLike, meaning: str = "the scale asked for,") -> None:
+def _check_threshold(
+    where: str,
+    name: str,
+    mass: ArrayLike,
+    scale: ArrayLike,
+    meaning: str = "the scale asked for,",
+    reason: str = "it is not integrated out there",
+) -> None:
     """Refuse a heavy mass below the scale; what is being traced is not looked at."""
     heavy, low = _concrete(where, name, mass, "float64"), _concrete(where, "scale_gev", scale, "float64")
     if heavy is None or low is None:
@@ -446,4 +463,4 @@ def _check_threshold(where: str, name: str, mass: ArrayLike, scale: ArrayLike, m
     below = heavy < low
     if np.any(below):
         shown, limit = np.broadcast_to(heavy, below.shape)[below].flat[0], np.broadcast_to(low, below.shape)[below].flat[0]
-        raise UserInputError(f"{where}: {name} = {shown:g} GeV is below {meaning} {limit:g} GeV: it is not integrated out there")
+        raise UserInputError(f"{where}: {name} = {shown:g} GeV is below {meaning} {limit:g} GeV: {reason}")

@@ -130,6 +130,12 @@ def test_letter_formulae():
     assert float(letter_scalar_moment_mub(g, m)) == pytest.approx(scalar, rel=1e-12)
 
 
+def test_no_coupling_no_moment():
+    assert float(letter_tensor_moment_mub(0.0, 0.1)) == 0.0
+    assert float(loop_moments("mu", 0.1, tensor="letter", scalar="letter").tensor_mub) == 0.0
+    assert np.isfinite(float(jax.grad(lambda g: letter_tensor_moment_mub(g, 0.1))(0.0)))
+
+
 def test_letter_and_theory_have_one_logarithm_for_a_charged_lepton():
     """At Lambda = G^{-1/2}, |mu| / (e G m / 2 pi^2) differs by the constant 1 alone."""
     for g in (0.1 * G_F, G_F):
