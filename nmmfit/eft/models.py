@@ -6,7 +6,7 @@ and the dipoles that one loop adds. It is differentiable in couplings and masses
 
 Everything is at fixed order: a heavy field of mass M is integrated out at one loop where the dipole is concerned and at tree
 level for the rest, and between M and `scale_gev` only the logarithm that tensors add to the dipole is kept. QCD and electroweak
-running between M and m_W (6 % in the tensors, and 12 % of them as scalars, from 1 TeV) is not included.
+running between M and m_W (from 1 TeV 3 % in tensors, 12 % of them as scalars, 20 % in scalars) is not included.
 
 Lagrangians have the signs written here, fermion fields anticommute, D = d + i e Q A. `docs/theory/models.md` has the derivations.
 """
