@@ -93,6 +93,7 @@ def run_python(block: Block, names: dict[str, Any]) -> None:
     comments = dict(_comments(block.text))
     where = f"{block.page}, line {block.line}"
     for node in tree.body:
+        end = node.end_lineno or 0
         code = ast.Module([node], type_ignores=[])
         ast.increment_lineno(code, block.line)
         value = _value_of(node, names, where)
@@ -100,7 +101,7 @@ def run_python(block: Block, names: dict[str, Any]) -> None:
             with contextlib.redirect_stdout(io.StringIO()):
                 exec(compile(code, where, "exec"), names)
             continue
-        written = comments.get(node.end_lineno or 0, "")
+        written = comments.get(end, "")
         number = re.match(r"[-+]?\d+(\.\d+)?(e[-+]?\d+)?", written)
         if number and not isinstance(value[0], str):
             assert_written(float(np.asarray(value[0])), number[0], f"{where}: {ast.unparse(node)}")
