@@ -23,12 +23,10 @@ from nmmfit.eft.smneft_inputs import ElectroweakInputs, vacuum_value_gev
 from nmmfit.errors import UserInputError, unknown
 from nmmfit.inputs import StandardModelInputs
 from nmmfit.inputs import check as check_inputs
-from nmmfit.physics.moments import effective_moment_mub, named_density, plasmon_moment_mub
+from nmmfit.physics.moments import MOMENTS, effective_moment_mub, named_density, plasmon_moment_mub
 from nmmfit.physics.solar import SOLAR_LINES, solar_density
 from nmmfit.precision import require_double_precision
 from nmmfit.shapes import Array
-
-MOMENTS = ("reactor_e", "sns_mu", "sns_e", "solar", "plasmon")
 
 
 def _pairs(values: Mapping[str, complex]) -> dict[str, list[float]]:

@@ -24,14 +24,13 @@ from nmmfit.physics.dipole_matrix import (
     to_flavour_basis,
     to_mass_basis,
 )
-from nmmfit.physics.moments import named_density, root_of_square
+from nmmfit.physics.moments import MOMENTS, named_density, root_of_square
 from nmmfit.physics.oscillation import OscillationParameters, pmns_matrix, solar_mass_probabilities
 from nmmfit.physics.solar import SOLAR_COMPONENTS, SOLAR_LINES, SOLAR_MODELS, production_region, solar_sources
 from nmmfit.precision import require_double_precision
 from nmmfit.priors import LARGEST_NUMBER
 from nmmfit.shapes import Array
 
-MOMENTS = ("reactor_e", "sns_mu", "sns_e", "solar", "plasmon")
 Basis = Literal["flavour", "mass"]
 BASES: tuple[Basis, ...] = ("flavour", "mass")
 SolarMethod = Literal["density_matrix", "mass_states", "seed_faithful"]

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Protocol, TypeVar
 
 from nmmfit.errors import UserInputError, unknown
 
@@ -174,6 +175,64 @@ def coefficient_names(include_unimplemented: bool = False) -> tuple[str, ...]:
     return tuple(name for op in listed for name in _names_of(op))
 
 
+class Flavoured(Protocol):
+    """What a name of a coefficient is read against: an operator with a field for each flavour digit."""
+
+    @property
+    def name(self) -> str:
+        """Name of the operator."""
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """Field of each flavour digit, in order."""
+
+
+Operation = TypeVar("Operation", bound=Flavoured)
+
+
+def read_name(
+    name: str,
+    known: Mapping[str, Operation],
+    allowed: Iterable[str],
+    generations: Mapping[str, tuple[int, ...]],
+    example: Callable[[Operation], str],
+    sample: str,
+    where: str = "",
+) -> tuple[Operation, tuple[int, ...]]:
+    """The operator and the flavour digits of a name `<operator>_<digits>`, of this theory or another.
+
+    Args:
+        name: such as `TnuNdRR_1122`.
+        known: operators by name; `allowed`: those that a message offers.
+        generations: of each field.
+        example: a name of an operator's coefficient, for the message; `sample`: of any.
+        where: the place the name comes from, for the message.
+    Raises: UserInputError for an unknown operator, with the nearest match, a wrong number of digits, a digit out of range.
+    """
+    prefix = f"{where}: " if where else ""
+    if not isinstance(name, str):
+        raise UserInputError(f"{prefix}{name!r} is no name of a coefficient, such as {sample!r}")
+    match = re.fullmatch(r"([A-Za-z0-9]+)_([0-9]+)", name)
+    operator_name = match[1] if match else name.split("_")[0]
+    if operator_name not in known:
+        raise unknown("operator", operator_name, list(allowed), f"{prefix}coefficient {name!r}")
+    op = known[operator_name]
+    if not match or len(match[2]) != len(op.fields):
+        raise UserInputError(
+            f"{prefix}coefficient {name!r}: {op.name} takes {len(op.fields)} flavour digits ({' '.join(op.fields)}), "
+            f"such as {example(op)!r}"
+        )
+    digits = tuple(int(c) for c in match[2])
+    for f, digit in zip(op.fields, digits, strict=True):
+        if digit not in generations[f]:
+            note = "; the top quark is integrated out" if f == "u" and digit == 3 else ""
+            raise UserInputError(
+                f"{prefix}coefficient {name!r}: flavour digit {digit} of field {f} is out of range "
+                f"(allowed: {', '.join(map(str, generations[f]))}{note}), such as {example(op)!r}"
+            )
+    return op, digits
+
+
 def parse(name: str, where: str = "") -> Coefficient:
     """The coefficient that a name stands for, reduced to the representative of its symmetry class.
 
@@ -184,34 +243,14 @@ def parse(name: str, where: str = "") -> Coefficient:
     Raises: UserInputError for an unknown operator, a wrong number of digits, a digit out of range, and a coefficient that
         vanishes by antisymmetry.
     """
-    prefix = f"{where}: " if where else ""
-    if not isinstance(name, str):
-        raise UserInputError(f"{prefix}{name!r} is no name of a coefficient, such as 'TnuNdRR_1122'")
-    match = re.fullmatch(r"([A-Za-z0-9]+)_([0-9]+)", name)
-    operator_name = match[1] if match else name.split("_")[0]
-    if operator_name not in OPERATORS:
-        allowed = [op.name for op in OPERATORS.values() if op.implemented]
-        raise unknown("operator", operator_name, allowed, f"{prefix}coefficient {name!r}")
-    op = OPERATORS[operator_name]
-    order = " ".join(op.fields)
-    example = next(_names_of(op))
-    if not match or len(match[2]) != len(op.fields):
-        raise UserInputError(
-            f"{prefix}coefficient {name!r}: {op.name} takes {len(op.fields)} flavour digits ({order}), such as {example!r}"
-        )
-    digits = tuple(int(c) for c in match[2])
-    for f, digit in zip(op.fields, digits, strict=True):
-        if digit not in GENERATIONS[f]:
-            note = "; the top quark is integrated out" if f == "u" and digit == 3 else ""
-            raise UserInputError(
-                f"{prefix}coefficient {name!r}: flavour digit {digit} of field {f} is out of range "
-                f"(allowed: {', '.join(map(str, GENERATIONS[f]))}{note}), such as {example!r}"
-            )
+    implemented = [op.name for op in OPERATORS.values() if op.implemented]
+    op, digits = read_name(name, OPERATORS, implemented, GENERATIONS, lambda op: next(_names_of(op)), "TnuNdRR_1122", where)
     coefficient = _canonical(op, digits)
     if coefficient is None:
+        prefix = f"{where}: " if where else ""
         raise UserInputError(
             f"{prefix}coefficient {name!r} vanishes: {op.name} is antisymmetric in its two {op.sector} flavours; "
-            f"one that does not is {example!r}"
+            f"one that does not is {next(_names_of(op))!r}"
         )
     return coefficient
 

@@ -15,8 +15,9 @@ in 1/alpha_s. Every factor is normalised at m_b(m_b), where the theories with fi
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -66,23 +67,42 @@ def _is_concrete(x: object) -> bool:
     return not isinstance(x, jax.core.Tracer)
 
 
-def check_scale(scale_gev: Array | float, inputs: StandardModelInputs, where: str = "scale_gev") -> None:
-    """Refuse a scale outside 2 GeV .. m_W; a scale being traced is not looked at.
+def check_within(
+    scale_gev: Any,
+    limits_gev: tuple[float | Array, float | Array],
+    theory: str,
+    allowed: Callable[[float, float], str],
+    where: str,
+) -> None:
+    """Refuse a scale outside limits; where any of them is being traced, nothing is looked at.
 
+    Args:
+        scale_gev: GeV; `limits_gev`: lowest and highest.
+        theory: whose range it is, for the message; `allowed`: the limits in words.
+        where: what the scale is.
     Raises: UserInputError.
     """
-    if not _is_concrete(scale_gev) or not _is_concrete(inputs.m_w_gev):
+    if not all(_is_concrete(x) for x in (scale_gev, *limits_gev)):
         return
     try:
         scale = float(scale_gev)
     except (TypeError, ValueError):
         raise UserInputError(f"{where}: {scale_gev!r} is not a scale in GeV") from None
-    m_w = float(inputs.m_w_gev)
-    if not (REFERENCE_SCALE_GEV <= scale <= m_w):
-        raise UserInputError(
-            f"{where}: {scale:g} GeV is outside the range of this theory "
-            f"(allowed: {REFERENCE_SCALE_GEV:g} GeV, where quarks are matched onto mesons and nucleons, to m_W = {m_w:g} GeV)"
-        )
+    low, high = map(float, limits_gev)
+    if not low <= scale <= high:
+        raise UserInputError(f"{where}: {scale:g} GeV is outside the range of {theory} (allowed: {allowed(low, high)})")
+
+
+def check_scale(scale_gev: Array | float, inputs: StandardModelInputs, where: str = "scale_gev") -> None:
+    """Refuse a scale outside 2 GeV .. m_W; a scale being traced is not looked at.
+
+    Raises: UserInputError.
+    """
+
+    def allowed(low: float, high: float) -> str:
+        return f"{low:g} GeV, where quarks are matched onto mesons and nucleons, to m_W = {high:g} GeV"
+
+    check_within(scale_gev, (REFERENCE_SCALE_GEV, inputs.m_w_gev), "this theory", allowed, where)
 
 
 def evolution(scale_from: Array | float, scale_to: Array | float, inputs: StandardModelInputs) -> Evolution:

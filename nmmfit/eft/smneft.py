@@ -6,7 +6,7 @@ Operators: `smneft_operators`; running: `smneft_running`; matching: `smneft_matc
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import jax.numpy as jnp
 
@@ -60,11 +60,25 @@ def smneft_to_lneft(
     Returns: (SMNEFT names, in the basis `electroweak.quark_basis`; LNEFT names, GeV^-1 or GeV^-2).
     Raises: UserInputError for a wrong name, scale or input.
     """
-    parse_all(coefficients)
+    evolved = _evolution_to_m_w(coefficients, scale_gev, inputs, electroweak)
+    return _across_m_w(coefficients, evolved, electroweak)
+
+
+def _evolution_to_m_w(
+    names: Iterable[str], scale_gev: float | Array, inputs: StandardModelInputs, electroweak: ElectroweakInputs
+) -> SmneftEvolution:
+    """Evolution from a scale to m_W. Raises: UserInputError for a wrong name, scale or input."""
+    parse_all(names)
     sm.check(inputs)
     electroweak_inputs.check(electroweak)
     check_scale(scale_gev, inputs, "scale_from")
-    evolved = smneft_evolution(scale_gev, inputs.m_w_gev, inputs, electroweak)
+    return smneft_evolution(scale_gev, inputs.m_w_gev, inputs, electroweak)
+
+
+def _across_m_w(
+    coefficients: Mapping[str, complex | Array], evolved: SmneftEvolution, electroweak: ElectroweakInputs
+) -> tuple[dict[str, Array], dict[str, Array]]:
+    """Coefficients at m_W, just above and just below."""
     above = apply_smneft_evolution(coefficients, evolved, electroweak)
     down = rotate_quark_basis(above, electroweak, "down") if electroweak.quark_basis == "up" else above
     return above, match_at_m_w(down, electroweak)
@@ -81,16 +95,8 @@ def smneft_weights(
     Returns: LNEFT names that anything reaches, and complex weights (operator above, operator below), L_j = sum_i C_i weights_ij.
     Raises: UserInputError for a wrong name, scale or input.
     """
-    parse_all(names)
-    sm.check(inputs)
-    electroweak_inputs.check(electroweak)
-    check_scale(scale_gev, inputs, "scale_from")
-    evolved = smneft_evolution(scale_gev, inputs.m_w_gev, inputs, electroweak)
-    below = []
-    for name in names:
-        above = apply_smneft_evolution({name: 1.0}, evolved, electroweak)
-        down = rotate_quark_basis(above, electroweak, "down") if electroweak.quark_basis == "up" else above
-        below.append(match_at_m_w(down, electroweak))
+    evolved = _evolution_to_m_w(names, scale_gev, inputs, electroweak)
+    below = [_across_m_w({name: 1.0}, evolved, electroweak)[1] for name in names]
     reached = tuple(sorted(set().union(*below))) if below else ()
     nothing = jnp.zeros((), dtype=complex)
     rows = [jnp.stack([column.get(name, nothing) for name in reached]) if reached else jnp.zeros(0, complex) for column in below]

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from nmmfit import precision as precision
 from nmmfit.constants import FERMI, SIN2_THETA_W_MZ, Constant
 from nmmfit.errors import UserInputError
+from nmmfit.numerics.mixing import standard_mixing_matrix
 from nmmfit.shapes import Array
 
 BASES = ("down", "up")
@@ -104,9 +105,4 @@ def ckm_matrix(inputs: ElectroweakInputs) -> Array:
     c12, c23 = jnp.sqrt(1.0 - s12**2), jnp.sqrt(1.0 - s23**2)
     w = s23 * lam * apex * c23 / (c12 * (1.0 - s23**2 * apex))
     c13 = jnp.sqrt(1.0 - jnp.real(w * jnp.conj(w)))
-    rows = (
-        (c12 * c13, s12 * c13, jnp.conj(w)),
-        (-s12 * c23 - c12 * s23 * w, c12 * c23 - s12 * s23 * w, s23 * c13),
-        (s12 * s23 - c12 * c23 * w, -c12 * s23 - s12 * c23 * w, c23 * c13),
-    )
-    return jnp.stack([jnp.stack([jnp.asarray(x, dtype=complex) for x in row]) for row in rows])
+    return standard_mixing_matrix((s12, c12), (s23, c23), (w, c13))

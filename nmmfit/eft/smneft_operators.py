@@ -19,7 +19,6 @@ might write for LNLe is not independent: `smneft_matching` spells out the Fierz 
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -100,27 +99,10 @@ def parse(name: str, where: str = "") -> SmneftCoefficient:
         where: the place the name comes from, for the message.
     Raises: UserInputError for an unknown operator, with the nearest match, a wrong number of digits, a digit out of range.
     """
-    prefix = f"{where}: " if where else ""
-    if not isinstance(name, str):
-        raise UserInputError(f"{prefix}{name!r} is no name of a coefficient, such as 'LNQd3_1122'")
-    match = re.fullmatch(r"([A-Za-z0-9]+)_([0-9]+)", name)
-    operator_name = match[1] if match else name.split("_")[0]
-    if operator_name not in OPERATORS:
-        raise unknown("operator", operator_name, OPERATORS, f"{prefix}coefficient {name!r}")
-    op = OPERATORS[operator_name]
-    example = f"{op.name}_{'1122'[: len(op.fields)]}"
-    if not match or len(match[2]) != len(op.fields):
-        raise UserInputError(
-            f"{prefix}coefficient {name!r}: {op.name} takes {len(op.fields)} flavour digits ({' '.join(op.fields)}), "
-            f"such as {example!r}"
-        )
-    digits = tuple(int(c) for c in match[2])
-    for field, digit in zip(op.fields, digits, strict=True):
-        if digit not in GENERATIONS:
-            raise UserInputError(
-                f"{prefix}coefficient {name!r}: flavour digit {digit} of field {field} is out of range (allowed: 1, 2, 3), "
-                f"such as {example!r}"
-            )
+    generations = {f: GENERATIONS for op in OPERATORS.values() for f in op.fields}
+    op, digits = operators.read_name(
+        name, OPERATORS, OPERATORS, generations, lambda op: f"{op.name}_{'1122'[: len(op.fields)]}", "LNQd3_1122", where
+    )
     return SmneftCoefficient(op, digits)
 
 

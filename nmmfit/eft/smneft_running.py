@@ -53,10 +53,10 @@ import numpy as np
 
 from nmmfit import inputs as sm
 from nmmfit.eft import smneft_inputs as electroweak_inputs
+from nmmfit.eft.running import check_within
 from nmmfit.eft.smneft_inputs import ElectroweakInputs, vacuum_value_gev
 from nmmfit.eft.smneft_operators import HIGHEST_SCALE_GEV, SmneftCoefficient
 from nmmfit.eft.theories import alpha_s_and_masses, inverse_alpha
-from nmmfit.errors import UserInputError
 from nmmfit.inputs import StandardModelInputs
 from nmmfit.shapes import Array
 
@@ -125,18 +125,11 @@ def check_scale(scale_gev: Any, inputs: StandardModelInputs, where: str = "scale
 
     Raises: UserInputError.
     """
-    if isinstance(scale_gev, jax.core.Tracer) or isinstance(inputs.m_w_gev, jax.core.Tracer):
-        return
-    try:
-        scale = float(scale_gev)
-    except (TypeError, ValueError):
-        raise UserInputError(f"{where}: {scale_gev!r} is not a scale in GeV") from None
-    m_w = float(inputs.m_w_gev)
-    if not m_w <= scale <= HIGHEST_SCALE_GEV:
-        raise UserInputError(
-            f"{where}: {scale:g} GeV is outside the range of the theory above m_W "
-            f"(allowed: m_W = {m_w:g} GeV to {HIGHEST_SCALE_GEV:g} GeV)"
-        )
+
+    def allowed(low: float, high: float) -> str:
+        return f"m_W = {low:g} GeV to {high:g} GeV"
+
+    check_within(scale_gev, (inputs.m_w_gev, HIGHEST_SCALE_GEV), "the theory above m_W", allowed, where)
 
 
 def couplings_at_m_w(inputs: StandardModelInputs, electroweak: ElectroweakInputs) -> SmCouplings:

@@ -34,6 +34,7 @@ from nmmfit import precision as precision
 from nmmfit.constants import bohr_magneton_per_gev
 from nmmfit.eft.operators import parse
 from nmmfit.errors import UserInputError, unknown
+from nmmfit.numerics.mixing import standard_mixing_matrix
 from nmmfit.physics.forms import N_FLAVOUR, hermitian_product, trace
 from nmmfit.shapes import Array
 
@@ -135,13 +136,7 @@ def mixing_matrix(theta12: Any, theta13: Any, theta23: Any, delta: Any = 0.0, al
     angles = [jnp.asarray(x, dtype=jnp.float64) for x in (theta12, theta13, theta23, delta, alpha1, alpha2)]
     t12, t13, t23, d, a1, a2 = jnp.broadcast_arrays(*angles)
     (s12, c12), (s13, c13), (s23, c23) = ((jnp.sin(t), jnp.cos(t)) for t in (t12, t13, t23))
-    phase = jnp.exp(1j * d)
-    rows = [
-        [c12 * c13, s12 * c13, s13 * jnp.conj(phase)],
-        [-s12 * c23 - c12 * s23 * s13 * phase, c12 * c23 - s12 * s23 * s13 * phase, s23 * c13],
-        [s12 * s23 - c12 * c23 * s13 * phase, -c12 * s23 - s12 * c23 * s13 * phase, c23 * c13],
-    ]
-    u = jnp.stack([jnp.stack([jnp.asarray(x, dtype=jnp.complex128) for x in row], axis=-1) for row in rows], axis=-2)
+    u = standard_mixing_matrix((s12, c12), (s23, c23), (s13 * jnp.exp(1j * d), c13))
     return u * majorana_phases(a1, a2)[..., None, :]
 
 

@@ -12,9 +12,12 @@ import jax.numpy as jnp
 from nmmfit import precision as precision
 from nmmfit.constants import bohr_magneton_per_gev
 from nmmfit.errors import unknown
-from nmmfit.physics.forms import N_FLAVOUR, hermitian_product, trace
+from nmmfit.physics.dipole_matrix import moment_squared
+from nmmfit.physics.forms import N_FLAVOUR
 from nmmfit.shapes import Array
 
+MOMENTS = ("reactor_e", "sns_mu", "sns_e", "solar", "plasmon")
+"""Names of the effective moments, in the order in which they are shown."""
 # name -> (flavour, whether antineutrinos arrive)
 _PURE_STATES = {"reactor_e": (0, True), "sns_e": (0, False), "sns_mu": (1, False)}
 
@@ -41,7 +44,7 @@ def effective_moment_squared_mub2(dipole: Array, density: Array, antineutrino: b
         antineutrino: whether it describes antineutrinos, which see the transposed form.
     Returns: (...), >= 0.
     """
-    return 4.0 * trace(density, hermitian_product(dipole, dipole), antineutrino) / bohr_magneton_per_gev() ** 2
+    return 4.0 * moment_squared(dipole, density, antineutrino) / bohr_magneton_per_gev() ** 2
 
 
 def effective_moment_mub(dipole: Array, density: Array, antineutrino: bool = False) -> Array:

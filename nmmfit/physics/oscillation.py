@@ -26,6 +26,7 @@ from numpyro import distributions as dist
 from nmmfit import precision as precision
 from nmmfit.constants import FERMI
 from nmmfit.errors import unknown
+from nmmfit.numerics.mixing import standard_mixing_matrix
 from nmmfit.shapes import Array, Hermitian, Points
 from nmmfit.units import AVOGADRO_PER_MOL, HBAR_C_MEV_FM
 
@@ -153,13 +154,8 @@ def pmns_matrix(parameters: OscillationParameters) -> Array:
     p = parameters
     s12, s13, s23 = (jnp.sqrt(jnp.asarray(x, dtype=jnp.float64)) for x in (p.s12sq, p.s13sq, p.s23sq))
     c12, c13, c23 = (jnp.sqrt(1.0 - jnp.asarray(x, dtype=jnp.float64)) for x in (p.s12sq, p.s13sq, p.s23sq))
-    phase = jnp.exp(1j * jnp.asarray(p.delta_cp, dtype=jnp.float64))
-    rows = [
-        [c12 * c13, s12 * c13, s13 * jnp.conj(phase)],
-        [-s12 * c23 - c12 * s23 * s13 * phase, c12 * c23 - s12 * s23 * s13 * phase, s23 * c13],
-        [s12 * s23 - c12 * c23 * s13 * phase, -c12 * s23 - s12 * c23 * s13 * phase, c23 * c13],
-    ]
-    return jnp.stack([jnp.stack([jnp.asarray(x, dtype=jnp.complex128) for x in row]) for row in rows])
+    w = s13 * jnp.exp(1j * jnp.asarray(p.delta_cp, dtype=jnp.float64))
+    return standard_mixing_matrix((s12, c12), (s23, c23), (w, c13))
 
 
 def matter_cos_2theta(parameters: OscillationParameters, e_nu_mev: Points, n_e_mol_cm3: Points) -> Points:

@@ -137,8 +137,11 @@ def test_matching_at_m_w_has_the_signs_of_eps():
     for name in below.coefficients:
         validate(name)
     assert models.to_lneft(below) is below
-    with pytest.raises(UserInputError, match="unknown operator 'LNLe'"):
-        models.to_lneft(models.Matching(jnp.asarray(M_W), {"LNLe_1111": jnp.asarray(1.0)}, {}, "SMNEFT"))
+    # Whatever a model of somebody else makes is matched as coefficients of a run are.
+    leptonic = models.to_lneft(models.Matching(jnp.asarray(M_W), {"LNLe_1211": jnp.asarray(1.0)}, {}, "SMNEFT"))
+    assert {name: complex(z) for name, z in leptonic.tree.items()} == {"SnuNeRR_1211": 1.5, "TnuNeRR_1211": 0.125}
+    with pytest.raises(UserInputError, match="unknown operator 'LNLx'"):
+        models.to_lneft(models.Matching(jnp.asarray(M_W), {"LNLx_1111": jnp.asarray(1.0)}, {}, "SMNEFT"))
 
 
 @pytest.mark.parametrize("x", [1e-8, 1.3e-5, 0.04, 0.79, 0.81, 1.0, 1.19, 1.21, 7.0])
