@@ -95,6 +95,7 @@ class ParameterSpec(StrictModel):
                 smneft_operators.parse_all(given)
             else:
                 operators.validate_all(given)
+                operators.check_real(given)
         except UserInputError as problem:
             raise refuse(str(problem)) from None
         if not any(given.values()):

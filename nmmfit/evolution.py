@@ -15,9 +15,10 @@ from nmmfit.checks import finite_number
 from nmmfit.eft import smneft_inputs, smneft_operators, smneft_running
 from nmmfit.eft.amplitudes import METHODS, check_coefficients, matching_at_2_gev, method_evolution, quark_couplings
 from nmmfit.eft.chiral import LIGHT_QUARKS, ChiralInputs
-from nmmfit.eft.operators import parse
+from nmmfit.eft.operators import check_real, parse
+from nmmfit.eft.penguin import penguin_to_zero
 from nmmfit.eft.qcd import REFERENCE_SCALE_GEV
-from nmmfit.eft.running import apply_evolution, check_scale, dipole_name
+from nmmfit.eft.running import apply_evolution, check_scale, dipole_name, penguin_additions
 from nmmfit.eft.smneft import apply_smneft_evolution, mass_naturalness, neutrino_mass_gev, smneft_to_lneft
 from nmmfit.eft.smneft_inputs import ElectroweakInputs, vacuum_value_gev
 from nmmfit.errors import UserInputError, unknown
@@ -27,6 +28,9 @@ from nmmfit.physics.moments import MOMENTS, effective_moment_mub, named_density,
 from nmmfit.physics.solar import SOLAR_LINES, solar_density
 from nmmfit.precision import require_double_precision
 from nmmfit.shapes import Array
+
+MATCHED_FERMIONS = (*LIGHT_QUARKS, "e")
+"""Fermions whose vector coefficients at zero momentum transfer are shown: those that targets contain, and s."""
 
 
 def _pairs(values: Mapping[str, complex]) -> dict[str, list[float]]:
@@ -70,9 +74,10 @@ class EvolvedCoefficients:
     coefficients: dict[str, complex]
     """Coefficients at `scale_gev`, before matching, with the dipoles that mixing generated."""
     chiral: dict[str, complex]
-    """What confinement of u, d and s adds to the dipoles at 2 GeV; empty unless `scale_gev` is 2 GeV."""
+    """What confined u, d and s add: to the dipoles at 2 GeV, to vector coefficients at zero momentum transfer; empty unless
+    `scale_gev` is 2 GeV."""
     loops: dict[str, complex]
-    """What loops of charm and charged leptons below 2 GeV add to the dipoles at 2 GeV; empty unless `scale_gev` is 2 GeV."""
+    """The same of loops of charm and charged leptons below 2 GeV."""
     moments_mub: dict[str, float]
     """Effective moments at zero momentum transfer, after matching, whatever `scale_gev` is."""
     inputs: dict[str, float | int | str]
@@ -159,6 +164,8 @@ def evolve(
         check_coefficients(coefficients, scale_from, inputs, method)
         check_scale(scale_to, inputs, "scale_to")
     values = [_finite(name, value) for name, value in coefficients.items()]
+    if not smneft:
+        check_real(coefficients)
     if rho_solar is None:
         rho_solar = solar_density("be7")(jnp.asarray(SOLAR_LINES["be7"][0][0]), None)
     elif np.shape(rho_solar) != (3, 3) or not np.all(np.isfinite(rho_solar)):
@@ -299,8 +306,12 @@ def _evolve(
     looped: dict[str, Array] = {}
     if matched:
         per_chiral, per_loop = matching_at_2_gev(inputs, method)
+        below = penguin_to_zero(inputs) if method == "exact" else {}
         for name, value in evolved.items():
             c = parse(name)
+            for generated, factor in penguin_additions(c, below, MATCHED_FERMIONS).items():
+                target = added if c.fermion in LIGHT_QUARKS else looped
+                target[generated] = target.get(generated, 0.0) + factor * value
             if c.operator.lorentz != "tensor" or c.fermion is None:
                 continue
             target, dipole = (added, per_chiral) if c.fermion in LIGHT_QUARKS else (looped, per_loop)

@@ -24,7 +24,7 @@ from nmmfit.constants import M_ELECTRON_MEV
 from nmmfit.experiment import Factor, Pulls
 from nmmfit.numerics.quadrature import unit_gauss_legendre
 from nmmfit.physics import electron
-from nmmfit.physics.forms import ELECTRON_FORMS, Forms
+from nmmfit.physics.forms import ELECTRON_FORMS, ELECTRON_VECTOR_FORMS, N_FLAVOUR, SM_FORMS, Forms
 from nmmfit.physics.oscillation import OSCILLATION_PULLS, oscillation_from_pulls
 from nmmfit.physics.rates import SourceNodes, recoil_spectrum
 from nmmfit.physics.sources import NeutrinoSource
@@ -61,7 +61,8 @@ class RecoilGrid:
 class FoldedKernel:
     """Kernels of one component, contracted over energy onto the nodes of the density matrix.
 
-    `sm` (3, recoil, node) and `forms` name -> (recoil, node): counts before the response, quadrature weights included.
+    `sm` (3, recoil, node) and `forms` name -> (recoil, node), or (3, recoil, node) for those of SM_FORMS: counts before the
+    response, quadrature weights included.
     """
 
     energy_mev: np.ndarray
@@ -112,10 +113,9 @@ def density_nodes(source: NeutrinoSource) -> np.ndarray:
 
 @partial(jax.jit, static_argnames=("radiative", "antineutrino"))
 def _cross_sections(e_nu_mev: Array, t_mev: Array, radiative: str, antineutrino: bool) -> Array:
-    kernels = electron.kernels(e_nu_mev, t_mev, antineutrino)
-    return jnp.concatenate(
-        [electron.sm_kernel(e_nu_mev, t_mev, radiative, antineutrino), jnp.stack([kernels[n] for n in ELECTRON_FORMS])]
-    )
+    kernels = electron.kernels(e_nu_mev, t_mev, antineutrino) | electron.vector_kernels(e_nu_mev, t_mev, radiative, antineutrino)
+    rows = [jnp.atleast_2d(kernels[n]) for n in ELECTRON_FORMS + ELECTRON_VECTOR_FORMS]
+    return jnp.concatenate([electron.sm_kernel(e_nu_mev, t_mev, radiative, antineutrino), *rows])
 
 
 def fold_kernels(
@@ -147,7 +147,11 @@ def fold_kernels(
             lagrange = lagrange_matrix(nodes, energies[name])
         measure = fluxes_cm2_s[name] * exposure * grid.weight[:, None] * weight
         contracted = np.einsum("kre,re,rej->krj", part.reshape(-1, *weight.shape), measure, lagrange, optimize=True)
-        folded[name] = FoldedKernel(nodes, contracted[:3], dict(zip(ELECTRON_FORMS, contracted[3:], strict=True)))
+        names = ELECTRON_FORMS + ELECTRON_VECTOR_FORMS
+        sizes = [N_FLAVOUR if n in SM_FORMS else 1 for n in names]
+        pieces = np.split(contracted[N_FLAVOUR:], np.cumsum(sizes)[:-1])
+        forms = {n: piece if n in SM_FORMS else piece[0] for n, piece in zip(names, pieces, strict=True)}
+        folded[name] = FoldedKernel(nodes, contracted[:N_FLAVOUR], forms)
     return folded
 
 
@@ -161,4 +165,4 @@ def solar_factor(source: NeutrinoSource, kernel: FoldedKernel, grid: RecoilGrid)
         spectrum = recoil_spectrum(forms, nodes, jnp.asarray(kernel.sm), {n: jnp.asarray(k) for n, k in kernel.forms.items()})
         return response_matrix(jnp.asarray(grid.t_mev), pulls) @ spectrum
 
-    return Factor(counts, SHAPE_PULLS + OSCILLATION_PULLS, ELECTRON_FORMS)
+    return Factor(counts, SHAPE_PULLS + OSCILLATION_PULLS, ELECTRON_FORMS + ELECTRON_VECTOR_FORMS)

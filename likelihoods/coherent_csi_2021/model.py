@@ -14,7 +14,7 @@ from nmmfit.constants import ATOMIC_MASS_UNIT_MEV, M_ELECTRON_MEV
 from nmmfit.experiment import Component, Factor, Pulls, TheoryChoices, Weighting
 from nmmfit.physics.folded import fold_cevns
 from nmmfit.physics.form_factors import form_factor
-from nmmfit.physics.forms import NUCLEAR_FORMS, Forms
+from nmmfit.physics.forms import NUCLEAR_FORMS, NUCLEAR_VECTOR_FORMS, Forms
 from nmmfit.physics.kinematics import max_recoil_energy, min_neutrino_energy, momentum_transfer
 from nmmfit.physics.nuclei import Nucleus, nucleus
 from nmmfit.physics.sns import SNS_FLUX_PULL, flux_per_pot_cm2, sns_flux_scale, sns_pull_priors, sns_sources
@@ -96,7 +96,7 @@ def signal_energy_factor(
         recoils = kernels.spectrum(forms, f_p, f_n) * exposure
         return response.smeared(recoils, t_mev, pulls)
 
-    return Factor(function, shape_pulls=(QF0, QF1, radius), forms=NUCLEAR_FORMS, weighting=efficiency)
+    return Factor(function, shape_pulls=(QF0, QF1, radius), forms=NUCLEAR_FORMS + NUCLEAR_VECTOR_FORMS, weighting=efficiency)
 
 
 def signal(

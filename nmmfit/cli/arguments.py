@@ -92,7 +92,7 @@ def coefficient_values(values: Mapping[str, complex], config: RunConfig, above_m
         elif re.fullmatch(r".*_[0-9]+", name):
             if above_m_w:
                 smneft_operators.theory_of([name])
-            operators.validate(name)
+            operators.parse(name)
             parts = {name: value}
         else:
             raise unknown("name", name, [*config.parameters, *known])

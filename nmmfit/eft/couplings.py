@@ -19,6 +19,10 @@ class QuarkCouplings:
     `dipole` includes what matching adds and is that at zero momentum transfer, to be used with e(0), in GeV^-1; the rest is in
     GeV^-2. `scalar_q` is the sum over both chiralities, L^{S,RR} + L^{S,RL} (LNV: LL + LR), which is all that a parity-even
     nuclear matrix element sees.
+
+    The vector couplings have final states of their own: columns 0-2 are nu_e, nu_mu, nu_tau, a Hermitian matrix whose amplitude
+    adds to the Standard Model's; columns 3-5 are the conjugates of N_1..N_3 (lepton number broken), with entries conj(L).
+    `vector_q` is the vector part (L^{V,LL} + L^{V,LR}) / 2, at zero momentum transfer, as are those of the electron.
     """
 
     dipole: Array
@@ -31,3 +35,8 @@ class QuarkCouplings:
     electron_s1: Array
     electron_s2: Array
     electron_tensor: Array
+    vector_u: Array
+    vector_d: Array
+    vector_s: Array
+    electron_left: Array
+    electron_right: Array

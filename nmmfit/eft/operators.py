@@ -3,6 +3,8 @@
 Names are `<operator>_<digits>`. The digits are generations, one for each field in the order in which the operator's name lists
 them: `TnuNdRR_1122` is (nubar_1 sigma N_1)(sbar sigma s), `SuNLR_1123` is (ubar u)(N^c_2 N_3). The Lagrangian is the sum over
 all index values, so that `nugamma_12 = x` means L_12 = x and L_21 = -x, and a moment mu = 4 |x| (arXiv:2206.13122, eq. (3.7)).
+Hermitian operators are their own conjugates: `VnuuLL_1211 = x` means L_1211 = x and L_2111 = conj(x), and diagonal coefficients
+are real. Vector coefficients are what is added to the Standard Model, whose own contact interaction is not among them.
 
 Operators and their symmetries are those of arXiv:2206.13122, tables 1 and 2; those with charged leptons have the same structure.
 """
@@ -53,11 +55,6 @@ class Operator:
         return f"GeV^{4 - self.dimension}"
 
     @property
-    def implemented(self) -> bool:
-        """Whether the coefficient can be given: vector operators do not enter rates in this version."""
-        return self.lorentz != "vector"
-
-    @property
     def neutrinos(self) -> tuple[int, int]:
         """Positions of the two neutrino digits."""
         first, second = (i for i, f in enumerate(self.fields) if f in ("nu", "N"))
@@ -78,6 +75,11 @@ class Operator:
         """`nuN`, `nu` or `N`: the neutrino pair, which running does not change."""
         first, second = (self.fields[i] for i in self.neutrinos)
         return first if first == second else "nuN"
+
+    @property
+    def on_left(self) -> bool:
+        """Whether a vector operator has left-handed quarks or charged leptons."""
+        return "bar_L gamma_mu" in self.structure
 
 
 def _basis() -> Iterator[Operator]:
@@ -105,17 +107,14 @@ def _basis() -> Iterator[Operator]:
         for name, fields, lnc, symmetry, pair, quarks in tensors:
             yield Operator(name, fields, "tensor", lnc, False, symmetry, f"{pair} ({quarks.replace(' X ', ' sigma_{mu nu} ')})")
         left, right = f"({f}bar_L gamma_mu {f}_L)", f"({f}bar_R gamma_mu {f}_R)"
-        vectors = [
+        vectors = (
             (f"Vnu{f}LL", ("nu", "nu", f, f), True, f"(nubar_L gamma^mu nu_L) {left}"),
             (f"Vnu{f}LR", ("nu", "nu", f, f), True, f"(nubar_L gamma^mu nu_L) {right}"),
             (f"VN{f}RR", ("N", "N", f, f), True, f"(Nbar_R gamma^mu N_R) {right}"),
             (f"V{f}NLR", (f, f, "N", "N"), True, f"(Nbar_R gamma^mu N_R) {left}"),
-        ]
-        if f != "e":
-            vectors += [
-                (f"VnuN{f}RL", ("nu", "N", f, f), False, f"(nubar_L^c gamma^mu N_R) {left}"),
-                (f"VnuN{f}RR", ("nu", "N", f, f), False, f"(nubar_L^c gamma^mu N_R) {right}"),
-            ]
+            (f"VnuN{f}RL", ("nu", "N", f, f), False, f"(nubar_L^c gamma^mu N_R) {left}"),
+            (f"VnuN{f}RR", ("nu", "N", f, f), False, f"(nubar_L^c gamma^mu N_R) {right}"),
+        )
         for name, fields, lnc, text in vectors:
             yield Operator(name, fields, "vector", lnc, lnc, 0, text)
 
@@ -165,14 +164,37 @@ class Coefficient:
         return any(f == "d" and digit == 3 for f, digit in zip(self.operator.fields, self.flavours, strict=True))
 
 
-def coefficient_names(include_unimplemented: bool = False) -> tuple[str, ...]:
-    """All independent coefficients, one name per symmetry class.
+def coefficient_names() -> tuple[str, ...]:
+    """All independent coefficients, one name per symmetry class."""
+    return tuple(name for op in OPERATORS.values() for name in _names_of(op))
+
+
+_VECTORS: Mapping[tuple[str, bool], str] = MappingProxyType(
+    {
+        ("nu", True): "Vnu{}LL",
+        ("nu", False): "Vnu{}LR",
+        ("N", True): "V{}NLR",
+        ("N", False): "VN{}RR",
+        ("nuN", True): "VnuN{}RL",
+        ("nuN", False): "VnuN{}RR",
+    }
+)
+
+
+def vector_name(sector: str, left: bool, fermion: str, neutrinos: tuple[int, int]) -> str:
+    """Name of the vector coefficient of a neutrino pair and one fermion.
 
     Args:
-        include_unimplemented: also those of operators which exist in the basis but cannot be given (`Operator.implemented`).
+        sector: `nu`, `N` or `nuN`.
+        left: whether the fermions are left-handed.
+        fermion: `u`, `s`, `mu`, ...
+        neutrinos: generations of the two neutrinos, 1 to 3.
     """
-    listed = (op for op in OPERATORS.values() if op.implemented or include_unimplemented)
-    return tuple(name for op in listed for name in _names_of(op))
+    kind = next(k for k, names in FERMION_NAMES.items() if fermion in names)
+    pair = str(FERMION_NAMES[kind].index(fermion) + 1) * 2
+    own = "{}{}".format(*neutrinos)
+    name = _VECTORS[sector, left].format(kind)
+    return f"{name}_{pair}{own}" if OPERATORS[name].fermions == (0, 1) else f"{name}_{own}{pair}"
 
 
 class Flavoured(Protocol):
@@ -243,8 +265,7 @@ def parse(name: str, where: str = "") -> Coefficient:
     Raises: UserInputError for an unknown operator, a wrong number of digits, a digit out of range, and a coefficient that
         vanishes by antisymmetry.
     """
-    implemented = [op.name for op in OPERATORS.values() if op.implemented]
-    op, digits = read_name(name, OPERATORS, implemented, GENERATIONS, lambda op: next(_names_of(op)), "TnuNdRR_1122", where)
+    op, digits = read_name(name, OPERATORS, OPERATORS, GENERATIONS, lambda op: next(_names_of(op)), "TnuNdRR_1122", where)
     coefficient = _canonical(op, digits)
     if coefficient is None:
         prefix = f"{where}: " if where else ""
@@ -255,38 +276,47 @@ def parse(name: str, where: str = "") -> Coefficient:
     return coefficient
 
 
-def validate(name: str, where: str = "") -> Coefficient:
-    """`parse`, and refuse what exists in the basis but does not enter rates in this version.
-
-    Raises: UserInputError as `parse`, and for vector operators.
-    """
-    coefficient = parse(name, where)
-    if not coefficient.operator.implemented:
-        prefix = f"{where}: " if where else ""
-        raise UserInputError(
-            f"{prefix}coefficient {name!r}: vector operators do not enter rates in this version "
-            "(allowed: dipole, scalar and tensor operators)"
-        )
-    return coefficient
-
-
 def validate_all(names: Iterable[str], where: str = "") -> tuple[Coefficient, ...]:
-    """`validate` each name, and refuse two names of one coefficient.
+    """`parse` each name, and refuse two names of one coefficient.
 
-    Raises: UserInputError as `validate`, and if two names differ only by a symmetry of the operator.
+    Raises: UserInputError as `parse`, and if two names differ only by a symmetry of the operator.
     """
     seen: dict[str, str] = {}
     coefficients = []
     for name in names:
-        coefficient = validate(name, where)
+        coefficient = parse(name, where)
         if coefficient.name in seen:
             prefix = f"{where}: " if where else ""
             raise UserInputError(
-                f"{prefix}coefficients {seen[coefficient.name]!r} and {name!r} are the same up to a sign: give one of them"
+                f"{prefix}coefficients {seen[coefficient.name]!r} and {name!r} are the same up to "
+                f"{'complex conjugation' if coefficient.operator.hermitian else 'a sign'}: give one of them"
             )
         seen[coefficient.name] = name
         coefficients.append(coefficient)
     return tuple(coefficients)
+
+
+def check_real(values: Mapping[str, object], where: str = "") -> None:
+    """Refuse complex values of coefficients that hermiticity makes real; values that are being traced are not looked at.
+
+    Args:
+        values: name -> value.
+        where: the place they come from, for the message.
+    Raises: UserInputError as `parse`, and for an imaginary part where there can be none.
+    """
+    for name, value in values.items():
+        if not parse(name, where).real:
+            continue
+        try:
+            number = complex(value)  # type: ignore[call-overload]
+        except (TypeError, ValueError):
+            continue
+        if number.imag != 0.0:
+            prefix = f"{where}: " if where else ""
+            raise UserInputError(
+                f"{prefix}coefficient {name!r} is real, as the operator is Hermitian; got {number.real:g}{number.imag:+g}j "
+                "(off-diagonal flavours can be complex)"
+            )
 
 
 def _names_of(op: Operator) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Running of dipoles, tensors and scalars between 2 GeV and m_W: the exact solution of the truncated equations.
+"""Running of all coefficients between 2 GeV and m_W: the exact solution of the truncated equations.
 
 Solved are
 
@@ -10,19 +10,21 @@ Solved are
 dipole is mixed into, so that the evolution matrix is diagonal up to the dipole's row: its diagonal is known in closed form and
 the row is one integral over ln mu of (quark mass) x (tensor coefficient) x (QED factors), taken by Gauss-Legendre quadrature
 in 1/alpha_s. Every factor is normalised at m_b(m_b), where the theories with five and four flavours meet.
+Vector coefficients do not run in QCD; the photon penguin mixes those of all fermions (`penguin`).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from nmmfit.eft.operators import Coefficient, validate_all
+from nmmfit.eft.operators import FERMION_NAMES, Coefficient, validate_all, vector_name
+from nmmfit.eft.penguin import penguin_factors
 from nmmfit.eft.qcd import REFERENCE_SCALE_GEV
 from nmmfit.eft.theories import (
     B_0E,
@@ -61,6 +63,10 @@ class Evolution:
     """By fermion, in GeV; zero for a quark that does not exist at the first scale."""
     bottom: Array
     """1 where operators with a b quark exist at both scales, else 0."""
+    penguin: dict[str, Array] = field(default_factory=dict)
+    """By fermion f: L^V_psiX(to) = L^V_psiX(from) + Q_psi sum_f penguin_f V_f(from), psi other than b; empty: no penguin."""
+    penguin_bottom: dict[str, Array] = field(default_factory=dict)
+    """The same for psi = b, where it exists at the second scale."""
 
 
 def _is_concrete(x: object) -> bool:
@@ -153,12 +159,15 @@ def _evolution(scales: Array, inputs: StandardModelInputs) -> Evolution:
         above_and_below = five[f] * source[kind][0] + four[f] * source[kind][1]
         mixing[f] = MIXING[f] * e_b * above_and_below / tensor_from[kind] * jnp.exp(dipole_total[1])
     mixing["b"] = jnp.where(bottom_from, mixing["b"], 0.0)
+    penguin, penguin_bottom = penguin_factors(bottom_from, qed[:, 1] - qed[:, 0])
     return Evolution(
         dipole=jnp.exp(dipole_total[1] - dipole_total[0]),
         tensor=tensor,
         scalar=scalar,
         mixing=mixing,
         bottom=jnp.where(bottom_from & bottom_to, 1.0, 0.0),
+        penguin=penguin,
+        penguin_bottom=penguin_bottom,
     )
 
 
@@ -167,8 +176,10 @@ def diagonal_factor(coefficient: Coefficient, evolved: Evolution) -> Array:
     op = coefficient.operator
     if op.lorentz == "dipole":
         return evolved.dipole
-    factors = evolved.tensor if op.lorentz == "tensor" else evolved.scalar
-    factor = factors[str(op.fermion)]
+    if op.lorentz == "vector":
+        factor = jnp.ones(())
+    else:
+        factor = (evolved.tensor if op.lorentz == "tensor" else evolved.scalar)[str(op.fermion)]
     return factor * evolved.bottom if coefficient.involves_bottom else factor
 
 
@@ -187,10 +198,34 @@ def dipole_name(coefficient: Coefficient) -> str:
     return f"{DIPOLE_OF_SECTOR[coefficient.operator.sector]}_{p}{r}"
 
 
+def penguin_additions(c: Coefficient, per_source: Mapping[str, Array], fermions: Iterable[str]) -> dict[str, Array]:
+    """What a photon penguin adds to vector coefficients per unit of one of them: representative's name -> factor.
+
+    Args:
+        c: the coefficient; one that is no vector or has two different fermions adds nothing.
+        per_source: addition to L_psiX / Q_psi per unit of V_f, by fermion f.
+        fermions: the psi to list, both chiralities.
+    """
+    if c.operator.lorentz != "vector" or c.fermion not in per_source:
+        return {}
+    factor = per_source[c.fermion]
+    return {
+        vector_name(c.operator.sector, left, psi, c.neutrinos): CHARGE[FERMION_TYPE[psi]] * factor
+        for psi in fermions
+        for left in (True, False)
+    }
+
+
+def representative_value(c: Coefficient, value: complex | Array) -> Array:
+    """Value of the representative of a coefficient that was given by another name of its symmetry class."""
+    x = c.sign * jnp.asarray(value, dtype=complex)
+    return jnp.conj(x) if c.conjugated else x
+
+
 def apply_evolution(
     coefficients: Mapping[str, complex | Array], evolved: Evolution, bottom_exists: bool = True
 ) -> dict[str, Array]:
-    """Coefficients at the second scale, with the dipoles that mixing generates.
+    """Coefficients at the second scale, with the dipoles and vectors that mixing generates.
 
     Args:
         coefficients: name -> value at the first scale, GeV^-1 (dipoles) or GeV^-2; any representative of a symmetry class.
@@ -201,10 +236,16 @@ def apply_evolution(
     """
     out: dict[str, Array] = {}
     for c, value in zip(validate_all(coefficients), coefficients.values(), strict=True):
-        x = c.sign * jnp.asarray(value, dtype=complex)
+        x = representative_value(c, value)
         if bottom_exists or not c.involves_bottom:
             out[c.name] = out.get(c.name, 0.0) + diagonal_factor(c, evolved) * x
         mixing = mixing_factor(c, evolved)
         if mixing is not None:
             out[dipole_name(c)] = out.get(dipole_name(c), 0.0) + mixing * x
+        light = [f for names in FERMION_NAMES.values() for f in names if f != "b"]
+        generated = penguin_additions(c, evolved.penguin, light)
+        if bottom_exists:
+            generated |= penguin_additions(c, evolved.penguin_bottom, ["b"])
+        for name, added in generated.items():
+            out[name] = out.get(name, 0.0) + added * x
     return out

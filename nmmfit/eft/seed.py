@@ -49,7 +49,7 @@ def seed_evolution(
         scale_from, scale_to: GeV, in [2 GeV, m_W].
         inputs: alpha_s and its order fix lambda; masses at 2 GeV; alpha is that of 2 GeV.
         reduced: True uses f_JI of eq. (2.6); False sets it to 1, with which the printed tables come out.
-    Returns: `Evolution`, zero mixing for fermions other than u, d, s.
+    Returns: `Evolution`, zero mixing for fermions other than u, d, s, and no penguin: vector coefficients do not run there.
     Raises: UserInputError for a scale or an input out of range.
     """
     check(inputs)

@@ -124,8 +124,7 @@ def theory_of(names: Iterable[str], where: str = "") -> str:
             continue
         operator_name = name.split("_")[0] if isinstance(name, str) else ""
         if isinstance(name, str) and operator_name not in operators.OPERATORS:
-            allowed = [op.name for op in operators.OPERATORS.values() if op.implemented]
-            raise unknown("operator", operator_name, [*allowed, *OPERATORS], f"{prefix}coefficient {name!r}")
+            raise unknown("operator", operator_name, [*operators.OPERATORS, *OPERATORS], f"{prefix}coefficient {name!r}")
         first.setdefault("lneft", name)
     if len(first) == 2:
         raise UserInputError(

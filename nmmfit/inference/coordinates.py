@@ -54,7 +54,7 @@ class Coordinates:
     loc: np.ndarray
     scale: np.ndarray
     response: np.ndarray
-    """(parameter, pair): what products of amplitudes add to the nuisances, in their own units; zero for everything else."""
+    """(parameter, product): what products of amplitudes add to the nuisances, in their own units; zero for everything else."""
     knee: Knee
     """Bends of the nuisances, in natural steps; the identity for everything else."""
     stretch: np.ndarray
@@ -213,7 +213,7 @@ def _mixing(joint: JointLikelihood, linear: np.ndarray, bounded: tuple[tuple[int
     stretch = np.full(len(linear), np.inf)
     # Mixtures of several contact amplitudes extend far along directions that no rate depends on: they stay straight.
     for k, (amplitude, unit) in enumerate(rows):
-        if joint.amplitudes.is_dipole[amplitude]:
+        if joint.amplitudes.is_dipole[amplitude] and amplitude not in joint.amplitudes.linear:
             stretch[k] = units[amplitude] / unit
     return _Mixing(matrix, shear, nominal, response, knee, stretch, len(rows))
 
@@ -260,15 +260,15 @@ def signal_response(joint: JointLikelihood, bounded: tuple[tuple[int, Any], ...]
     With J the slopes of the expected counts, W their inverse variances, P the prior information and s the counts that a product
     of amplitudes makes, all at the nominal point, the change that best absorbs a unit of the product is
     -(J^T W J + P)^-1 J^T W s.
-    Returns: (parameter, pair) these changes, zero for everything else; (amplitude,) the size of each amplitude whose square
+    Returns: (parameter, product) these changes, zero for everything else; (amplitude,) the size of each amplitude that
         changes what is left of the signal by one standard deviation; (parameter,) how far the nuisances get from nominal, by
         _SIGMAS of their own and by as strong a signal.
     """
-    n_pairs, n_amplitudes = len(joint.amplitudes.pairs), joint.amplitudes.size
-    result, unit = np.zeros((len(joint.names), n_pairs)), np.full(n_amplitudes, np.inf)
+    n_products, n_amplitudes = joint.amplitudes.n_products, joint.amplitudes.size
+    result, unit = np.zeros((len(joint.names), n_products)), np.full(n_amplitudes, np.inf)
     reach = np.zeros(len(joint.names))
     moving = _moving(joint, bounded)
-    if not moving or not n_pairs or not joint.experiments:
+    if not moving or not n_products or not joint.experiments:
         return result, unit, reach
     start = jnp.asarray(joint.start)
     index = jnp.asarray(moving)
@@ -277,7 +277,7 @@ def signal_response(joint: JointLikelihood, bounded: tuple[tuple[int, Any], ...]
         return joint.counts_of_products(start.at[index].set(values), products)
 
     def at(values: Array) -> tuple[Array, Array, Array, Array]:
-        zero, constraint = jnp.zeros(n_pairs), lambda v: joint.constraint_vector(start.at[index].set(v))
+        zero, constraint = jnp.zeros(n_products), lambda v: joint.constraint_vector(start.at[index].set(v))
         slopes = jax.jacfwd(counts, argnums=(0, 1))(values, zero)
         return counts(values, zero), *slopes, -jax.hessian(constraint)(values)
 
@@ -293,6 +293,11 @@ def signal_response(joint: JointLikelihood, bounded: tuple[tuple[int, Any], ...]
         if i == j and seen[k] > 0:
             unit[i] = seen[k] ** -0.25
             reach = np.maximum(reach, _SIGMAS * unit[i] ** 2 * np.abs(result[:, k]))
+    # An amplitude that interferes is seen linearly before its square is.
+    for k, i in enumerate(joint.amplitudes.linear, start=len(joint.amplitudes.pairs)):
+        if seen[k] > 0:
+            unit[i] = min(unit[i], seen[k] ** -0.5)
+            reach = np.maximum(reach, _SIGMAS * unit[i] * np.abs(result[:, k]))
     reach[moving] += _SIGMAS * np.sqrt(np.sum(vectors**2 / np.maximum(values, 1e-3), axis=1))
     return result, unit, reach
 
@@ -307,7 +312,7 @@ def nuisance_knees(joint: JointLikelihood, bounded: tuple[tuple[int, Any], ...],
     moving = _moving(joint, bounded)
     if not moving or not joint.experiments:
         return Knee(centre, width, ratio)
-    start, products = jnp.asarray(joint.start), jnp.zeros(len(joint.amplitudes.pairs))
+    start, products = jnp.asarray(joint.start), jnp.zeros(joint.amplitudes.n_products)
     directions = jnp.asarray(np.diag([p.scale for p in joint.parameters])[moving])
     grid = np.linspace(-_KNEE_REACH, _KNEE_REACH, 8 * int(_KNEE_REACH) + 1)
 
@@ -348,5 +353,15 @@ def amplitude_sensitivity(joint: JointLikelihood) -> np.ndarray:
 
     values = np.asarray(jax.jit(jax.vmap(counts))(jnp.concatenate([jnp.zeros((1, n)), jnp.eye(n)])))
     background = np.maximum(np.abs(values[0]), 1e-12)
-    size = np.sqrt(np.sum((values[1:] - values[0]) ** 2 / background, axis=1))
-    return np.where(size > 0, np.where(size > 0, size, 1.0) ** -0.5, 1.0)
+    change = values[1:] - values[0]
+    linear = joint.amplitudes.linear
+    if linear:
+        odd = 0.5 * (values[1:][linear] - np.asarray(jax.jit(jax.vmap(counts))(-jnp.eye(n)[np.asarray(linear)])))
+        change[linear] -= odd
+    size = np.sqrt(np.sum(change**2 / background, axis=1))
+    found = np.where(size > 0, np.where(size > 0, size, 1.0) ** -0.5, 1.0)
+    if linear:
+        # The linear change is one standard deviation well before the square is.
+        slope = np.sqrt(np.sum(odd**2 / background, axis=1))
+        found[linear] = np.minimum(found[linear], np.where(slope > 0, 1.0 / np.where(slope > 0, slope, 1.0), np.inf))
+    return found

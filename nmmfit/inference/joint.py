@@ -41,7 +41,7 @@ BLOCK = 256
 class CouplingMap:
     """Coefficient parameters to coordinates of the target couplings, at given theory inputs.
 
-    `coordinates(theory)` is (coefficient, 288), the coordinates (amplitude_basis.couplings_to_vector) that a unit of each
+    `coordinates(theory)` is (coefficient, coordinate), the coordinates (amplitude_basis.couplings_to_vector) that a unit of each
     coefficient parameter makes; `theory` maps the names of floated theory inputs to values. `samples` are such matrices at
     several theory inputs, enough to span what can be reached.
     """
@@ -49,7 +49,7 @@ class CouplingMap:
     coordinates: Callable[[Mapping[str, Array]], Array]
     samples: tuple[np.ndarray, ...]
     finals: tuple[frozenset[int], ...]
-    """For each coefficient parameter the final states (columns of the coupling matrices) that it leads to."""
+    """For each coefficient parameter the final states (`amplitude_basis.FINAL_STATES`) that it leads to."""
     some: Callable[[Mapping[str, Array], np.ndarray], Array] | None = None
     """`coordinates` at some columns only, where that can be had for less than all of them."""
     fingerprint: str | None = None
@@ -219,7 +219,7 @@ class JointLikelihood:
         return quadratic_forms(self.couplings_vector(vector))
 
     def counts_of_products(self, vector: Array, products: Array) -> Array:
-        """All expected counts in one array (bin of all channels,), with the products of amplitudes (pair,) given by hand.
+        """All expected counts in one array (bin of all channels,), with the products of amplitudes (product,) given by hand.
 
         The coefficients in `vector` do not matter; an empty array where there is no experiment.
         """

@@ -2,7 +2,8 @@
 
 Rates are sums over final states r of products of two couplings that lead to the same r. Reversing the sign of every coupling
 that leads to a set of final states changes no rate, so each set of coefficient parameters that shares no final state with the
-others can be reversed as a whole: (L, T) -> (-L, -T). The posterior has the symmetry if every prior of the set is even, which
+others can be reversed as a whole: (L, T) -> (-L, -T). Final states that the Standard Model leads to as well, those of vector
+couplings, fix the sign of everything that shares them. The posterior has the symmetry if every prior of the set is even, which
 an off-centre prior is not. Chains are diagnosed on folded draws (absolute values, which the symmetry leaves alone) and
 symmetrised afterwards: a draw multiplied by a random sign is independent of its neighbours, so that r_hat and ESS computed
 after it would prove nothing.
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nmmfit.inference.joint import JointLikelihood
+from nmmfit.physics.amplitude_basis import SM_FINAL_STATES
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,8 @@ def sign_symmetries(joint: JointLikelihood) -> tuple[SignSymmetry, ...]:
     for members in decoupled_sets(joint.coupling_map.finals):
         if any(i >= n for i in members):
             # A coefficient held at a value other than zero fixes the sign.
+            continue
+        if any(joint.coupling_map.finals[i] & SM_FINAL_STATES for i in members):
             continue
         parameters = [joint.parameters[i] for i in members]
         if all(p.is_symmetric for p in parameters):

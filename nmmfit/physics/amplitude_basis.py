@@ -1,14 +1,15 @@
 """The few real amplitudes that a set of coefficients can excite, and the quadratic forms their products make.
 
 Target couplings are a long list of complex matrices; a fit moves them in a small space only. Here that space gets a basis:
-real amplitudes a_i with target couplings sum_i a_i D_i, so that every quadratic form is sum_{i<=j} a_i a_j F_ij. An experiment
+real amplitudes a_i with target couplings sum_i a_i D_i, so that every quadratic form is sum_{i<=j} a_i a_j F_ij. Amplitudes that
+interfere with the Standard Model also enter linearly, with forms of their own. An experiment
 sees fewer combinations still; `merged_monomials` finds them exactly (linear algebra to rounding), so that identical monomials
 are computed once.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +20,7 @@ from nmmfit.physics.forms import (
     ALL_FORMS,
     N_FINAL,
     N_FLAVOUR,
+    SM_FORMS,
     Forms,
     TargetCouplings,
     forms_to_vector,
@@ -30,16 +32,23 @@ from nmmfit.shapes import Array
 # Units in which amplitudes are of order one; they only balance numbers of different dimension before a rank is taken.
 DIPOLE_UNIT = 1e-9
 CONTACT_UNIT = 1e-6
-_UNITS = (DIPOLE_UNIT, *([CONTACT_UNIT] * 7))
+_FIELDS = tuple(f.name for f in fields(TargetCouplings))
+_VECTORS = ("vector_p", "vector_n", "electron_left", "electron_right")
+_UNITS = (DIPOLE_UNIT, *([CONTACT_UNIT] * (len(_FIELDS) - 1)))
 _BLOCK = N_FLAVOUR * N_FINAL
 N_COORDINATES = 2 * len(_UNITS) * _BLOCK
 _RANK_TOLERANCE = 1e-9
-FINAL_STATES = np.arange(N_COORDINATES) % N_FINAL
-"""(288,): final state, a column of the coupling matrices, of each coordinate of `couplings_to_vector`."""
+_IS_VECTOR = np.tile(np.repeat([name in _VECTORS for name in _FIELDS], _BLOCK), 2)
+FINAL_STATES = np.arange(N_COORDINATES) % N_FINAL + N_FINAL * _IS_VECTOR
+"""(coordinate,): final state of each coordinate of `couplings_to_vector`: columns of the coupling matrices, those of vectors
+(6-8: nu_e, nu_mu, nu_tau, 9-11: conjugates of N_1, N_2, N_3) after the six of the others."""
+SM_FINAL_STATES = frozenset(range(N_FINAL, N_FINAL + N_FLAVOUR))
+"""Final states that the Standard Model leads to as well."""
+_INTERFERES = np.isin(FINAL_STATES, list(SM_FINAL_STATES))
 
 
 def couplings_to_vector(couplings: TargetCouplings) -> Array:
-    """Real coordinates (288,) of target couplings, in units of 1e-9 GeV^-1 (dipole) and 1e-6 GeV^-2 (the rest)."""
+    """Real coordinates (coordinate,) of target couplings, in units of 1e-9 GeV^-1 (dipole) and 1e-6 GeV^-2 (the rest)."""
     leaves = jax.tree_util.tree_leaves(couplings)
     flat = [jnp.reshape(leaf, (-1,)) / unit for leaf, unit in zip(leaves, _UNITS, strict=True)]
     stacked = jnp.concatenate(flat)
@@ -76,6 +85,16 @@ class AmplitudeBasis:
         return [(i, j) for i in range(self.size) for j in range(i, self.size)]
 
     @property
+    def linear(self) -> list[int]:
+        """Amplitudes that interfere with the Standard Model, in the order of the last of `products`."""
+        return [int(i) for i in np.flatnonzero(np.any(self.directions[_INTERFERES] != 0.0, axis=0))]
+
+    @property
+    def n_products(self) -> int:
+        """Number of `products`."""
+        return self.size * (self.size + 1) // 2 + len(self.linear)
+
+    @property
     def is_dipole(self) -> np.ndarray:
         """(amplitude,) whether an amplitude is an entry of the dipole matrix."""
         return np.asarray(self.rows % (N_COORDINATES // 2) < _BLOCK)
@@ -85,22 +104,26 @@ class AmplitudeBasis:
         return vector_to_couplings(jnp.asarray(self.directions) @ amplitudes)
 
     def products(self, amplitudes: Array) -> Array:
-        """All products a_i a_j, i <= j, (pair,)."""
+        """All products a_i a_j, i <= j, then those a_i that interfere with the Standard Model, (product,)."""
         if self.size == 0:
             return jnp.zeros((0,))
-        return jnp.concatenate([amplitudes[i] * amplitudes[i:] for i in range(self.size)])
+        alone = [amplitudes[np.asarray(self.linear)]] if self.linear else []
+        return jnp.concatenate([*(amplitudes[i] * amplitudes[i:] for i in range(self.size)), *alone])
 
     def form_columns(self) -> np.ndarray:
-        """(1 + pair, form coordinate): forms (as `forms_to_vector` of ALL_FORMS) of the SM and of each product."""
+        """(1 + product, form coordinate): forms (as `forms_to_vector` of ALL_FORMS) of the SM and of each product."""
         columns = [np.eye(1 + 9 * len(ALL_FORMS))[0]]
 
-        def of(a: np.ndarray) -> np.ndarray:
-            return np.asarray(forms_to_vector(quadratic_forms(self.couplings(jnp.asarray(a)), sm=0.0), ALL_FORMS))
+        def of(a: np.ndarray, sm: float = 0.0) -> np.ndarray:
+            return np.asarray(forms_to_vector(quadratic_forms(self.couplings(jnp.asarray(a)), sm=sm), ALL_FORMS))
 
         unit = np.eye(self.size)
         square = [of(unit[i]) for i in range(self.size)]
         for i, j in self.pairs:
             columns.append(square[i] if i == j else of(unit[i] + unit[j]) - square[i] - square[j])
+        linear = np.asarray([name in SM_FORMS for name in ALL_FORMS]).repeat(9)
+        for i in self.linear:
+            columns.append(np.where(np.concatenate([[False], linear]), of(unit[i], sm=1.0), 0.0))
         return np.asarray(columns)
 
 
@@ -114,7 +137,7 @@ def independent_rows(matrix: np.ndarray, tolerance: float = _RANK_TOLERANCE) -> 
 
 
 def amplitude_basis(samples: np.ndarray) -> AmplitudeBasis:
-    """Basis of the space that coupling vectors (sample, 288) span.
+    """Basis of the space that coupling vectors (sample, coordinate) span.
 
     Args:
         samples: real coordinates of target couplings, from unit coefficients at several theory inputs.
@@ -131,9 +154,9 @@ def amplitude_basis(samples: np.ndarray) -> AmplitudeBasis:
 
 @dataclass(frozen=True)
 class MergedMonomials:
-    """The independent combinations of (1, a_i a_j) that an experiment sees.
+    """The independent combinations of (1, a_i a_j, a_i) that an experiment sees.
 
-    `weights` (monomial, 1 + pair) makes the monomials, `forms` holds the forms (leading axis monomial) that each one multiplies.
+    `weights` (monomial, 1 + product) makes the monomials, `forms` holds the forms (leading axis monomial) that each one multiplies.
     """
 
     weights: np.ndarray
@@ -151,7 +174,7 @@ def merged_monomials(basis: AmplitudeBasis, relevant: np.ndarray) -> MergedMonom
     Args:
         basis: the amplitudes.
         relevant: (form coordinate,) True where the experiment's rate depends on that coordinate of ALL_FORMS.
-    Returns: monomials m = weights @ (1, a_i a_j) and forms with sum_m m F_m equal to the full sum on every relevant coordinate.
+    Returns: monomials m = weights @ (1, products) and forms with sum_m m F_m equal to the full sum on every relevant coordinate.
     """
     columns = np.where(relevant, basis.form_columns(), 0.0).T
     scale = np.abs(columns).max(axis=1)

@@ -119,6 +119,46 @@ def sm_kernel(
     return spin_half.vector(e_nu_mev, t_mev, nucleus.mass_mev, g_v, g_v)
 
 
+def vector_kernels(
+    e_nu_mev: ArrayLike,
+    t_mev: ArrayLike,
+    nucleus: Nucleus | Target,
+    f_p: ArrayLike,
+    f_n: ArrayLike,
+    weak_charges: str = "radiative",
+    spin: float = 0.5,
+) -> dict[str, Array]:
+    """d sigma / dT per unit of each form of `forms.NUCLEAR_VECTOR_FORMS`, in cm^2/MeV; the same for antineutrinos.
+
+    The Standard Model with couplings v_p, v_n added has g_V = -sqrt(2) G_F (g_V^p n_p + g_V^n n_n) + v_p n_p + v_n n_n for
+    (nubar_L gamma nu_L)(Abar gamma A), so that interference is linear in v_X with a kernel that depends on the flavour.
+
+    Args: as for `sm_kernel`.
+    Returns: name -> broadcast shape, or (3, ...), one for each flavour, for the forms linear in a coupling.
+    Raises: UserInputError for an unknown option.
+    """
+    check_spin(spin)
+    charges = weak_charges_of(weak_charges)
+    n_p, n_n = jnp.asarray(f_p) * nucleus.z, jnp.asarray(f_n) * nucleus.n
+    if spin == 0:
+        point = spin_zero.vector(e_nu_mev, t_mev, nucleus.mass_mev, 1.0)
+    else:
+        point = spin_half.vector(e_nu_mev, t_mev, nucleus.mass_mev, 1.0, 1.0)
+    axes = jnp.broadcast_shapes(jnp.shape(point), jnp.shape(n_p), jnp.shape(n_n))
+    norm = -2.0 * math.sqrt(2.0) * FERMI.value
+    by_proton = norm * np.reshape(charges.g_p, (3, *(1 for _ in axes))) * n_p * point
+    by_neutron = norm * np.full((3, *(1 for _ in axes)), charges.g_n) * n_n * point
+    return {
+        "vector_pp": point * n_p**2,
+        "vector_pn": 2.0 * point * n_p * n_n,
+        "vector_nn": point * n_n**2,
+        "sm_vector_pp": by_proton * n_p,
+        "sm_vector_pn": by_proton * n_n,
+        "sm_vector_np": by_neutron * n_p,
+        "sm_vector_nn": by_neutron * n_n,
+    }
+
+
 def kernels(
     e_nu_mev: ArrayLike,
     t_mev: ArrayLike,

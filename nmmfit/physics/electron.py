@@ -50,21 +50,72 @@ def sm_kernel(e_nu_mev: ArrayLike, t_mev: ArrayLike, radiative: str = "bks", ant
     Returns: (3, ...) for nu_e, nu_mu, nu_tau; 0 above T_max.
     Raises: UserInputError for an unknown option.
     """
-    m = M_ELECTRON_MEV.value
     e, t = jnp.broadcast_arrays(jnp.asarray(e_nu_mev, dtype=float), jnp.asarray(t_mev, dtype=float))
     left, right = couplings(t, radiative)
-    if antineutrino:
-        left, right = right, left
     norm = 8.0 * FERMI.value**2  # g_LL = -2 sqrt(2) G_F g_L
-    total = spin_half.vector_pieces(e, t, m, norm * left**2, norm * right**2, norm * left * right)
+    return vector_pieces(e, t, norm * left**2, norm * right**2, norm * left * right, radiative, antineutrino)
+
+
+def vector_pieces(
+    e_nu_mev: ArrayLike,
+    t_mev: ArrayLike,
+    left_left: ArrayLike,
+    right_right: ArrayLike,
+    left_right: ArrayLike,
+    radiative: str = "bks",
+    antineutrino: bool = False,
+) -> Array:
+    """d sigma / dT of three products of vector couplings, g_LL^2, g_LR^2 and g_LL g_LR (GeV^-4), in cm^2/MeV.
+
+    With "bks" each has its photonic correction, which the electron's line gives it whatever the neutrinos couple to.
+
+    Args:
+        e_nu_mev, t_mev: neutrino and recoil energy, MeV, broadcastable.
+        left_left, right_right, left_right: products of couplings, broadcastable.
+        radiative: as in `sm_kernel`; the couplings are those given.
+        antineutrino: whether an antineutrino comes in; exchanges the first two.
+    """
+    m = M_ELECTRON_MEV.value
+    e, t = jnp.broadcast_arrays(jnp.asarray(e_nu_mev, dtype=float), jnp.asarray(t_mev, dtype=float))
+    if antineutrino:
+        left_left, right_right = right_right, left_left
+    total = spin_half.vector_pieces(e, t, m, left_left, right_right, left_right)
     if radiative != "bks":
         return total
     f_minus, f_plus_rest2, f_mixed = bks.photon_corrections(e, t)
     safe_e = jnp.where(e > 0.0, e, 1.0)
     # spin_half.vector_pieces multiplies the right-handed part by (1 - z)^2 and the mixed one by m T / E^2
-    photons = left**2 * f_minus + right**2 * f_plus_rest2 - left * right * m * t / safe_e**2 * f_mixed
-    unit = spin_half.vector_pieces(e, t, m, jnp.asarray(norm), jnp.asarray(0.0), jnp.asarray(0.0))
+    photons = left_left * f_minus + right_right * f_plus_rest2 - left_right * m * t / safe_e**2 * f_mixed
+    unit = spin_half.vector_pieces(e, t, m, 1.0, 0.0, 0.0)
     return total + ALPHA_0.value / math.pi * unit * photons
+
+
+def vector_kernels(
+    e_nu_mev: ArrayLike, t_mev: ArrayLike, radiative: str = "bks", antineutrino: bool = False
+) -> dict[str, Array]:
+    """d sigma / dT per unit of each form of `forms.ELECTRON_VECTOR_FORMS`, in cm^2/MeV, for massless final states.
+
+    The Standard Model with L^{V,LL}, L^{V,LR} added has g_LL = -2 sqrt(2) G_F g_L + L^{V,LL}, and g_LR alike with g_R and
+    L^{V,LR}; what is not `sm_kernel` is one of these. Radiative corrections as there, all products included.
+
+    Args: as for `sm_kernel`.
+    Returns: name -> broadcast shape, or (3, ...), one for each flavour, for the forms linear in a coupling.
+    Raises: UserInputError for an unknown option.
+    """
+    e, t = jnp.broadcast_arrays(jnp.asarray(e_nu_mev, dtype=float), jnp.asarray(t_mev, dtype=float))
+    left, right = (-2.0 * math.sqrt(2.0) * FERMI.value * g for g in couplings(t, radiative))
+    none, one = jnp.zeros(e.shape), jnp.ones(e.shape)
+
+    def of(left_left: Array, right_right: Array, left_right: Array) -> Array:
+        return vector_pieces(e, t, left_left, right_right, left_right, radiative, antineutrino)
+
+    return {
+        "electron_left_left": of(one, none, none),
+        "electron_right_right": of(none, one, none),
+        "electron_left_right": of(none, none, one),
+        "sm_electron_left": of(2.0 * left, 0.0 * left, right),
+        "sm_electron_right": of(0.0 * right, 2.0 * right, left),
+    }
 
 
 def kernels(e_nu_mev: ArrayLike, t_mev: ArrayLike, antineutrino: bool = False, m_n_mev: ArrayLike = 0.0) -> dict[str, Array]:

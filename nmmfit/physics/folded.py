@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from nmmfit.physics import cevns
-from nmmfit.physics.forms import N_FLAVOUR, NUCLEAR_FORMS, Forms
+from nmmfit.physics.forms import N_FLAVOUR, NUCLEAR_FORMS, NUCLEAR_VECTOR_FORMS, SM_FORMS, Forms
 from nmmfit.physics.nuclei import Nucleus
 from nmmfit.physics.rates import SourceNodes
 from nmmfit.shapes import Array, ArrayLike
@@ -55,11 +55,12 @@ class FoldedKernels:
         f_p, f_n = jnp.asarray(f_p), jnp.asarray(f_n)
         products = {"pp": f_p**2, "pn": f_p * f_n, "nn": f_n**2}
         total = forms["sm"] * sum(self.sm[k] * products[k] for k in products)
-        for k, product in products.items():
-            names = [name for name in self.forms if form_factor_product(name) == k]
-            stacked = jnp.stack([self.forms[name] for name in names])
-            matrices = jnp.stack([forms[name] for name in names])
-            total = total + product * jnp.real(jnp.einsum("ktij,kji->t", stacked, matrices))
+        for kind in (NUCLEAR_FORMS, NUCLEAR_VECTOR_FORMS):
+            for k, product in products.items():
+                names = [name for name in kind if form_factor_product(name) == k]
+                stacked = jnp.stack([self.forms[name] for name in names])
+                matrices = jnp.stack([forms[name] for name in names])
+                total = total + product * jnp.real(jnp.einsum("ktij,kji->t", stacked, matrices))
         return total
 
 
@@ -80,13 +81,19 @@ def fold_cevns(
     energy, weight = np.broadcast_to(energy, shape), np.broadcast_to(weight, shape)
     density = np.broadcast_to(nodes.density, (*shape, N_FLAVOUR, N_FLAVOUR))
     values = _kernels(energy, t, cevns.Target.of(nucleus), nodes.antineutrino, weak_charges, tensor_coherence, spin)
-    sm, kernels = (np.asarray(v) for v in values)
+    sm, kernels, vectors = (np.asarray(v) for v in values)
     populations = np.real(np.diagonal(density, axis1=-2, axis2=-1))
     pp, nn, both = np.einsum("te,tea,akte->kt", weight, populations, sm)
     # Tr[rho Q] for neutrinos, Tr[rho Q^T] for antineutrinos
     states = np.swapaxes(density, -1, -2) if nodes.antineutrino else density
-    folded = np.einsum("kte,teij->ktij", kernels, weight[..., None, None] * states)
-    return FoldedKernels({"pp": pp, "pn": both - pp - nn, "nn": nn}, dict(zip(NUCLEAR_FORMS, folded, strict=True)))
+    weighted = weight[..., None, None] * states
+    folded = np.einsum("kte,teij->ktij", kernels, weighted)
+    # entry (i, j) of a form that is linear in a coupling has the mean of the kernels of flavours i and j
+    by_pair = 0.5 * (vectors[:, :, None] + vectors[:, None, :])
+    vector = np.einsum("kijte,teij->ktij", by_pair, weighted)
+    names = NUCLEAR_FORMS + NUCLEAR_VECTOR_FORMS
+    forms = dict(zip(names, (*folded, *vector), strict=True))
+    return FoldedKernels({"pp": pp, "pn": both - pp - nn, "nn": nn}, forms)
 
 
 @partial(jax.jit, static_argnames=("antineutrino", "weak_charges", "tensor_coherence", "spin"))
@@ -98,10 +105,13 @@ def _kernels(
     weak_charges: str,
     tensor_coherence: str,
     spin: float,
-) -> tuple[Array, Array]:
+) -> tuple[Array, Array, Array]:
     """Kernels without form factors, one program for all nuclei: of the SM (flavour, 3, recoil, energy) for the form factors
-    (1, 0), (0, 1) and (1, 1) of protons and neutrons, and of NUCLEAR_FORMS (form, recoil, energy)."""
+    (1, 0), (0, 1) and (1, 1) of protons and neutrons, of NUCLEAR_FORMS (form, recoil, energy), and of NUCLEAR_VECTOR_FORMS
+    (form, flavour, recoil, energy), those of SM_FORMS and, the same for all flavours, the others."""
     f_p, f_n = np.array([1.0, 0.0, 1.0])[:, None, None], np.array([0.0, 1.0, 1.0])[:, None, None]
     sm = cevns.sm_kernel(energy_mev, t_mev, target, f_p, f_n, weak_charges, spin)
     kernels = cevns.kernels(energy_mev, t_mev, target, 1.0, 1.0, antineutrino, tensor_coherence, spin)
-    return sm, jnp.stack([kernels[name] for name in NUCLEAR_FORMS])
+    vectors = cevns.vector_kernels(energy_mev, t_mev, target, 1.0, 1.0, weak_charges, spin)
+    by_flavour = [vectors[name] if name in SM_FORMS else jnp.stack([vectors[name]] * N_FLAVOUR) for name in NUCLEAR_VECTOR_FORMS]
+    return sm, jnp.stack([kernels[name] for name in NUCLEAR_FORMS]), jnp.stack(by_flavour)

@@ -1,15 +1,20 @@
-"""What enters rates: Hermitian flavour matrices, quadratic in the low-energy couplings.
+"""What enters rates: Hermitian flavour matrices, quadratic in the low-energy couplings or linear in those that meet the SM.
 
 A neutrino in the flavour state rho scatters with probability sum_k Tr[rho Q_k] K_k(E, T). With an amplitude matrix
 A[p, r] of the operator (nubar_p ... N_r), the incoming neutrino is annihilated by the Hermitian-conjugate operator, so that
 sum_r |sum_p c_p A*[p, r]|^2 = Tr[rho A A^dagger]; for an antineutrino rho is that of the antineutrino and Q becomes its
 transpose. Final states: columns 0-2 are N_1, N_2, N_3 (lepton number conserved), columns 3-5 the charge conjugates of
 nu_e, nu_mu, nu_tau (lepton number broken); they never interfere, so that one product serves both.
+
+Vector couplings have final states of their own: columns 0-2 nu_e, nu_mu, nu_tau, a Hermitian matrix E that is added to the
+Standard Model's diagonal one, D; columns 3-5 conjugates of N_1, N_2, N_3. Nothing but the Standard Model interferes with them.
+Tr[rho (D + E)^2] has the part Tr[rho (D E + E D)]: with a kernel that is quadratic in D_a for the Standard Model, the form is E
+itself (SM_FORMS) and its kernel depends on the flavour, entry (a, b) of the form having the mean of the kernels of a and b.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import jax
 import jax.numpy as jnp
@@ -34,10 +39,20 @@ ELECTRON_FORMS = (
     "electron_tensor", "electron_s1_tensor",
     "electron_dipole_scalar", "electron_dipole_tensor",
 )  # fmt: skip
-ALL_FORMS = NUCLEAR_FORMS + ELECTRON_FORMS[1:]
+NUCLEAR_VECTOR_FORMS = (
+    "vector_pp", "vector_pn", "vector_nn",
+    "sm_vector_pp", "sm_vector_pn", "sm_vector_np", "sm_vector_nn",
+)  # fmt: skip
+ELECTRON_VECTOR_FORMS = (
+    "electron_left_left", "electron_right_right", "electron_left_right",
+    "sm_electron_left", "sm_electron_right",
+)  # fmt: skip
+SM_FORMS = tuple(name for name in NUCLEAR_VECTOR_FORMS + ELECTRON_VECTOR_FORMS if name.startswith("sm_"))
+"""Forms linear in a coupling, from interference with the Standard Model; their kernels have a leading axis of flavours."""
+ALL_FORMS = NUCLEAR_FORMS + ELECTRON_FORMS[1:] + NUCLEAR_VECTOR_FORMS + ELECTRON_VECTOR_FORMS
 
 Forms = dict[str, Array]
-"""`sm`: scalar, 1 for the Standard Model (a signal strength); every other name: Hermitian (3, 3)."""
+"""`sm`: scalar, 1 for the Standard Model (a signal strength of its rate); every other name: Hermitian (3, 3)."""
 
 
 @jax.tree_util.register_dataclass
@@ -48,7 +63,8 @@ class TargetCouplings:
     `dipole` in GeV^-1, the rest in GeV^-2. LNV entries already carry the factor 2 of the two identical fields, so
     that |mu_pr| = 2 |dipole[p, r]| holds for every column. Tensor and scalar nucleon couplings are
     t_X = sum_q L^T_q delta_q^X and s_X = C_S^X of the nucleon-level Lagrangian; electron_s1, electron_s2, electron_tensor
-    are L^{S,RR}, L^{S,RL}, L^{T,RR} of the electron.
+    are L^{S,RR}, L^{S,RL}, L^{T,RR} of the electron. vector_X multiplies (nubar_L gamma nu_L)(Xbar gamma X), electron_left and
+    electron_right are L^{V,LL} and L^{V,LR}, all added to the Standard Model; their columns are those of vectors (module's text).
     """
 
     dipole: Array
@@ -59,12 +75,16 @@ class TargetCouplings:
     electron_s1: Array
     electron_s2: Array
     electron_tensor: Array
+    vector_p: Array
+    vector_n: Array
+    electron_left: Array
+    electron_right: Array
 
     @staticmethod
     def zero() -> TargetCouplings:
         """The Standard Model: all couplings vanish."""
         nil = jnp.zeros((N_FLAVOUR, N_FINAL), dtype=jnp.complex128)
-        return TargetCouplings(nil, nil, nil, nil, nil, nil, nil, nil)
+        return TargetCouplings(*(nil for _ in fields(TargetCouplings)))
 
 
 def hermitian_product(a: Array, b: Array) -> Array:
@@ -81,12 +101,22 @@ def quadratic_forms(couplings: TargetCouplings, sm: float | Array = 1.0) -> Form
         sm: strength of the Standard Model part, 1 for the Standard Model.
     Returns: `Forms`; `x_y` names the product of x and y, so that a rate is sum_k Tr[rho Q_k] K_k with
         Q(x_y) = (X Y^dagger + Y X^dagger) / 2. `electron_dipole_scalar` uses S_1 + S_2. A cross term counts once: the factor 2
-        of |x + y|^2 is in the kernel. `scalar_tensor_pn` is the product of s_p and t_n.
+        of |x + y|^2 is in the kernel. `scalar_tensor_pn` is the product of s_p and t_n. `sm_vector_pn` is that of the Standard
+        Model's coupling to protons, with strength sqrt(sm), and v_n; its kernel has the Standard Model's coupling.
     """
     c = couplings
     pair = hermitian_product
+    strength = jnp.asarray(sm, dtype=jnp.float64)
+    present = strength > 0.0
+    amplitude = jnp.where(present, jnp.sqrt(jnp.where(present, strength, 1.0)), 0.0)
+
+    def linear(a: Array) -> Array:
+        square = a[..., :N_FLAVOUR]
+        return 0.5 * amplitude * (square + jnp.conj(jnp.swapaxes(square, -1, -2)))
+
+    by_proton, by_neutron = linear(c.vector_p), linear(c.vector_n)
     return {
-        "sm": jnp.asarray(sm, dtype=jnp.float64),
+        "sm": strength,
         "dipole": pair(c.dipole, c.dipole),
         "tensor_pp": pair(c.tensor_p, c.tensor_p),
         "tensor_pn": pair(c.tensor_p, c.tensor_n),
@@ -109,6 +139,18 @@ def quadratic_forms(couplings: TargetCouplings, sm: float | Array = 1.0) -> Form
         "electron_s1_tensor": pair(c.electron_s1, c.electron_tensor),
         "electron_dipole_scalar": pair(c.dipole, c.electron_s1 + c.electron_s2),
         "electron_dipole_tensor": pair(c.dipole, c.electron_tensor),
+        "vector_pp": pair(c.vector_p, c.vector_p),
+        "vector_pn": pair(c.vector_p, c.vector_n),
+        "vector_nn": pair(c.vector_n, c.vector_n),
+        "sm_vector_pp": by_proton,
+        "sm_vector_pn": by_neutron,
+        "sm_vector_np": by_proton,
+        "sm_vector_nn": by_neutron,
+        "electron_left_left": pair(c.electron_left, c.electron_left),
+        "electron_right_right": pair(c.electron_right, c.electron_right),
+        "electron_left_right": pair(c.electron_left, c.electron_right),
+        "sm_electron_left": linear(c.electron_left),
+        "sm_electron_right": linear(c.electron_right),
     }
 
 
@@ -138,6 +180,15 @@ def vector_to_forms(vector: Array, names: tuple[str, ...]) -> Forms:
             q = q.at[i, j].set(entry).at[j, i].set(jnp.conj(entry))
         forms[name] = q
     return forms
+
+
+def flavour_traces(density: Array, form: Array, antineutrino: bool) -> Array:
+    """Re[(Q rho)_aa] for neutrinos, with Q^T for antineutrinos; (3, ...), the sum of which is `trace`.
+
+    Weighted with K_a and summed it is sum_ab rho_ba Q_ab (K_a + K_b) / 2 for Hermitian Q.
+    """
+    subscripts = "...ij,...ij->i..." if antineutrino else "...ij,...ji->i..."
+    return jnp.real(jnp.einsum(subscripts, form, density))
 
 
 def trace(density: Array, form: Array, antineutrino: bool) -> Array:

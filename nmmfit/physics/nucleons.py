@@ -23,6 +23,8 @@ from nmmfit.physics.forms import TargetCouplings
 from nmmfit.shapes import Array
 
 QUARKS = ("u", "d", "s")
+VECTOR_CHARGES = (2.0, 1.0, 0.0)
+"""Vector charges of the proton at zero momentum transfer: the numbers of its valence quarks, exact."""
 TENSOR_COHERENCE = ("coherent", "nonrelativistic")
 
 
@@ -140,7 +142,8 @@ def target_couplings(quark: QuarkCouplings, charges: NucleonCharges, tensor_cohe
     t_X = sum_q L^T_q delta_q^X (or with F_1 - 2 F_2 - 4 F_3, see `tensor_response`), s_X = C_S^X = 1/2 sum_q L^S_q g_S^{q,X} with
     L^S_q = L^{S,RR}_q + L^{S,RL}_q. The 1/2 is the projection of the two chiralities on qbar q and stands here, and only here:
     the nucleon has s_X (nubar_L N_R)(Xbar X), that is S_1 = S_2 = s_X. The tensor has no such 1/2, since the projector on the
-    quark side is implied by that on the neutrino side.
+    quark side is implied by that on the neutrino side. v_X = sum_q n_q^X (L^{V,LL}_q + L^{V,LR}_q) / 2 with n_q^p = 2, 1, 0 exactly:
+    only the vector part of a quark current is coherent, axial parts (spin) are left out.
 
     Args:
         quark: quark-level couplings at 2 GeV; leading axes batch.
@@ -151,6 +154,8 @@ def target_couplings(quark: QuarkCouplings, charges: NucleonCharges, tensor_cohe
     """
     tensor_p = tensor_response(charges, tensor_coherence)
     tensor_n, scalar_n = in_neutron(tensor_p), in_neutron(charges.scalar)
+    vector_p = jnp.asarray(VECTOR_CHARGES)
+    vectors = (quark.vector_u, quark.vector_d, quark.vector_s)
     tensors = (quark.tensor_u, quark.tensor_d, quark.tensor_s)
     scalars = (quark.scalar_u, quark.scalar_d, quark.scalar_s)
 
@@ -166,4 +171,8 @@ def target_couplings(quark: QuarkCouplings, charges: NucleonCharges, tensor_cohe
         electron_s1=quark.electron_s1,
         electron_s2=quark.electron_s2,
         electron_tensor=quark.electron_tensor,
+        vector_p=contract(vector_p, vectors),
+        vector_n=contract(in_neutron(vector_p), vectors),
+        electron_left=quark.electron_left,
+        electron_right=quark.electron_right,
     )

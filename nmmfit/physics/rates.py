@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import jax
 import jax.numpy as jnp
 
-from nmmfit.physics.forms import N_FLAVOUR, Forms, trace
+from nmmfit.physics.forms import N_FLAVOUR, SM_FORMS, Forms, flavour_traces, trace
 from nmmfit.shapes import Array
 
 
@@ -35,11 +35,15 @@ def recoil_spectrum(forms: Forms, nodes: SourceNodes, sm_kernel: Array, kernels:
         forms: quadratic forms of the couplings.
         nodes: source nodes, arrays broadcastable to (recoil, energy).
         sm_kernel: (3, recoil, energy), d sigma / dT in cm^2/MeV for each flavour.
-        kernels: name -> (recoil, energy), cm^2/MeV per unit of the form of that name.
+        kernels: name -> (recoil, energy), cm^2/MeV per unit of the form of that name; (3, recoil, energy) for SM_FORMS.
     Returns: (recoil,): rate per target per MeV, in units of `weight` times cm^2.
     """
     rho = nodes.density
     total = sum(jnp.real(rho[..., a, a]) * sm_kernel[a] for a in range(N_FLAVOUR)) * forms["sm"]
     for name, kernel in kernels.items():
-        total = total + trace(rho, forms[name], nodes.antineutrino) * kernel
+        if name in SM_FORMS:
+            weights = flavour_traces(rho, forms[name], nodes.antineutrino)
+            total = total + sum(weights[a] * kernel[a] for a in range(N_FLAVOUR))
+        else:
+            total = total + trace(rho, forms[name], nodes.antineutrino) * kernel
     return jnp.sum(nodes.weight * total, axis=-1)

@@ -78,27 +78,45 @@ def guarded_gev(
     return allowed, e, t, mass / MEV_PER_GEV, m, jnp.where(t > 0.0, t, 1.0)
 
 
-def vector(e_nu_mev: ArrayLike, t_mev: ArrayLike, mass_mev: ArrayLike, g_ll: ArrayLike, g_lr: ArrayLike) -> Array:
-    """d sigma / dT of the vector couplings, in cm^2/MeV, for a massless outgoing neutrino.
+def vector(
+    e_nu_mev: ArrayLike, t_mev: ArrayLike, mass_mev: ArrayLike, g_ll: ArrayLike, g_lr: ArrayLike, m_n_mev: ArrayLike = 0.0
+) -> Array:
+    """d sigma / dT of the vector couplings, in cm^2/MeV.
 
-    M / (4 pi) [g_LL^2 + g_LR^2 (1 - T/E)^2 - g_LL g_LR M T / E^2]; for antineutrinos exchange g_LL and g_LR.
+    M / (4 pi) {g_LL^2 [1 - m^2 / (2 M E)] + g_LR^2 (1 - T/E) [1 - T/E - m^2 / (2 M E)] - g_LL g_LR (M T + m^2 / 2) / E^2}; for
+    antineutrinos exchange g_LL and g_LR. A mass m of the outgoing lepton belongs to (nubar_L^c gamma N_R), which creates the
+    conjugate of N.
 
     Args:
         e_nu_mev, t_mev: neutrino and recoil energy, MeV, broadcastable.
         mass_mev: target mass, MeV.
-        g_ll, g_lr: couplings, GeV^-2, broadcastable.
-    Returns: broadcast shape; 0 above T_max.
+        g_ll, g_lr: couplings, real, GeV^-2, broadcastable.
+        m_n_mev: mass of the outgoing neutral lepton, MeV.
+    Returns: broadcast shape; 0 outside the allowed recoils.
     """
     left, right = jnp.asarray(g_ll), jnp.asarray(g_lr)
-    return vector_pieces(e_nu_mev, t_mev, mass_mev, left**2, right**2, left * right)
+    return vector_pieces(e_nu_mev, t_mev, mass_mev, left**2, right**2, left * right, m_n_mev)
 
 
 def vector_pieces(
-    e_nu_mev: ArrayLike, t_mev: ArrayLike, mass_mev: ArrayLike, left_left: Array, right_right: Array, left_right: Array
+    e_nu_mev: ArrayLike,
+    t_mev: ArrayLike,
+    mass_mev: ArrayLike,
+    left_left: ArrayLike,
+    right_right: ArrayLike,
+    left_right: ArrayLike,
+    m_n_mev: ArrayLike = 0.0,
 ) -> Array:
     """As `vector`, with the three products of couplings given one by one (radiative corrections differ between them)."""
-    allowed, e, t, mass, _, _ = guarded_gev(e_nu_mev, t_mev, mass_mev, 0.0)
-    bracket = left_left + right_right * (1.0 - t / e) ** 2 - left_right * mass * t / e**2
+    allowed, e, t, mass, m, _ = guarded_gev(e_nu_mev, t_mev, mass_mev, m_n_mev)
+    heavy = m**2 / (2.0 * mass * e)
+    slowed = 1.0 - t / e
+    bracket = (
+        jnp.asarray(left_left) * (1.0 - heavy)
+        + right_right * slowed * (slowed - heavy)
+        - left_right * mass * t / e**2
+        - left_right * 0.5 * m**2 / e**2
+    )
     return jnp.where(allowed, mass / (4.0 * math.pi) * bracket * CM2_PER_MEV_FROM_GEV_M3, 0.0)
 
 

@@ -36,10 +36,24 @@ class Kernels:
         return divided_by_recoil(self.dipole_times_t, self.t_mev)
 
 
-def vector(e_nu_mev: ArrayLike, t_mev: ArrayLike, mass_mev: ArrayLike, g_v: ArrayLike) -> Array:
-    """d sigma / dT of a vector coupling g_V (GeV^-2), in cm^2/MeV: M / (2 pi) g_V^2 [1 - T/E - M T / (2 E^2)]."""
-    allowed, e, t, mass, _, _ = guarded_gev(e_nu_mev, t_mev, mass_mev, 0.0)
-    bracket = 1.0 - t / e - mass * t / (2.0 * e**2)
+def vector(
+    e_nu_mev: ArrayLike, t_mev: ArrayLike, mass_mev: ArrayLike, g_v: ArrayLike, m_n_mev: ArrayLike = 0.0
+) -> Array:
+    """d sigma / dT of a vector coupling g_V (real, GeV^-2), in cm^2/MeV: M / (2 pi) g_V^2 [1 - T/E - M T / (2 E^2)].
+
+    With an outgoing lepton of mass m the bracket gains
+    -m^2 / (2 M E) (1 - T / (2 E)) - m^2 (2 M + T) / (8 M E^2) + m^4 / (16 M^2 E^2).
+    """
+    allowed, e, t, mass, m, _ = guarded_gev(e_nu_mev, t_mev, mass_mev, m_n_mev)
+    m2 = m**2
+    bracket = (
+        1.0
+        - t / e
+        - mass * t / (2.0 * e**2)
+        - m2 / (2.0 * mass * e) * (1.0 - t / (2.0 * e))
+        - m2 * (2.0 * mass + t) / (8.0 * mass * e**2)
+        + m2**2 / (16.0 * mass**2 * e**2)
+    )
     return jnp.where(allowed, mass / (2.0 * math.pi) * jnp.asarray(g_v) ** 2 * bracket * CM2_PER_MEV_FROM_GEV_M3, 0.0)
 
 

@@ -89,7 +89,7 @@ class ExperimentTemplate:
         return result
 
     def expected(self, products: Array, pulls: Pulls) -> dict[str, Array]:
-        """Expected counts, channel name -> (bin,), from the products a_i a_j (pair,) and pulls."""
+        """Expected counts, channel name -> (bin,), from the products of amplitudes (product,) and pulls."""
         monomials = jnp.concatenate([jnp.ones((1,)), products]) @ jnp.asarray(self.monomials.weights.T)
         table = polynomial_table(pulls, self.degrees, HALF_WIDTH)
         return {t.channel.name: t.expected(monomials, table, pulls) for t in self.channels}
