@@ -19,7 +19,7 @@ from nmmfit import evolve
 from nmmfit.constants import FERMI, bohr_magneton_per_gev, electron_charge
 from nmmfit.eft import models
 from nmmfit.eft.loop_moments import letter_scalar_moment_mub, loop_dipole_per_tensor
-from nmmfit.eft.operators import validate
+from nmmfit.eft.operators import parse
 from nmmfit.errors import UserInputError
 from nmmfit.inputs import StandardModelInputs
 
@@ -135,7 +135,7 @@ def test_matching_at_m_w_has_the_signs_of_eps():
     assert below.tree["SnuNdRR_1232"] == found.tree["LNQd_1232"]
     assert below.tree["TnuNdRR_1232"] == found.tree["LNQd3_1232"]
     for name in below.coefficients:
-        validate(name)
+        parse(name)
     assert models.to_lneft(below) is below
     # Whatever a model of somebody else makes is matched as coefficients of a run are.
     leptonic = models.to_lneft(models.Matching(jnp.asarray(M_W), {"LNLe_1211": jnp.asarray(1.0)}, {}, "SMNEFT"))

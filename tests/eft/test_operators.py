@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nmmfit.eft.operators import GENERATIONS, OPERATORS, coefficient_names, parse, validate, validate_all
+from nmmfit.eft.operators import GENERATIONS, OPERATORS, check_real, coefficient_names, parse, validate_all, vector_name
 from nmmfit.errors import UserInputError
 
 # arXiv:2206.13122, tables 1 and 2, written as field content and chirality.
@@ -22,7 +22,7 @@ TABLE_2 = (
     "TNuRR", "TNdRR", "SuNLR", "SdNLR", "VnuNuRL", "VnuNdRL", "VnuNuRR", "VnuNdRR",
 )  # fmt: skip
 LEPTONS_LNC = ("VnueLL", "VnueLR", "VNeRR", "VeNLR", "SnuNeRR", "SnuNeRL", "TnuNeRR")
-LEPTONS_LNV = ("SnueLL", "SnueLR", "TnueLL", "SNeRR", "SeNLR", "TNeRR")
+LEPTONS_LNV = ("SnueLL", "SnueLR", "TnueLL", "SNeRR", "SeNLR", "TNeRR", "VnuNeRL", "VnuNeRR")
 
 
 def test_every_operator_of_the_tables_is_there_and_no_other():
@@ -35,12 +35,11 @@ def test_dimensions_units_and_hermiticity():
     for name, op in OPERATORS.items():
         assert (op.dimension, op.unit) == ((5, "GeV^-1") if "gamma" in name else (6, "GeV^-2"))
         assert op.hermitian == (name.startswith("V") and not name.startswith("VnuN"))
-        assert op.implemented == (not name.startswith("V"))
         assert len(op.fields) == (2 if op.dimension == 5 else 4)
 
 
 def test_number_of_independent_components():
-    names = coefficient_names(include_unimplemented=True)
+    names = coefficient_names()
     count = {op: sum(n.startswith(op + "_") for n in names) for op in OPERATORS}
     n_u, n_d, n_e = 2, 3, 3
     for f, n in (("u", n_u), ("d", n_d), ("e", n_e)):
@@ -109,12 +108,11 @@ def test_representatives_and_meaning():
         ("TnuNuRR_1133", "flavour digit 3 of field u is out of range (allowed: 1, 2; the top quark is integrated out)"),
         ("nugamma_11", "coefficient 'nugamma_11' vanishes: nugamma is antisymmetric"),
         ("TnudLL_2233", "vanishes"),
-        ("VnuuLL_1111", "vector operators do not enter rates in this version"),
     ],
 )
 def test_bad_names(name, message):
     with pytest.raises(UserInputError) as caught:
-        validate(name, "parameters.x")
+        parse(name, "parameters.x")
     text = str(caught.value)
     assert message in text
     assert text.startswith("parameters.x: ")
@@ -124,6 +122,28 @@ def test_bad_names(name, message):
 def test_one_coefficient_under_two_names():
     with pytest.raises(UserInputError, match="'nugamma_12' and 'nugamma_21' are the same up to a sign"):
         validate_all(["nugamma_12", "nugamma_21"])
+
+
+def test_a_hermitian_coefficient_under_two_names():
+    with pytest.raises(UserInputError, match="'VnuuLL_1211' and 'VnuuLL_2111' are the same up to complex conjugation"):
+        validate_all(["VnuuLL_1211", "VnuuLL_2111"])
+
+
+@pytest.mark.parametrize("name", [n for n in OPERATORS if n.startswith("V")])
+def test_names_of_diagonal_vectors(name):
+    """Chirality of the fermions from the operator's own text, digits at the place of their fields."""
+    op = OPERATORS[name]
+    fermion = {"u": "c", "d": "s", "e": "mu"}[op.fermion]
+    assert op.on_left == (f"{op.fermion}bar_L gamma_mu {op.fermion}_L" in op.structure)
+    made = parse(vector_name(op.sector, op.on_left, fermion, (1, 3)))
+    assert (made.operator, made.fermion, made.neutrinos, made.conjugated) == (op, fermion, (1, 3), False)
+
+
+def test_diagonal_vectors_are_real():
+    check_real({"VnuuLL_1111": 1.0 + 0.0j, "VnuuLL_1211": 1j, "VnuuLL_1112": 1j, "VnuNuRL_1111": 1j, "nuNgamma_11": 1j})
+    for name in ("VnuuLL_1111", "VnueLR_2233", "VuNLR_1122"):
+        with pytest.raises(UserInputError, match=rf"^run: coefficient '{name}' is real, as the operator is Hermitian; got 1\+2j"):
+            check_real({name: 1.0 + 2.0j}, "run")
 
 
 def test_the_basis_needs_no_jax():

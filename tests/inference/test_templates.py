@@ -14,6 +14,7 @@ from nmmfit.errors import DataError, NotConvergedError
 from nmmfit.experiment import BinnedExperiment, Channel, Component, Factor, Weighting
 from nmmfit.physics.amplitude_basis import (
     amplitude_basis,
+    N_COORDINATES,
     couplings_to_vector,
     independent_rows,
     merged_monomials,
@@ -46,7 +47,7 @@ def test_template_errors_are_recorded(joint):
 
 
 def test_coupling_vector_round_trip():
-    vector = np.random.default_rng(3).normal(size=288)
+    vector = np.random.default_rng(3).normal(size=N_COORDINATES)
     np.testing.assert_allclose(couplings_to_vector(vector_to_couplings(jnp.asarray(vector))), vector, rtol=1e-14)
 
 
@@ -54,7 +55,7 @@ def test_coupling_vector_round_trip():
 @settings(max_examples=15, deadline=None)
 def test_merged_monomials_reproduce_every_form(seed, n_directions):
     random = np.random.default_rng(seed)
-    samples = random.normal(size=(n_directions, 288)) * (random.uniform(size=288) < 0.1)
+    samples = random.normal(size=(n_directions, N_COORDINATES)) * (random.uniform(size=N_COORDINATES) < 0.1)
     basis = amplitude_basis(samples)
     assert basis.size == np.linalg.matrix_rank(samples)
     everything = np.ones(1 + 9 * len(ALL_FORMS), dtype=bool)
@@ -83,7 +84,7 @@ def test_universal_dipole_and_tensors_need_seven_monomials():
 
 
 def test_no_coefficient_leaves_the_standard_model():
-    basis = amplitude_basis(np.zeros((2, 288)))
+    basis = amplitude_basis(np.zeros((2, N_COORDINATES)))
     merged = merged_monomials(basis, np.ones(1 + 9 * len(ALL_FORMS), dtype=bool))
     assert (basis.size, merged.size) == (0, 1)
     np.testing.assert_array_equal(merged.weights @ np.ones(1), [1.0])
