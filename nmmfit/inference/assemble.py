@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +13,7 @@ import numpy as np
 
 from nmmfit import catalogue, compilation_cache
 from nmmfit.config import ParameterSpec, RunConfig
-from nmmfit.constants import bohr_magneton_per_gev
+from nmmfit.constants import FERMI, bohr_magneton_per_gev
 from nmmfit.eft.amplitudes import LinearMap, linear_map
 from nmmfit.eft.chiral import ChiralInputs
 from nmmfit.errors import UserInputError, unknown
@@ -23,7 +24,7 @@ from nmmfit.inference.priors import to_distribution
 from nmmfit.inputs import StandardModelInputs
 from nmmfit.kept import digest, experiment_fingerprint, kept_or_made, program_digest
 from nmmfit.physics.amplitude_basis import FINAL_STATES, N_COORDINATES, couplings_to_vector, vector_to_couplings
-from nmmfit.physics.forms import TargetCouplings
+from nmmfit.physics.forms import N_FLAVOUR, TargetCouplings
 from nmmfit.physics.nuclei import nucleus
 from nmmfit.physics.nucleons import nucleon_charges, target_couplings
 from nmmfit.shapes import Array
@@ -260,7 +261,7 @@ def _weighted(density: np.ndarray, antineutrino: bool) -> np.ndarray:
 
 
 def identified_quantities(experiments: Sequence[BinnedExperiment]) -> tuple[Identified, ...]:
-    """Effective moments and nuclear tensor charges that the experiments see, each once."""
+    """Effective moments, nuclear tensor charges and shifts of weak charges that the experiments see, each once."""
     found: dict[str, Identified] = {}
     unit = 2.0 / (bohr_magneton_per_gev() * MOMENT_UNIT_MUB)
     for experiment in experiments:
@@ -275,6 +276,8 @@ def identified_quantities(experiments: Sequence[BinnedExperiment]) -> tuple[Iden
     for experiment in experiments:
         for name in experiment.nuclei:
             found[f"tensor_charge_{name.lower()}"] = _tensor_charge(name)
+            for index, flavour in enumerate(("e", "mu")):
+                found[f"weak_charge_shift_{flavour}_{name.lower()}"] = _weak_charge_shift(name, index, flavour)
     return tuple(found.values())
 
 
@@ -286,6 +289,21 @@ def _tensor_charge(name: str) -> Identified:
         return _real((target.z * c.tensor_p[1] + target.n * c.tensor_n[1]) / TENSOR_UNIT)
 
     return Identified(f"tensor_charge_{name.lower()}", "1e-6 GeV^-2", f"tensor charge {name}", charge)
+
+
+def _weak_charge_shift(name: str, index: int, flavour: str) -> Identified:
+    """Size of what vectors add to Z g_V^p + N g_V^n of a nucleus for an incoming flavour, off-diagonal entries included.
+
+    The Standard Model has about -39 for 133Cs; the coupling (nubar gamma nu)(Abar gamma A) is -sqrt(2) G_F times it.
+    """
+    target = nucleus(name)
+
+    def shift(c: TargetCouplings) -> Array:
+        row = target.z * c.vector_p[index, :N_FLAVOUR] + target.n * c.vector_n[index, :N_FLAVOUR]
+        return _real(row / (math.sqrt(2.0) * FERMI.value))
+
+    label = rf"$\Delta Q_W$ {flavour} {name}"
+    return Identified(f"weak_charge_shift_{flavour}_{name.lower()}", "1", label, shift)
 
 
 def _real(values: Array) -> Array:

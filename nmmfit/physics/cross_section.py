@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import jax
@@ -9,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from nmmfit.checks import broadcasting
-from nmmfit.constants import M_ELECTRON_MEV
+from nmmfit.constants import FERMI, M_ELECTRON_MEV, electron_charge
 from nmmfit.errors import UserInputError, unknown
 from nmmfit.physics import cevns, electron, spin_half, spin_zero
 from nmmfit.physics.form_factors import form_factor as named_form_factor
@@ -17,8 +18,11 @@ from nmmfit.physics.kinematics import momentum_transfer
 from nmmfit.physics.nuclei import Nucleus, nucleus, nuclide_names
 from nmmfit.precision import require_double_precision
 from nmmfit.shapes import Array, ArrayLike
+from nmmfit.units import GEV2_CM2, MEV_PER_GEV
 
 FLAVOURS = ("e", "mu", "tau")
+NORM = -2.0 * math.sqrt(2.0) * FERMI.value
+"""g_LL / g_L of the Standard Model, GeV^-2."""
 
 
 def dsigma_dt(
@@ -33,6 +37,10 @@ def dsigma_dt(
     s1: ArrayLike = 0,
     s2: ArrayLike = 0,
     tensor: ArrayLike = 0,
+    vector_left: ArrayLike = 0,
+    vector_right: ArrayLike = 0,
+    charge_radius_cm2: ArrayLike = 0,
+    millicharge: ArrayLike = 0,
     m_n_mev: ArrayLike = 0,
     spin: float | None = None,
     form_factor: str | ArrayLike | tuple[ArrayLike, ArrayLike] | None = None,
@@ -41,8 +49,8 @@ def dsigma_dt(
 ) -> Array:
     """Differential cross section d sigma / dT of nu X -> N X off a free target at rest, in cm^2/MeV.
 
-    The sum of the Standard Model and of |dipole + scalar + tensor|^2 with all interferences, for the Lagrangian of `spin_half`
-    with one final state. Example, a moment of 1e-11 mu_B: `dsigma_dt("e", 0.42, 0.1, sm=False, dipole=1.48152e-9)` is 1.9007e-46.
+    |Standard Model + vectors + charge radius + millicharge|^2 plus |dipole + scalar + tensor|^2, with all interferences, for the
+    Lagrangian of `spin_half` with one final state of either kind, N and the neutrino's own flavour. Example, a moment of 1e-11 mu_B: `dsigma_dt("e", 0.42, 0.1, sm=False, dipole=1.48152e-9)` is 1.9007e-46.
 
     Args:
         target: "e", the name of a nuclide such as "Cs133", or a `Nucleus`.
@@ -53,14 +61,19 @@ def dsigma_dt(
         dipole: d = L_gamma, complex, GeV^-1; |mu| = 2 |d|. Double it for an operator that breaks lepton number.
         s1, s2, tensor: couplings L^{S,RR}, L^{S,RL}, L^{T,RR} to the target as a whole, complex, GeV^-2; for a nuclide, nuclear
             couplings at zero momentum transfer (Z and N included: t = sum_q L^T_q (Z delta_q^p + N delta_q^n), and so on).
-        m_n_mev: mass of the outgoing N, MeV, >= 0.
+        vector_left, vector_right: what is added to g_LL and g_LR of the target as a whole, real, GeV^-2; for a nuclide as s1, with
+            Z and N included. A coupling that changes the flavour adds no interference: give its absolute value with sm=False.
+        charge_radius_cm2: <r^2> beyond the Standard Model's (which is in its couplings), real, cm^2; adds (2 pi alpha / 3) <r^2> Q to
+            g_LL and g_LR of a target of charge Q, the vector coupling of a nuclide to its protons alone.
+        millicharge: charge of the neutrino in units of e, real; as a charge radius of 6 q / q^2, q^2 = -2 M T.
+        m_n_mev: mass of the outgoing N, MeV, >= 0; vector couplings have massless final states.
         spin: 0.5 (default, for every target: the literature's convention) or 0 (nuclides; C_S = (s1 + s2) / 2, no tensor).
         form_factor: nuclides only. None: "helm" with the nuclide's radii for protons and neutrons; another name of
             `form_factors.FORM_FACTORS`; a number or array for protons and neutrons alike (1: a point); a pair (F_p, F_n).
-            The dipole comes with Z F_p, scalar and tensor with (Z F_p + N F_n) / A.
+            The dipole, charge radius and millicharge come with Z F_p, the others with (Z F_p + N F_n) / A.
         weak_charges: of nuclides, "radiative" or "tree".
         radiative: corrections for electrons, "bks", "rho_kappa" or "none".
-    Returns: broadcast shape; 0 outside the allowed recoils. A dipole diverges at T = 0.
+    Returns: broadcast shape; 0 outside the allowed recoils. A dipole and a millicharge diverge at T = 0.
     Raises: UserInputError for an unknown name, a value that is not finite or out of range, shapes that do not fit together, or a
         combination that does not exist.
     """
@@ -80,7 +93,16 @@ def dsigma_dt(
         for value in form_factor if isinstance(form_factor, tuple) else (form_factor,):
             _check_finite("form_factor", value)
     given = {"e_nu_mev": e_nu_mev, "t_mev": t_mev, "m_n_mev": m_n_mev, "dipole": dipole, "s1": s1, "s2": s2, "tensor": tensor}
-    _check_shapes(given, form_factor)
+    vectors = {
+        "vector_left": vector_left,
+        "vector_right": vector_right,
+        "charge_radius_cm2": charge_radius_cm2,
+        "millicharge": millicharge,
+    }
+    for name, value in vectors.items():
+        _check_real(name, value)
+    _check_shapes(given | vectors, form_factor)
+    has_vectors = not all(_is_zero(value) for value in vectors.values())
     spin = 0.5 if spin is None else spin
     cevns.check_spin(spin)
     d, a, b, t = (jnp.asarray(x) for x in (dipole, s1, s2, tensor))
@@ -91,7 +113,12 @@ def dsigma_dt(
         if spin != 0.5 or form_factor is not None:
             raise UserInputError("dsigma_dt: an electron is a point of spin 0.5; spin and form_factor are for nuclides")
         mass, charge = M_ELECTRON_MEV.value, jnp.asarray(electron.ELECTRON_CHARGE_NUMBER)
-        if sm:
+        if has_vectors:
+            left, right = (sm * NORM * g[index] for g in electron.couplings(t_mev, radiative))
+            photon = charge * _photon_coupling(charge_radius_cm2, millicharge, t_mev, mass)
+            g_ll, g_lr = left + vector_left + photon, right + vector_right + photon
+            total = electron.vector_pieces(e_nu_mev, t_mev, g_ll**2, g_lr**2, g_ll * g_lr, radiative, antineutrino)
+        elif sm:
             total = electron.sm_kernel(e_nu_mev, t_mev, radiative, antineutrino)[index]
     else:
         nuclide = target if isinstance(target, Nucleus) else _nuclide(target)
@@ -100,7 +127,17 @@ def dsigma_dt(
         charge = nuclide.z * f_p
         mean = (nuclide.z * f_p + nuclide.n * f_n) / nuclide.a
         a, b, t = mean * a, mean * b, mean * t
-        if sm:
+        if has_vectors:
+            weak = cevns.weak_charges_of(weak_charges)
+            g_v = sm * 0.5 * NORM * (weak.g_p[index] * charge + weak.g_n * nuclide.n * f_n)
+            g_v = g_v + charge * _photon_coupling(charge_radius_cm2, millicharge, t_mev, mass)
+            g_ll, g_lr = g_v + mean * jnp.asarray(vector_left), g_v + mean * jnp.asarray(vector_right)
+            if spin == 0:
+                total = spin_zero.vector(e_nu_mev, t_mev, mass, 0.5 * (g_ll + g_lr))
+            else:
+                g_ll, g_lr = (g_lr, g_ll) if antineutrino else (g_ll, g_lr)
+                total = spin_half.vector(e_nu_mev, t_mev, mass, g_ll, g_lr)
+        elif sm:
             total = cevns.sm_kernel(e_nu_mev, t_mev, nuclide, f_p, f_n, weak_charges, spin)[index]
 
     if spin == 0:
@@ -124,7 +161,19 @@ def dsigma_dt(
         kernel = half.dipole
     if not _is_zero(dipole):  # its kernel is infinite at T = 0
         total = total + kernel * charge**2 * _product(d, d)
+    if not _is_zero(millicharge):
+        total = jnp.where((jnp.asarray(t_mev) > 0.0) | (jnp.asarray(millicharge) == 0.0), total, jnp.inf)
     return jnp.asarray(total)
+
+
+def _photon_coupling(radius_cm2: ArrayLike, millicharge: ArrayLike, t_mev: ArrayLike, mass_mev: ArrayLike) -> Array:
+    """g_LL = g_LR per unit charge of the target, GeV^-2, of a photon that couples to the neutrino: e^2 (<r^2> / 6 + q / q^2)."""
+    radius = jnp.asarray(radius_cm2) / GEV2_CM2
+    if _is_zero(millicharge):
+        return electron_charge() ** 2 / 6.0 * radius
+    t = jnp.asarray(t_mev)
+    q2_gev2 = -2.0 * jnp.asarray(mass_mev) * jnp.where(t > 0.0, t, 1.0) / MEV_PER_GEV**2
+    return electron_charge() ** 2 * (radius / 6.0 + jnp.asarray(millicharge) / q2_gev2)
 
 
 def _product(x: Array, y: Array) -> Array:
@@ -165,6 +214,13 @@ def _check_finite(name: str, value: Any) -> None:
     known = _concrete(value)
     if known is not None and not (np.issubdtype(known.dtype, np.number) and np.all(np.isfinite(known))):
         raise UserInputError(f"{name}: must be a finite number; got {value!r}")
+
+
+def _check_real(name: str, value: Any) -> None:
+    _check_finite(name, value)
+    known = _concrete(value)
+    if known is not None and np.iscomplexobj(known):
+        raise UserInputError(f"{name}: must be real, as the operator is Hermitian; got {value!r}")
 
 
 def _check_shapes(given: dict[str, Any], form_factor: Any) -> None:

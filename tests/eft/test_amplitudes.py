@@ -227,7 +227,6 @@ def test_traces_and_gradients():
         ({"TnuNdRR_1133": 1.0}, 80.0, "seed", "method 'seed' knows u, d and s only"),
         ({"TnuNuRR_1122": 1.0}, 80.0, "seed", "method 'seed' knows u, d and s only"),
         ({"TnuNeRR_1111": 1.0}, 80.0, "seed", "method 'seed' knows u, d and s only"),
-        ({"VnuuLL_1111": 1.0}, 2.0, "exact", "vector operators do not enter rates"),
     ],
 )
 def test_bad_input(coefficients, scale, method, message):

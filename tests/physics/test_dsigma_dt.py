@@ -92,6 +92,78 @@ def test_spin_zero_against_dirac_matrices(antineutrino):
     assert float(found) == pytest.approx(expected, rel=1e-9)
 
 
+@pytest.mark.parametrize("antineutrino", [False, True])
+def test_vectors_on_electrons_against_dirac_matrices(antineutrino):
+    """L^V = -2 sqrt(2) G_F epsilon adds to g_LL = -2 sqrt(2) G_F g_L, tree level."""
+    norm, s2 = -2 * np.sqrt(2) * 1.1663787e-5, 0.23857
+    found = dsigma_dt(
+        "e", 0.8618, 0.3, flavour="mu", antineutrino=antineutrino, radiative="none", vector_left=0.3 * norm, vector_right=-0.1 * norm
+    )
+    g = {"g_ll": norm * (s2 - 0.5 + 0.3), "g_lr": norm * (s2 - 0.1)}
+    assert float(found) == pytest.approx(dirac.spin_half_rate(0.8618, 0.3, 0.51099895, 0.0, antineutrino, **g), rel=1e-7, abs=0.0)
+
+
+@pytest.mark.parametrize("spin", [0, 0.5])
+@pytest.mark.parametrize("antineutrino", [False, True])
+def test_vectors_on_nuclei_against_dirac_matrices(spin, antineutrino):
+    argon, norm = nucleus("Ar40"), -np.sqrt(2) * 1.1663787e-5
+    standard = norm * 0.9 * (18 * 0.0382 - 22 * 0.5117)
+    left, right = 2e-5, -5e-5
+    found = dsigma_dt(
+        "Ar40", 30.0, 2e-2, antineutrino=antineutrino, spin=spin, form_factor=0.9, vector_left=left, vector_right=right
+    )
+    if spin == 0:
+        g = {"g_v": standard + 0.9 * 0.5 * (left + right)}
+        expected = dirac.spin_zero_rate(30.0, 2e-2, argon.mass_mev, 0.0, antineutrino, **g)
+    else:
+        g = {"g_ll": standard + 0.9 * left, "g_lr": standard + 0.9 * right}
+        expected = dirac.spin_half_rate(30.0, 2e-2, argon.mass_mev, 0.0, antineutrino, **g)
+    assert float(found) == pytest.approx(expected, rel=1e-7, abs=0.0)
+
+
+def test_charge_radius_shifts_the_weak_charge_of_protons():
+    """g_V^p -> g_V^p - sqrt(2) pi alpha / (3 G_F) <r^2>, 0.023796 per 1e-32 cm^2 (arXiv:1810.05606); on electrons g_V gains it."""
+    radius, shift = -3e-32, -3 * 0.023796
+    found = float(dsigma_dt("Cs133", 30.0, 8e-3, flavour="mu", charge_radius_cm2=radius, form_factor=1))
+    standard = float(dsigma_dt("Cs133", 30.0, 8e-3, flavour="mu", form_factor=1))
+    ratio = (55 * (0.0300 - shift) - 78 * 0.5117) / (55 * 0.0300 - 78 * 0.5117)
+    assert found / standard == pytest.approx(ratio**2, rel=1e-5)
+    norm = -2 * np.sqrt(2) * 1.1663787e-5
+    one = float(dsigma_dt("e", 0.8618, 0.3, charge_radius_cm2=radius))
+    other = float(dsigma_dt("e", 0.8618, 0.3, vector_left=0.5 * shift * norm, vector_right=0.5 * shift * norm))
+    assert one == pytest.approx(other, rel=1e-5, abs=0.0)
+
+
+def test_charge_radii_of_the_standard_model_are_in_its_couplings():
+    """-0.828 (nu_e) and -0.481 (nu_mu) times 1e-32 cm^2, G_F / (2 sqrt(2) pi^2) [2 ln(m^2 / m_W^2) - 3]: the difference makes one
+    flavour's cross section into the other's."""
+    m_w, g_f = 80.379, 1.1663787e-5
+    radii = [g_f / (2 * np.sqrt(2) * np.pi**2) * (2 * np.log(m**2 / m_w**2) - 3) * 3.8938e-28 for m in (0.51099895e-3, 0.10566)]
+    electron, muon = (float(dsigma_dt("Cs133", 30.0, 8e-3, flavour=f)) for f in ("e", "mu"))
+    turned = float(dsigma_dt("Cs133", 30.0, 8e-3, flavour="mu", charge_radius_cm2=radii[0] - radii[1]))
+    assert turned - muon == pytest.approx(electron - muon, rel=0.02, abs=0.0)
+
+
+@pytest.mark.parametrize("target", ["e", "Cs133"])
+def test_millicharge_is_a_charge_radius_that_depends_on_the_recoil(target):
+    e, t, mass = (0.8618, 0.3, 0.51099895) if target == "e" else (30.0, 8e-3, nucleus("Cs133").mass_mev)
+    charge = 1e-12 if target == "e" else 1e-9
+    radius_cm2 = 6 * charge / (-2 * mass * t * 1e-6) * 3.893793721e-28
+    found, expected = dsigma_dt(target, e, t, millicharge=charge), dsigma_dt(target, e, t, charge_radius_cm2=radius_cm2)
+    assert float(found) == pytest.approx(float(expected), rel=1e-7, abs=0.0)
+    assert abs(float(found / dsigma_dt(target, e, t)) - 1.0) > 1e-3
+    assert float(dsigma_dt(target, e, 0.0, millicharge=charge)) == np.inf
+    assert np.isfinite(float(dsigma_dt(target, e, 0.0, charge_radius_cm2=1e-32)))
+
+
+def test_rutherford_scattering_of_a_millicharge():
+    """2 pi alpha^2 q^2 / (m T^2) for small T, electrons at rest."""
+    q, t = 1e-11, 1e-4
+    found = float(dsigma_dt("e", 1.0, t, sm=False, millicharge=q, radiative="none"))
+    expected = 2 * np.pi * q**2 / (137.036**2 * 0.51099895 * t**2) * 3.893793721e-22
+    assert found == pytest.approx(expected, rel=1e-3, abs=0.0)
+
+
 def test_form_factor_options():
     caesium = nucleus("Cs133")
     q = momentum_transfer(8e-3, caesium.mass_mev)
@@ -145,6 +217,9 @@ def test_outside_the_kinematic_range():
         ({"m_n_mev": -0.1}, "m_n_mev: must be real and >= 0"),
         ({"e_nu_mev": 1j}, "e_nu_mev: must be real"),
         ({"dipole": float("inf")}, "dipole: must be a finite number"),
+        ({"vector_left": 1e-5j}, "vector_left: must be real, as the operator is Hermitian"),
+        ({"millicharge": float("nan")}, "millicharge: must be a finite number"),
+        ({"charge_radius_cm2": np.ones(4), "e_nu_mev": np.ones(3)}, r"do not broadcast"),
         ({"tensor": "big"}, "tensor: must be a finite number; got 'big'"),
         ({"radiative": "bsk"}, "did you mean 'bks'"),
         ({"target": "Cs133", "radiative": "bsk"}, "did you mean 'bks'"),
