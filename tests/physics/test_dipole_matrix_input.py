@@ -7,6 +7,7 @@ import pytest
 
 from nmmfit.errors import UserInputError
 from nmmfit.physics import dipole_matrix as dm
+from nmmfit.physics import dipole_parameters as dp
 
 
 @pytest.mark.parametrize(
@@ -42,9 +43,12 @@ from nmmfit.physics import dipole_matrix as dm
         (lambda: dm.matrix_from_coefficients({"nuNgamma_12": np.inf}, "dirac"), "coefficient 'nuNgamma_12': not finite"),
         (lambda: dm.coefficients_from_matrix(np.zeros((3, 4)), "dirac"), "the basis of operators has three N, got 4 columns"),
         (lambda: dm.plasmon_squared(np.eye(3), "dirac", "twice"), "unknown counting of pairs 'twice'"),
-        (lambda: dm.triangular_matrix(np.zeros(8)), "expected shape (..., 9), got (8,)"),
-        (lambda: dm.triangular_matrix(np.full(9, np.nan)), "not finite (9 of 9 numbers)"),
-        (lambda: dm.log_triangular_jacobian(np.ones(9), 2), "n_sterile: 2 is out of range"),
+        (lambda: dp.triangular_matrix(np.zeros(8)), "expected shape (..., 9), got (8,)"),
+        (lambda: dp.triangular_matrix(np.full(9, np.nan)), "not finite (9 of 9 numbers)"),
+        (lambda: dp.phase_free_majorana(np.zeros(6)), "parameters of a Majorana matrix: expected shape (..., 5), got (6,)"),
+        (lambda: dp.phase_free_majorana([1.0, np.inf, 0, 0, 0]), "parameters of a Majorana matrix: not finite (1 of 5 numbers)"),
+        (lambda: dp.phase_free_parameters(np.eye(3)), "antisymmetric, got a symmetric part of 1 in entry [0, 0]"),
+        (lambda: dp.log_triangular_jacobian(np.ones(9), 2), "n_sterile: 2 is out of range"),
     ],
 )
 def test_wrong_input_is_refused_in_one_line(call, message):
