@@ -21,11 +21,13 @@ from nmmfit.physics.dipole_matrix import (
     mass_state_moment_squared,
     moment_squared,
     plasmon_squared,
+    real_numbers,
     to_flavour_basis,
     to_mass_basis,
 )
 from nmmfit.physics.moments import MOMENTS, named_density, root_of_square
 from nmmfit.physics.oscillation import OscillationParameters, pmns_matrix, solar_mass_probabilities
+from nmmfit.physics.plasmon import plasmon_mass_factor
 from nmmfit.physics.solar import SOLAR_COMPONENTS, SOLAR_LINES, SOLAR_MODELS, production_region, solar_sources
 from nmmfit.precision import require_double_precision
 from nmmfit.priors import LARGEST_NUMBER
@@ -54,6 +56,8 @@ def effective_moments(
     solar_model: str = "b16_gs98",
     solar: str = "density_matrix",
     plasmon: str = "pairs",
+    m_n_mev: Any = 0.0,
+    plasmon_mass_mev: Any = None,
 ) -> dict[str, Array]:
     """Effective moments of a matrix of moments, in mu_B.
 
@@ -76,11 +80,15 @@ def effective_moments(
             moments proportional to the unit matrix, where it is exact, and Majorana moments of one size, where it is too small
             by sqrt(2) if they are those of the mass basis.
         plasmon: "pairs" or "entries", how Majorana pairs are counted (`physics.dipole_matrix.plasmon_squared`).
+        m_n_mev: masses of the N of the columns, MeV, scalar or (n,); where they differ, the columns are mass states of N in both
+            bases. They enter plasmon decay (`physics.plasmon.plasmon_mass_factor`). The other moments are sizes of couplings,
+            whatever the masses; what scattering makes of a massive N is `dsigma_dt(m_n_mev=...)`. Majorana neutrinos have none.
+        plasmon_mass_mev: invariant mass K of the plasmon, MeV, scalar; needed where an N has a mass.
     Returns: `reactor_e`, `sns_mu`, `sns_e`, `solar`, `plasmon`, each (...), >= 0; `solar` has a last axis for an axis of
         energies. Differentiable in matrix, oscillation, phases and energy; the gradient at zero is given as 0. What is traced is
         not checked.
     Raises: UserInputError for an unknown name, a wrong shape, entries that are not finite or not antisymmetric, mixing
-        parameters, phases or energies out of range, and "seed_faithful" for a matrix that its assumption does not cover.
+        parameters, phases, energies or masses out of range, and "seed_faithful" for a matrix that its assumption does not cover.
     """
     require_double_precision()
     mu = checked_matrix(matrix, kind)
@@ -97,10 +105,11 @@ def effective_moments(
             raise UserInputError(f"matrix: moments must lie within +-{LARGEST_NUMBER:g} mu_B; their squares overflow")
         if solar == "seed_faithful":
             _check_universal(np.asarray(mu), kind)
+    factor = _plasmon_factor(m_n_mev, plasmon_mass_mev, kind, mu.shape[-1])
     energy, weight = _energies(component, energy_mev, solar_model)
     region = production_region(component, solar_model)
     squares = _squares(
-        mu, parameters, jnp.asarray(alpha1), jnp.asarray(alpha2), energy, weight, region, kind, basis, solar, plasmon
+        mu, parameters, jnp.asarray(alpha1), jnp.asarray(alpha2), energy, weight, region, factor, kind, basis, solar, plasmon
     )
     if energy_mev is None or np.ndim(energy_mev) == 0:
         squares["solar"] = squares["solar"][..., 0]
@@ -116,6 +125,7 @@ def _squares(
     energy: Array,
     weight: Array,
     region: Any,
+    factor: Array,
     kind: str,
     basis: str,
     solar: str,
@@ -137,8 +147,38 @@ def _squares(
         else:
             mass = mu if basis == "mass" else to_mass_basis(mu, u, kind)
             found["solar"] = mass_state_moment_squared(mass[..., None, :, :], probabilities)
-    found["plasmon"] = plasmon_squared(mu, kind, plasmon)
+    found["plasmon"] = plasmon_squared(mu, kind, plasmon, factor)
     return found
+
+
+def _plasmon_factor(m_n_mev: Any, plasmon_mass_mev: Any, kind: str, columns: int) -> Array:
+    """What each column of the matrix counts in plasmon decay, scalar or (n,); masses being traced are not looked at."""
+    mass = real_numbers(m_n_mev, "m_n_mev")
+    if mass.ndim > 1 or (mass.ndim == 1 and mass.shape[0] != columns):
+        raise UserInputError(f"m_n_mev: expected a number or one for each of the {columns} N, got shape {mass.shape}")
+    # Under jit the array is traced even where the numbers given are not.
+    if not _traced(m_n_mev):
+        values = np.asarray(m_n_mev, dtype=float)
+        if not np.all(np.isfinite(values)) or np.any(values < 0.0):
+            raise UserInputError(
+                f"m_n_mev: masses are finite and at least 0 MeV, got {', '.join(f'{m:g}' for m in values.ravel())}"
+            )
+        if kind == "majorana" and np.any(values > 0.0):
+            raise UserInputError("m_n_mev: Majorana moments are between the three light neutrinos; leave it out")
+        if not np.any(values > 0.0):
+            return jnp.ones(())
+    if plasmon_mass_mev is None:
+        raise UserInputError("plasmon_mass_mev: a massive N needs the mass of the plasmon that decays, in MeV")
+    invariant = real_numbers(plasmon_mass_mev, "plasmon_mass_mev")
+    if invariant.ndim > 0:
+        raise UserInputError(f"plasmon_mass_mev: expected a number, got shape {invariant.shape}")
+    if not _traced(plasmon_mass_mev) and not 0.0 < float(plasmon_mass_mev) < np.inf:
+        raise UserInputError(f"plasmon_mass_mev: expected finite and above 0 MeV, got {float(plasmon_mass_mev):g}")
+    return plasmon_mass_factor(mass, invariant)
+
+
+def _traced(given: Any) -> bool:
+    return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(given))
 
 
 def _energies(component: str, energy_mev: Any, model: str) -> tuple[Array, Array]:
@@ -149,10 +189,7 @@ def _energies(component: str, energy_mev: Any, model: str) -> tuple[Array, Array
             return jnp.asarray([[lines[int(np.argmax(branching))]]]), jnp.ones((1, 1))
         nodes, weight = solar_sources(model)[component].quadrature()
         return jnp.asarray(nodes)[None], jnp.asarray(weight / weight.sum())[None]
-    try:
-        energy = jnp.asarray(energy_mev, dtype=jnp.float64)
-    except (TypeError, ValueError):
-        raise UserInputError(f"energy_mev: expected numbers, got {energy_mev!r}") from None
+    energy = real_numbers(energy_mev, "energy_mev")
     if energy.ndim > 1:
         raise UserInputError(f"energy_mev: expected a number or shape (energy,), got {energy.shape}")
     if not isinstance(energy, jax.core.Tracer):

@@ -10,6 +10,18 @@ import pytest
 
 
 @pytest.fixture(scope="session", autouse=True)
+def _relative_tolerances() -> Iterator[None]:
+    """pytest.approx without its absolute tolerance of 1e-12, beside which every moment and cross section is zero.
+
+    A comparison with 0 therefore says how small is small enough: `pytest.approx(0.0, abs=...)`. The class is reached through an
+    object, because its module differs between versions of pytest.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(pytest.approx(1.0)), "DEFAULT_ABSOLUTE_TOLERANCE", 0.0)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def _own_caches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """What nmmfit keeps between processes goes to a folder of this test process, never to the user's."""
     with pytest.MonkeyPatch.context() as patch:

@@ -15,7 +15,7 @@ import nmmfit
 from likelihoods.borexino_phase2_limit import solar_density
 from nmmfit.inference.joint import JointLikelihood
 from nmmfit.inference.symmetries import sign_symmetries
-from nmmfit.physics.dipole_matrix import TRIANGULAR_COEFFICIENTS, triangular_parameters
+from nmmfit.physics.dipole_parameters import TRIANGULAR_COEFFICIENTS, triangular_parameters
 from nmmfit.shapes import Array
 
 EXAMPLES = Path(nmmfit.__file__).resolve().parent.parent / "examples"

@@ -188,6 +188,43 @@ def test_derivatives():
     assert_derivatives(solar, [0.3, 0.02, 3.0, 1.0, 0.2, 0.9], rtol=1e-5)
 
 
+@pytest.mark.parametrize("basis", ["flavour", "mass"])
+@pytest.mark.parametrize("kind", ["dirac", "majorana"])
+def test_derivatives_of_every_moment(kind, basis):
+    """In the entries of the matrix, mixing parameters, Majorana phases and the energy, to second order."""
+    start = (random_matrix(10) if kind == "dirac" else random_majorana(10)) * 1e11
+    entries = [(0, 1), (0, 2), (1, 2)]
+
+    def seen(x):
+        mu = jnp.asarray(start)
+        for k, (p, r) in enumerate(entries):
+            z = x[2 * k] + 1j * x[2 * k + 1]
+            mu = mu.at[p, r].set(z)
+            mu = mu.at[r, p].set(-z) if kind == "majorana" else mu
+        mixing_parameters = OscillationParameters(s12sq=x[6], s13sq=x[7], s23sq=x[8], delta_cp=x[9], dm21=7.48e-5 * x[10])
+        phases = {"alpha1": x[12], "alpha2": x[13]} if kind == "majorana" else {}
+        found = effective_moments(mu, kind, basis=basis, oscillation=mixing_parameters, energy_mev=x[11], **phases)
+        return jnp.stack([found[name] for name in MOMENTS])
+
+    point = [0.4, -0.3, 1.1, 0.2, -0.7, 0.9, 0.3, 0.02, 0.5, 3.0, 1.0, 0.9, 0.4, -1.3]
+    assert_derivatives(seen, point, rtol=1e-5, atol=1e-6)
+
+
+def test_vmap_over_matrices_mixing_and_energies():
+    mus = jnp.asarray(np.stack([random_majorana(seed) for seed in (11, 12, 13)]))
+    s12sq, energies, alpha = jnp.asarray([0.29, 0.30, 0.32]), jnp.asarray([0.4, 2.0, 9.0]), jnp.asarray([0.1, 0.2, 0.3])
+
+    def seen(mu, s, e, a):
+        found = effective_moments(
+            mu, "majorana", basis="mass", oscillation=OscillationParameters(s12sq=s), energy_mev=e, alpha1=a
+        )
+        return jnp.stack([found[name] for name in MOMENTS])
+
+    mapped = jax.vmap(seen)(mus, s12sq, energies, alpha)
+    for k in range(3):
+        np.testing.assert_allclose(mapped[k], seen(mus[k], float(s12sq[k]), float(energies[k]), float(alpha[k])), rtol=1e-12)
+
+
 def test_gradient_at_zero():
     for name in MOMENTS:
         slope = jax.grad(lambda x, n=name: effective_moments(x * jnp.asarray(random_matrix(9)), "dirac")[n])(0.0)
@@ -220,6 +257,16 @@ def test_gradient_at_zero():
         ({"oscillation": OscillationParameters(dm21=0.0)}, "dm21 = 0 is out of range"),
         ({"matrix": np.zeros((3, 3)), "kind": "majorana", "alpha1": np.inf}, "alpha1: expected a finite number, got inf"),
         ({"matrix": np.diag([1, 1, 2.0]), "solar": "seed_faithful"}, "for a matrix proportional to the unit matrix"),
+        ({"m_n_mev": 0.01}, "plasmon_mass_mev: a massive N needs the mass of the plasmon that decays, in MeV"),
+        ({"m_n_mev": np.nan}, "m_n_mev: masses are finite and at least 0 MeV, got nan"),
+        (
+            {"m_n_mev": [0.1, 0.2], "plasmon_mass_mev": 1.0},
+            "m_n_mev: expected a number or one for each of the 3 N, got shape (2,)",
+        ),
+        ({"m_n_mev": "heavy"}, "m_n_mev: expected numbers, got 'heavy'"),
+        ({"m_n_mev": 0.01, "plasmon_mass_mev": [0.1]}, "plasmon_mass_mev: expected a number, got shape (1,)"),
+        ({"m_n_mev": 0.01, "plasmon_mass_mev": -0.1}, "plasmon_mass_mev: expected finite and above 0 MeV, got -0.1"),
+        ({"matrix": np.zeros((3, 3)), "kind": "majorana", "m_n_mev": 0.01}, "m_n_mev: Majorana moments are between the three"),
         ({"matrix": random_majorana(1), "kind": "majorana", "solar": "seed_faithful"}, "for three moments of one size"),
     ],
 )

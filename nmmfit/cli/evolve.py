@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nmmfit.cli.arguments import Json, Out, Overrides, coefficient_values, name_values
-from nmmfit.cli.output import add_row, emit, table
+from nmmfit.cli.output import add_row, emit, moments_table, table
 from nmmfit.errors import UserInputError, unknown
 
 if TYPE_CHECKING:
@@ -21,13 +21,6 @@ _PARTS = {
     "coefficient": "coefficients, before matching",
     "chiral": "added to dipoles by confinement of u, d, s",
     "loops": "added to dipoles by loops of c and charged leptons",
-}
-_MOMENTS = {
-    "reactor_e": "reactor, electron antineutrinos",
-    "sns_mu": "stopped pions, muon neutrinos",
-    "sns_e": "stopped pions, electron neutrinos",
-    "solar": "solar 7Be neutrinos, after oscillations",
-    "plasmon": "plasmon decay in stars, all flavours together",
 }
 
 
@@ -106,16 +99,8 @@ def _show(console: Console, found: EvolvedCoefficients) -> None:
         if part in _PARTS:
             add_row(made, _PARTS[part], name, f"{value.real:.6g}", f"{value.imag:.6g}" if value.imag else "", unit)
     console.print(made)
-    moments = table(
-        "Effective magnetic moments at zero momentum transfer, after matching",
-        "source",
-        "name",
-        "moment [1e-11 mu_B]",
-        numbers=(2,),
-    )
-    for name, moment in found.moments_mub.items():
-        add_row(moments, _MOMENTS[name], name, f"{moment / 1e-11:.4g}")
-    console.print(moments)
+    title = "Effective magnetic moments at zero momentum transfer, after matching"
+    console.print(moments_table(title, found.moments_mub, "solar 7Be neutrinos, after oscillations"))
     for threshold in found.thresholds:
         for name, mass in threshold.masses_ev.items():
             console.print(f"{name} at {threshold.name} gives neutrinos a Dirac mass of {mass:.3g} eV unless something cancels it")

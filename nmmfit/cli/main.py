@@ -10,7 +10,7 @@ from typing import Any
 
 import typer
 
-from nmmfit.cli import evolve, fit, limits, look, predict, reproduce
+from nmmfit.cli import evolve, fit, limits, look, moments, predict, reproduce
 from nmmfit.cli.arguments import VerbGroup
 from nmmfit.cli.output import discard_stdout, note, printing
 from nmmfit.errors import NmmfitError, OutputError
@@ -56,6 +56,7 @@ def _program(
 look.register(app)
 fit.register(app)
 evolve.register(app)
+moments.register(app)
 limits.register(app)
 predict.register(app)
 reproduce.register(app)

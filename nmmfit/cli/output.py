@@ -121,3 +121,18 @@ def add_row(made: Table, *cells: str) -> None:
     from rich.text import Text
 
     made.add_row(*map(Text, cells))
+
+
+def moments_table(title: str, moments_mub: Mapping[str, float], solar: str) -> Table:
+    """A table of effective moments; `solar` says which solar neutrinos are meant."""
+    sources = {
+        "reactor_e": "reactor, electron antineutrinos",
+        "sns_mu": "stopped pions, muon neutrinos",
+        "sns_e": "stopped pions, electron neutrinos",
+        "solar": solar,
+        "plasmon": "plasmon decay in stars, all flavours together",
+    }
+    made = table(title, "source", "name", "moment [1e-11 mu_B]", numbers=(2,))
+    for name, moment in moments_mub.items():
+        add_row(made, sources[name], name, f"{moment / 1e-11:.4g}")
+    return made

@@ -145,8 +145,7 @@ def check_coefficients(
 ) -> tuple[Coefficient, ...]:
     """Check at the door that a method can run these coefficients from a scale; what is being traced is not looked at.
 
-    Raises: UserInputError for a wrong name, scale, method or input, for a b-quark operator given below m_b, and, with
-        method "seed", for fermions other than u, d and s.
+    Raises: UserInputError for a wrong name, scale, method or input, a b quark below m_b, or c, b and leptons by method "seed".
     """
     coefficients = validate_all(names)
     if method not in METHODS:

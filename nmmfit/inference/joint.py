@@ -149,8 +149,9 @@ class JointLikelihood:
     def pack(self, point: Point) -> Array:
         """Vector (..., parameter) of a point; names left out are at their start value.
 
+        A value that is nan or infinite gives a result that is nan or infinite.
         Raises: UserInputError for a name that is no parameter of this likelihood, a value that is no real number, or shapes that
-            do not broadcast. A value that is nan or infinite gives a result that is nan or infinite.
+            do not broadcast.
         """
         require_double_precision()
         if not isinstance(point, Mapping):

@@ -1,4 +1,4 @@
-"""Matrices of magnetic and electric dipole moments: coefficients, flavour and mass bases, a parametrisation without flat phases.
+"""Matrices of magnetic and electric dipole moments: coefficients, flavour and mass bases, effective moments.
 
 One convention for both kinds, in Bohr magnetons; rows are the flavours (or mass states) of the neutrino that arrives:
 
@@ -22,7 +22,6 @@ e(0) / e(2 GeV) = 0.986 first (`nmmfit.evolve` does it all).
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -53,20 +52,6 @@ for _i, _j, _k in ((0, 1, 2), (1, 2, 0), (2, 0, 1)):
     _EPSILON[_i, _j, _k], _EPSILON[_i, _k, _j] = 1.0, -1.0
 _EPSILON.flags.writeable = False
 
-TRIANGULAR_COEFFICIENTS: tuple[tuple[str, complex], ...] = (
-    ("nuNgamma_11", 1.0),
-    ("nuNgamma_22", 1.0),
-    ("nuNgamma_33", 1.0),
-    ("nuNgamma_21", 1.0),
-    ("nuNgamma_21", 1.0j),
-    ("nuNgamma_31", 1.0),
-    ("nuNgamma_31", 1.0j),
-    ("nuNgamma_32", 1.0),
-    ("nuNgamma_32", 1.0j),
-)
-"""Coefficient and amount of each of the nine real parameters of `triangular_matrix`, as a run file writes them."""
-_TRIANGULAR_ENTRIES = tuple((int(name[-2]) - 1, int(name[-1]) - 1, amount) for name, amount in TRIANGULAR_COEFFICIENTS)
-
 
 def checked_kind(kind: str) -> str:
     """`kind` if it is "dirac" or "majorana". Raises: UserInputError otherwise."""
@@ -85,7 +70,7 @@ def checked_matrix(mu: Any, kind: str, where: str = "matrix") -> Array:
     Raises: UserInputError for an unknown kind, a wrong shape, entries that are not finite, or a symmetric part.
     """
     checked_kind(kind)
-    array = _complex(mu, where)
+    array = complex_array(mu, where)
     shape = array.shape
     if len(shape) < 2 or shape[-2] != N_FLAVOUR or shape[-1] < 1 or (kind == "majorana" and shape[-1] != N_FLAVOUR):
         wanted = "(..., 3, n)" if kind == "dirac" else "(..., 3, 3)"
@@ -93,7 +78,7 @@ def checked_matrix(mu: Any, kind: str, where: str = "matrix") -> Array:
     if isinstance(array, jax.core.Tracer):
         return array
     values = np.asarray(array)
-    _finite(values, where)
+    check_finite(values, where)
     if kind == "majorana" and values.size:
         symmetric = 0.5 * np.abs(values + np.swapaxes(values, -1, -2))
         size = np.max(np.abs(values), axis=(-2, -1), keepdims=True)
@@ -111,13 +96,13 @@ def checked_unitary(u: Any, where: str = "mixing matrix", size: int = N_FLAVOUR)
 
     Raises: UserInputError for a wrong shape, entries that are not finite, or U U^dagger that differs from 1 by more than 1e-8.
     """
-    array = _complex(u, where)
+    array = complex_array(u, where)
     if array.ndim < 2 or array.shape[-2:] != (size, size):
         raise UserInputError(f"{where}: expected shape (..., {size}, {size}), got {array.shape}")
     if isinstance(array, jax.core.Tracer):
         return array
     values = np.asarray(array)
-    _finite(values, where)
+    check_finite(values, where)
     off = np.max(np.abs(values @ np.conj(np.swapaxes(values, -1, -2)) - np.eye(size)), initial=0.0)
     if off > UNITARITY_TOLERANCE:
         raise UserInputError(f"{where}: not unitary, an entry of U U^dagger - 1 is {off:.3g} (allowed: {UNITARITY_TOLERANCE:g})")
@@ -153,7 +138,7 @@ def dirac_matrix(magnetic: Any, electric: Any = 0.0) -> Array:
     depends on, a real diagonal entry means the energy -m sigma.B - eps sigma.E of a spin in its own frame.
     Raises: UserInputError as `checked_matrix`.
     """
-    m, eps = _complex(magnetic, "magnetic moments"), _complex(electric, "electric moments")
+    m, eps = complex_array(magnetic, "magnetic moments"), complex_array(electric, "electric moments")
     try:
         shape = jnp.broadcast_shapes(m.shape, eps.shape)
     except ValueError:
@@ -175,11 +160,11 @@ def magnetic_and_electric(mu: Any) -> tuple[Array, Array]:
 
 def majorana_matrix(vector: Any) -> Array:
     """mu_jk = eps_jki Lambda_i, (..., 3, 3), of Lambda (..., 3). Raises: UserInputError for a wrong shape or nan."""
-    vector = _complex(vector, "Lambda")
+    vector = complex_array(vector, "Lambda")
     if vector.ndim < 1 or vector.shape[-1] != N_FLAVOUR:
         raise UserInputError(f"Lambda: expected shape (..., 3), got {vector.shape}")
     if not isinstance(vector, jax.core.Tracer):
-        _finite(np.asarray(vector), "Lambda")
+        check_finite(np.asarray(vector), "Lambda")
     return jnp.einsum("jki,...i->...jk", jnp.asarray(_EPSILON), vector)
 
 
@@ -208,9 +193,9 @@ def matrix_from_coefficients(coefficients: Mapping[str, Any], kind: str) -> Arra
         if c.name in seen:
             raise UserInputError(f"coefficients {seen[c.name]!r} and {name!r} are the same up to a sign: give one of them")
         seen[c.name] = name
-        value = _complex(given, f"coefficient {name!r}")
+        value = complex_array(given, f"coefficient {name!r}")
         if not isinstance(value, jax.core.Tracer):
-            _finite(np.asarray(value), f"coefficient {name!r}")
+            check_finite(np.asarray(value), f"coefficient {name!r}")
         p, r = (k - 1 for k in c.neutrinos)
         if kind == "dirac":
             entries[p][r] = 2.0 * value
@@ -299,85 +284,29 @@ def majorana_mass_state_moment_squared(vector_mass: Array, probabilities: Array)
     return jnp.sum(size, axis=-1) - jnp.sum(probabilities * size, axis=-1)
 
 
-def plasmon_squared(mu: Array, kind: str, counting: str = "pairs") -> Array:
+def plasmon_squared(mu: Array, kind: str, counting: str = "pairs", weight: Any = 1.0) -> Array:
     """Moment of plasmon decay, sum over pairs of different final states of |mu|^2, in the squared unit of mu.
 
     "pairs": a Dirac entry opens nu_p Nbar_r and nubar_p N_r; a Majorana pair {p, r} opens nu_p nu_r and its conjugate, once,
     though it stands in the matrix twice: sum_pr |mu_pr|^2 / 2 = |Lambda|^2. "entries" is arXiv:1901.00482, eq. (26), taken
-    literally: all entries, twice as much for Majorana neutrinos. The masses of final states are neglected. Basis independent.
+    literally: all entries, twice as much for Majorana neutrinos. Independent of the basis as long as all N weigh the same.
 
+    Args:
+        mu: (..., 3, n).
+        kind, counting: as above.
+        weight: scalar or (..., n), what a column counts (`plasmon.plasmon_mass_factor`); 1 neglects the masses of final states.
     Raises: UserInputError for an unknown kind or counting.
     """
     checked_kind(kind)
     if counting not in COUNTINGS:
         raise unknown("counting of pairs", counting, COUNTINGS)
-    total = jnp.sum(jnp.real(mu * jnp.conj(mu)), axis=(-2, -1))
+    columns = jnp.sum(jnp.real(mu * jnp.conj(mu)), axis=-2)
+    total = jnp.sum(columns * jnp.asarray(weight), axis=-1)
     return 0.5 * total if kind == "majorana" and counting == "pairs" else total
 
 
-def triangular_matrix(parameters: Any) -> Array:
-    """Lower-triangular T with real diagonal, (..., 3, 3), of nine real numbers (..., 9) in the order of TRIANGULAR_COEFFICIENTS.
-
-    mu mu^dagger = T T^dagger is all that rates know of a Dirac matrix; every such matrix has exactly one T with a positive
-    diagonal. With a diagonal of any sign, the signs of the three columns are free: eight equivalent points. A flat density in
-    mu mu^dagger, which for n = 3 is a flat density in all 18 numbers of mu, is |T_11|^5 |T_22|^3 |T_33| in T
-    (`log_triangular_jacobian`). Where T_11 or T_22 vanishes (mu mu^dagger singular) the phase of that column becomes free.
-
-    Raises: UserInputError for a wrong shape or nan.
-    """
-    x = jnp.asarray(parameters, dtype=jnp.float64)
-    if x.ndim < 1 or x.shape[-1] != len(_TRIANGULAR_ENTRIES):
-        raise UserInputError(f"parameters of a triangular matrix: expected shape (..., 9), got {x.shape}")
-    if not isinstance(x, jax.core.Tracer):
-        _finite(np.asarray(x), "parameters of a triangular matrix")
-    weights = np.zeros((len(_TRIANGULAR_ENTRIES), 3, 3), dtype=complex)
-    for k, (p, r, amount) in enumerate(_TRIANGULAR_ENTRIES):
-        weights[k, p, r] = amount
-    return jnp.einsum("...k,kpr->...pr", x.astype(jnp.complex128), jnp.asarray(weights))
-
-
-def triangular_parameters(matrix: Any) -> Array:
-    """The nine numbers, (..., 9), of the T with a diagonal >= 0 that has the rates of a Dirac matrix (..., 3, n).
-
-    From the QR decomposition of mu^dagger: T = mu V, V unitary. Differentiable where mu has rank 3.
-    Raises: UserInputError as `checked_matrix`.
-    """
-    mu = checked_matrix(matrix, "dirac")
-    missing = max(N_FLAVOUR - mu.shape[-1], 0)
-    padded = jnp.pad(mu, [(0, 0)] * (mu.ndim - 1) + [(0, missing)])
-    upper = jnp.linalg.qr(jnp.conj(jnp.swapaxes(padded, -1, -2)))[1]
-    lower = jnp.conj(jnp.swapaxes(upper, -1, -2))
-    diagonal = jnp.diagonal(lower, axis1=-2, axis2=-1)
-    zero = diagonal == 0.0
-    safe = jnp.where(zero, 1.0, diagonal)
-    lower = lower * jnp.conj(safe / jnp.abs(safe))[..., None, :]
-    parts = [
-        jnp.imag(lower[..., p, r]) if isinstance(amount, complex) else jnp.real(lower[..., p, r])
-        for p, r, amount in _TRIANGULAR_ENTRIES
-    ]
-    return jnp.stack(parts, axis=-1)
-
-
-def log_triangular_jacobian(parameters: Any, n_sterile: int | None = None) -> Array:
-    """ln |d(mu mu^dagger) / dT| = 3 ln 2 + 5 ln |T_11| + 3 ln |T_22| + ln |T_33|, shape (...).
-
-    The measure of mu mu^dagger is that of its three diagonal entries and the real and imaginary parts above the diagonal. Added
-    to a log density in T it makes a flat prior in mu mu^dagger. A flat prior in the entries of a 3 x n matrix mu has
-    (n - 3) ln det(mu mu^dagger) = 2 (n - 3) sum_k ln |T_kk| besides: nothing for n = 3.
-
-    Args: parameters: (..., 9); n_sterile: n >= 3 for the second prior, None for the first (the same as 3).
-    Raises: UserInputError for a wrong shape, or n below 3 (mu mu^dagger is singular, and its density no function).
-    """
-    diagonal = jnp.log(jnp.abs(jnp.real(jnp.diagonal(triangular_matrix(parameters), axis1=-2, axis2=-1))))
-    powers = np.array([5.0, 3.0, 1.0])
-    if n_sterile is not None:
-        if n_sterile < N_FLAVOUR:
-            raise UserInputError(f"n_sterile: {n_sterile} is out of range (allowed: at least 3)")
-        powers = powers + 2.0 * (n_sterile - N_FLAVOUR)
-    return 3.0 * math.log(2.0) + diagonal @ powers
-
-
-def _complex(given: Any, where: str) -> Array:
+def complex_array(given: Any, where: str) -> Array:
+    """What was given as a complex array. Raises: UserInputError for what is no array of numbers."""
     if isinstance(given, str | bytes):
         raise UserInputError(f"{where}: expected numbers, got {given!r}")
     try:
@@ -386,7 +315,16 @@ def _complex(given: Any, where: str) -> Array:
         raise UserInputError(f"{where}: expected an array of numbers, got {type(given).__name__}") from None
 
 
-def _finite(values: np.ndarray, where: str) -> None:
+def real_numbers(given: Any, where: str) -> Array:
+    """What was given as an array of 64-bit numbers. Raises: UserInputError for what is none."""
+    try:
+        return jnp.asarray(given, dtype=jnp.float64)
+    except (TypeError, ValueError):
+        raise UserInputError(f"{where}: expected numbers, got {given!r}") from None
+
+
+def check_finite(values: np.ndarray, where: str) -> None:
+    """Raises: UserInputError unless all values are finite."""
     if not np.all(np.isfinite(values)):
         bad = np.size(values) - np.count_nonzero(np.isfinite(values))
         raise UserInputError(f"{where}: not finite" + (f" ({bad} of {np.size(values)} numbers)" if np.ndim(values) else ""))

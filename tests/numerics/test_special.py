@@ -72,9 +72,9 @@ def test_values_and_two_derivatives(name):
 
 
 def test_dilogarithm_special_values():
-    assert np.allclose(float(special.dilogarithm(1.0)), np.pi**2 / 6, rtol=1e-15)
-    assert np.allclose(float(special.dilogarithm(-1.0)), -(np.pi**2) / 12, rtol=1e-15)
-    assert np.allclose(float(special.dilogarithm(0.5)), np.pi**2 / 12 - np.log(2) ** 2 / 2, rtol=1e-15)
+    np.testing.assert_allclose(float(special.dilogarithm(1.0)), np.pi**2 / 6, rtol=1e-15)
+    np.testing.assert_allclose(float(special.dilogarithm(-1.0)), -(np.pi**2) / 12, rtol=1e-15)
+    np.testing.assert_allclose(float(special.dilogarithm(0.5)), np.pi**2 / 12 - np.log(2) ** 2 / 2, rtol=1e-15)
     assert np.isnan(float(special.dilogarithm(1.5)))
     assert np.isnan(float(special.dilogarithm(-1.5)))
     assert np.isfinite(float(jax.grad(special.dilogarithm)(1.0)))

@@ -106,7 +106,7 @@ def test_small_recoil_limits():
     assert float(radiative.loop_function(0.0)) == 0.0
     assert all(float(f) == 0.0 for f in radiative.photon_corrections(1.0, 0.0))
     full, couplings = electron.sm_kernel(1.0, 1e-10, "bks"), electron.sm_kernel(1.0, 1e-10, "rho_kappa")
-    assert np.allclose(full, couplings, rtol=1e-6)
+    np.testing.assert_allclose(full, couplings, rtol=1e-6)
 
 
 def test_photon_correction_size_and_sign():

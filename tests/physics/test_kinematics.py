@@ -46,7 +46,7 @@ def test_massless_limit():
     e = np.asarray([0.1, 1.0, 30.0])
     lower, upper = kin.recoil_limits(e, 0.511)
     assert np.all(lower == 0.0)
-    assert np.allclose(upper, kin.max_recoil_energy(e, 0.511), rtol=1e-15)
+    np.testing.assert_allclose(upper, kin.max_recoil_energy(e, 0.511), rtol=1e-15)
     assert float(kin.max_recoil_energy(0.0, 0.511)) == 0.0
 
 

@@ -34,8 +34,8 @@ def test_published_tensor_charges_in_both_nucleons(preset, tensor):
     charges = nucleons.nucleon_charges(preset)
     found_p = [nucleons.target_couplings(only(**{f"tensor_{q}": 1.0}), charges).tensor_p[1, 2].real for q in "uds"]
     found_n = [nucleons.target_couplings(only(**{f"tensor_{q}": 1.0}), charges).tensor_n[1, 2].real for q in "uds"]
-    assert np.allclose(found_p, tensor, rtol=1e-12)
-    assert np.allclose(found_n, [tensor[1], tensor[0], tensor[2]], rtol=1e-12)
+    np.testing.assert_allclose(found_p, tensor, rtol=1e-12)
+    np.testing.assert_allclose(found_n, [tensor[1], tensor[0], tensor[2]], rtol=1e-12)
 
 
 def test_scalar_charges_follow_from_sigma_terms():
@@ -82,7 +82,7 @@ def test_linear_and_batched():
     for field in dataclasses.fields(parts[0]):
         a, b, c = (getattr(p, field.name) for p in parts)
         assert a.shape == (2, 3, 6)
-        assert np.allclose(a + 2.0 * b, c, rtol=1e-12)
+        np.testing.assert_allclose(a + 2.0 * b, c, rtol=1e-12)
 
 
 def test_every_number_has_a_source():
