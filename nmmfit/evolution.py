@@ -189,8 +189,9 @@ def evolve(
         bottom_exists=end >= float(inputs.m_b_gev),
     )
     if smneft and float(scale_to) > end:
-        given = dict(zip(coefficients, values, strict=True))
-        generated = run_smneft(given, float(scale_from), float(scale_to), inputs, electroweak)
+        generated = run_smneft(
+            dict(zip(coefficients, values, strict=True)), float(scale_from), float(scale_to), inputs, electroweak
+        )
         evolved = {name: value for name, value in generated.items() if name in coefficients or complex(value) != 0.0}
     if not all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves((evolved, added, looped, moments))):
         raise UserInputError("coefficients: so large that what they lead to is not finite; they are in GeV^-1 or GeV^-2")

@@ -1,7 +1,7 @@
 """Couplings of the Standard Model above m_W at one loop: gauge, Yukawa matrices with CKM, and the Higgs self-coupling.
 
-The Lagrangian has -Qbar Y_d d H - Qbar Y_u u Htilde - Lbar Y_e e H - h.c. and the potential lambda (H^dagger H - v^2 / 2)^2. At m_W
-and in the basis of down quarks Y_d = diag, Y_u = V^dagger diag and Y_e = diag, sqrt 2 m / v each. With t = ln mu
+The Lagrangian has -Qbar Y_d d H - Qbar Y_u u Htilde - Lbar Y_e e H - h.c. and the potential lambda (H^dagger H - v^2 / 2)^2. At
+m_W and in the basis of down quarks Y_d = diag, Y_u = V^dagger diag and Y_e = diag, sqrt 2 m / v each. With t = ln mu
 
     16 pi^2 dY_u/dt = 3/2 (Y_u Y_u^+ - Y_d Y_d^+) Y_u + (gamma_H - 17/12 g'^2 - 9/4 g^2 - 8 g_s^2) Y_u
     16 pi^2 dY_d/dt = 3/2 (Y_d Y_d^+ - Y_u Y_u^+) Y_d + (gamma_H - 5/12 g'^2 - 9/4 g^2 - 8 g_s^2) Y_d
@@ -10,9 +10,9 @@ and in the basis of down quarks Y_d = diag, Y_u = V^dagger diag and Y_e = diag, 
                            - 2 tr(3 (Y_u Y_u^+)^2 + 3 (Y_d Y_d^+)^2 + (Y_e Y_e^+)^2)
     gamma_H = tr(3 Y_u Y_u^+ + 3 Y_d Y_d^+ + Y_e Y_e^+)
 
-and d(16 pi^2 / g_i^2)/dt = -2 b_i, b = 41/6 (g'), -19/6 (g), -7 (g_s): six quarks and the Higgs doublet from m_W on. SEEN in beta
-functions of `wilson` (from arXiv:1308.2627, 1310.4838, 1312.2014). alpha_s with six flavours is put equal to that with five at m_W
-(1 %). Q stays what it is at m_W: at higher scales Y_d has entries off the diagonal, 1e-3 y_b at 1 TeV.
+and d(16 pi^2 / g_i^2)/dt = -2 b_i, b = 41/6 (g'), -19/6 (g), -7 (g_s): six quarks and the Higgs doublet from m_W on. SEEN in
+beta functions of `wilson` (from arXiv:1308.2627, 1310.4838, 1312.2014). alpha_s with six flavours is put equal to that with five
+at m_W (1 %). Q stays what it is at m_W: at higher scales Y_d has entries off the diagonal, 1e-3 y_b at 1 TeV.
 """
 
 from __future__ import annotations
@@ -33,6 +33,10 @@ from nmmfit.shapes import Array
 LOOP = 16.0 * math.pi**2
 B_GAUGE = np.array([41.0 / 6.0, -19.0 / 6.0, -7.0])
 """dg_i/dt = b_i g_i^3 / 16 pi^2 for g', g, g_s."""
+
+
+_Running = tuple[Array, Array, Array, Array]
+"""Y_u, Y_d, Y_e and lambda, which have no solution in closed form."""
 
 
 @jax.tree_util.register_dataclass
@@ -63,16 +67,17 @@ def _trace(matrix: Array) -> Array:
 
 def higgs_wave_function(c: SmCouplings) -> Array:
     """gamma_H = tr(3 Y_u Y_u^+ + 3 Y_d Y_d^+ + Y_e Y_e^+), shape (...)."""
-    quarks = jnp.sum(jnp.abs(c.up) ** 2 + jnp.abs(c.down) ** 2, axis=(-2, -1))
-    return 3.0 * quarks + jnp.sum(c.lepton**2, axis=-1)
+    # Not jnp.abs, whose second derivative at an entry of zero is wrong.
+    squares = (jnp.real(y) ** 2 + jnp.imag(y) ** 2 for y in (c.up, c.down))
+    return 3.0 * jnp.sum(sum(squares), axis=(-2, -1)) + jnp.sum(c.lepton**2, axis=-1)
 
 
 def couplings_at_m_w(inputs: StandardModelInputs, electroweak: ElectroweakInputs) -> SmCouplings:
     """Couplings at m_W: e and alpha_s of the theory below, g = e / s_W, g' = e / c_W, Yukawas from running masses.
 
     Masses of u, d, s, c, b are MS-bar at m_W as in the theory below, those of charged leptons constant, and m_t(m_W) comes from
-    m_t(m_t) by one-loop QCD with six flavours (electroweak corrections to it, a few per cent, are left out). lambda is that of the
-    Higgs boson's pole mass at tree level.
+    m_t(m_t) by one-loop QCD with six flavours (electroweak corrections to it, a few per cent, are left out). lambda is
+    m_H^2 / 2 v^2 of the Higgs boson's pole mass.
     """
     m_w = jnp.asarray(inputs.m_w_gev, dtype=float)
     e = jnp.sqrt(4.0 * jnp.pi / inverse_alpha(m_w, inputs))
@@ -99,7 +104,7 @@ def run_gauge(gauge: Array, log_ratio: Array) -> Array:
     return (gauge**-2 - 2.0 * B_GAUGE / LOOP * jnp.asarray(log_ratio)[..., None]) ** -0.5
 
 
-def slopes(c: SmCouplings) -> tuple[Array, Array, Array, Array]:
+def slopes(c: SmCouplings) -> _Running:
     """d/dt of Y_u, Y_d, Y_e and lambda; leading axes batch."""
     g1, g2, g3 = (c.gauge[..., i] ** 2 for i in range(3))
     uu, dd = c.up @ dagger(c.up), c.down @ dagger(c.down)
@@ -128,11 +133,11 @@ def couplings_along(start: SmCouplings, log_ratio: Array, steps: int) -> tuple[S
     """
     h = log_ratio / steps
 
-    def at(yukawas: tuple[Array, ...], log: Array) -> SmCouplings:
+    def at(yukawas: _Running, log: Array) -> SmCouplings:
         up, down, lepton, higgs = yukawas
         return SmCouplings(run_gauge(start.gauge, log), up, down, lepton, higgs)
 
-    def step(state: tuple[Array, ...], k: Array) -> tuple[tuple[Array, ...], SmCouplings]:
+    def step(state: _Running, k: Array) -> tuple[_Running, SmCouplings]:
         logs = (k + NODES) * h
         end, stages = collocation_step(lambda y: slopes(at(y, logs)), state, h)
         return end, at(stages, logs)

@@ -1,4 +1,4 @@
-"""What the theory above m_W needs beyond `nmmfit.inputs`: sin^2 theta_W, G_F, masses of top quark and Higgs boson, the CKM matrix."""
+"""What the theory above m_W needs beyond `nmmfit.inputs`: sin^2 theta_W, G_F, masses of top quark and Higgs boson, CKM."""
 
 from __future__ import annotations
 

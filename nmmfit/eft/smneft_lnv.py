@@ -5,11 +5,12 @@ With H = (0, v / sqrt 2), B = c_W A + ..., W^3 = s_W A + ..., Q = ((V^dagger u)_
     NNB_pr       ->  Ngamma_pr = c_W C_pr
     LHB_pr       ->  nugamma_pr = v^2 / 2 c_W C_pr
     LHW_pr       ->  nugamma_pr = -v^2 / 2 s_W (C_pr - C_rp) / 2
-    dLQLH1_prst  ->  SnudLL_trps = -1/2 v / sqrt 2 C_prst, symmetrised,  TnudLL_trps = -1/8 v / sqrt 2 C_prst, antisymmetrised in t r
+    dLQLH1_prst  ->  SnudLL_trps = -1/2 v / sqrt 2 C_prst, symmetrised in t r,
+                     TnudLL_trps = -1/8 v / sqrt 2 C_prst, antisymmetrised in t r
     QuLLH_prst   ->  SnuuLR_stkr = v / sqrt 2 sum_p V_kp C_prst, symmetrised in s t              (k, r = u, c)
 
-(Anti)symmetrised is half the sum (difference): the Lagrangian below m_W is a sum over all flavours. dLQLH2 and the symmetric part of
-LHW have charged currents only, and no tensor of up quarks arises at dimension seven. DERIVED: eps_ij H^j picks the neutrino,
+(Anti)symmetrised is half the sum (difference): the Lagrangian below m_W is a sum over all flavours. dLQLH2 and the symmetric part
+of LHW have charged currents only, and no tensor of up quarks arises at dimension seven. DERIVED: eps_ij H^j picks the neutrino,
 (eps tau^3 H)_1 = -v / sqrt 2 gives LHW its sign, and dLQLH1 is (dbar nu_r)(d_s^T C nu_t), turned by the Fierz identity of
 `smneft_matching`; tests/eft/test_smneft_lnv.py expands every operator in components. arXiv:2005.08013 has the matching as well
 (abstract SEEN).
@@ -65,7 +66,7 @@ def lnv_matched_from(coefficient: SmneftCoefficient, electroweak: ElectroweakInp
     elif op == "LHB":
         out[f"nugamma_{digits[0]}{digits[1]}"] = 0.5 * v**2 * jnp.sqrt(1.0 - s2) * one
     elif op == "LHW":
-        _add(out, "nugamma", *digits, "", -0.5 * v**2 * jnp.sqrt(s2) * one)
+        _add(out, "nugamma", digits[0], digits[1], "", -0.5 * v**2 * jnp.sqrt(s2) * one)
     elif op == "dLQLH1":
         p, r, s, t = digits
         for k, factor in _down_quarks(s, electroweak).items():

@@ -1,4 +1,4 @@
-"""Tree-level matching at m_W of the operators of dimension six in `smneft_operators` onto the theory below (`operators`), all linear.
+"""Tree-level matching at m_W of dimension-six operators (`smneft_operators`) onto the theory below (`operators`), all linear.
 
 With H = (0, v / sqrt 2), B = c_W A - s_W Z, W^3 = s_W A + c_W Z and Q = ((V^dagger u)_L, d_L), the basis of down quarks:
 
@@ -122,7 +122,7 @@ def match_at_m_w(coefficients: Mapping[str, complex | Array], electroweak: Elect
     """Coefficients of the theory below m_W from those of the theory above, both at m_W, by name.
 
     Args:
-        coefficients: name -> value, GeV^-2 (dimensions five and seven: GeV^-1 and GeV^-3), in the basis of Q that `electroweak` names.
+        coefficients: name -> value, GeV^-2 (dimensions five, seven: GeV^-1, GeV^-3), in the basis of Q that `electroweak` names.
         electroweak: sin^2 theta_W, G_F, CKM and basis.
     Returns: name -> complex value, GeV^-1 (dipoles) or GeV^-2, of everything that any of them is matched onto.
     Raises: UserInputError for a name that is wrong.

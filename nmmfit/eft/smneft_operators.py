@@ -1,8 +1,8 @@
 """The operators above m_W (SMNEFT) that this package knows: names, flavours and symmetries.
 
 Names are `<operator>_<digits>` as in `operators`: one generation for each field, in the order in which the operator's name lists
-them, coefficients complex, `+ h.c.` understood, summed over all flavours. With epsilon_12 = +1 and Htilde = i sigma_2 H^* those of
-dimension six, which conserve lepton number (as in arXiv:2004.13869, 2001.07732, 2005.01543), GeV^-2:
+them, coefficients complex, `+ h.c.` understood, summed over all flavours. With epsilon_12 = +1 and Htilde = i sigma_2 H^* those
+of dimension six, which conserve lepton number (as in arXiv:2004.13869, 2001.07732, 2005.01543), GeV^-2:
 
     NB     (Lbar_p sigma^{mu nu} N_r) Htilde B_{mu nu}
     NW     (Lbar_p sigma^{mu nu} N_r) tau^I Htilde W^I_{mu nu}
@@ -21,9 +21,10 @@ and, with C = i gamma^2 gamma^0, those that violate lepton number by two units, 
     dLQLH2  eps_im eps_jn (dbar_p L_r^i) (Q_s^jT C L_t^m) H^n
     QuLLH   eps_ij (Qbar_p^m u_r) (L_s^mT C L_t^i) H^j
 
-Their structure is that of the basis of Liao and Ma (arXiv:1607.07309, 1612.04527; index contractions MEMORY, those of dLQLH1, dLQLH2
-and QuLLH confirmed by the charged currents in the public D7RGESolver, SEEN). LHB and LHW carry no gauge couplings here: where a
-paper puts g' and g into them, multiply its coefficients by g' and g. They are matched at m_W (`smneft_lnv`); they do not run above.
+Their structure is that of the basis of Liao and Ma (arXiv:1607.07309, 1612.04527; index contractions MEMORY, those of dLQLH1,
+dLQLH2 and QuLLH confirmed by the charged currents in the public D7RGESolver, SEEN). LHB and LHW carry no gauge couplings here:
+where a paper puts g' and g into them, multiply its coefficients by g' and g. They are matched at m_W (`smneft_lnv`) and have no
+running above it.
 
 L, N and e are mass eigenstates of the charged leptons and of N; what Q means is a choice of `smneft_inputs`. The tensor that one
 might write for LNLe is not independent: `smneft_matching` spells out the Fierz identity.
@@ -105,7 +106,7 @@ HIGHEST_SCALE_GEV = 1e10
 
 
 def coefficient_names() -> tuple[str, ...]:
-    """All independent coefficients above m_W, one name per symmetry class: 351 of dimension six, and 258 that violate lepton number."""
+    """All independent coefficients above m_W, one name per symmetry class: 351 of dimension six, 258 of five and seven."""
     return tuple(name for op in OPERATORS.values() for name in _names_of(op))
 
 

@@ -18,27 +18,27 @@ With t = ln mu, Yukawa matrices as in `smneft_couplings`, Y_N = 0, and per flavo
 
     X[Z]^{pr} = 3 sum (Z_d*^st C_LNQd^{prst} + Z_u^ts C_LNuQ^{prst}) + sum_t z_t (C_LNLe^{prtt} + 1/2 C_LNLe^{trpt})
 
-y_e, y_mu, y_tau being those of charged leptons. `waves` are the fields' wave functions: a matrix on each index from its side, with
-gamma_Q = (Y_u Y_u^+ + Y_d Y_d^+) / 2, gamma_u = Y_u^+ Y_u, gamma_d = Y_d^+ Y_d, gamma_L = Y_e Y_e^+ / 2, gamma_e = Y_e^+ Y_e.
+y_t being those of charged leptons where t is theirs. `waves` are the fields' wave functions: a matrix on each index, with
+gamma_Q = (Y_u Y_u^+ + Y_d Y_d^+) / 2, gamma_u = Y_u^+ Y_u, gamma_d = Y_d^+ Y_d, gamma_L = Y_e Y_e^+ / 2 and gamma_e = Y_e^+ Y_e.
 
 Status of these entries:
 
 - Gauge parts and dipoles: SEEN in the beta functions of a public development version of `wilson` (described in arXiv:2411.07220,
-  from 2010.12109 and 2103.04441), gauge parts DERIVED from the generic-hypercharge formulae of arXiv:1312.2014 and, for the dipoles,
-  hep-ph/0504134. C_LNQd3 Y_d -> C_NB, -4 g' N_c (y_q + y_d), and C_LNLe Y_e -> C_NB, -4 g' (y_l + y_e) / 8, are DERIVED and absent
-  there; without them the leading logarithm of tensor -> photon dipole jumps at m_W. Its LNLe has C_NB for C_NW in one dipole term.
+  from 2010.12109 and 2103.04441), gauge parts DERIVED from the generic-hypercharge formulae of arXiv:1312.2014 and, for the
+  dipoles, hep-ph/0504134. C_LNQd3 Y_d -> C_NB, -4 g' N_c (y_q + y_d), and C_LNLe Y_e -> C_NB, -4 g' (y_l + y_e) / 8, are DERIVED
+  and absent there; without them the leading logarithm of tensor -> photon dipole jumps at m_W. Its LNLe has C_NB where the
+  derivation gives C_NW, in one of four dipole terms.
 - Quark Yukawas and lambda: DERIVED from the SMEFT (C_eB, C_eW, C_eH, C_lequ1, C_lequ3, C_ledq, SEEN in the same code, from
   arXiv:1308.2627 and 1310.4838) by exchanging the members of doublets, H -> Htilde, e -> N, d <-> u, which sends Y_d -> Y_u,
-  Y_u -> -Y_d, Y_e -> 0. Independently: X[Y] comes from the Higgs field's equation of motion and the one-loop effective potential
-  (24 lambda, -4 X[Y Y^+ Y]), the exchange C_LNuQ <-> C_LNQd from one diagram; tests do both. The code mentioned has X, the
-  exchange (with conj(C_LNuQ) where N's number forbids a conjugate) and the wave functions of four-fermion operators; it has none of the
-  others.
+  Y_u -> -Y_d, Y_e -> 0. DERIVED a second time: 24 lambda and -4 X[Y Y^+ Y] from the one-loop effective potential (a test), the
+  other X from the Higgs field's equation of motion, C_LNuQ <-> C_LNQd from one diagram. That code has X, the exchange (with a
+  conjugate that N's number forbids in one direction) and wave functions of four-fermion operators; it has none of the others.
 - LNLe: DERIVED from LNQd with one colour and the Fierz identity of `smneft_matching`; that code lacks the exchange in X.
-- y^2 of charged leptons in dipoles and NH: DERIVED from the terms of C_uB, C_uW, C_uH with Y_d Y_d^+, whose diagrams know no colour.
+- y^2 of charged leptons in dipoles and NH: DERIVED from those of C_uB, C_uW, C_uH with Y_d Y_d^+; diagrams know no colour.
 
 Left out: terms g Y_e^2 of dipoles in C_NH (1e-5), and two operators with one N that have charged currents only,
-(Htilde^+ i D H)(Nbar gamma e) and (Nbar gamma e)(dbar gamma u), which come back with (y_tau y_t)^2 (1e-8). Two loops: the g_s^4 term of
-a tensor, 1 to 2 %.
+(Htilde^+ i D H)(Nbar gamma e) and (Nbar gamma e)(dbar gamma u), which come back with (y_tau y_t)^2 (1e-8). Two loops: the g_s^4
+term of a tensor, 1 to 2 %.
 
 Q is a basis of fields, fixed at m_W, and does not run.
 """
@@ -164,10 +164,7 @@ def steps_to_m_w(scale_gev: Any, inputs: StandardModelInputs) -> int:
     """Number of steps between m_W and a scale: none if it is m_W, what it needs if it is known, else what the highest needs."""
     if scale_gev is inputs.m_w_gev:
         return 0
-    if isinstance(scale_gev, jax.core.Tracer):
-        scale = HIGHEST_SCALE_GEV
-    else:
-        scale = float(scale_gev)
+    scale = HIGHEST_SCALE_GEV if isinstance(scale_gev, jax.core.Tracer) else float(scale_gev)
     m_w = LOWEST_M_W_GEV if isinstance(inputs.m_w_gev, jax.core.Tracer) else float(inputs.m_w_gev)
     if scale == m_w:
         return 0
@@ -188,12 +185,12 @@ def _along(vector: Array, nodes: SmCouplings, step: Array) -> Array:
 def run(vector: Array, scale_from: Any, scale_to: Any, inputs: StandardModelInputs, electroweak: ElectroweakInputs) -> Array:
     """A vector of coefficients at a second scale, in the basis of down quarks.
 
-    Steps of Gauss-Legendre collocation from each scale to m_W, where the couplings are known: down from the first, up to the second.
+    Steps of Gauss-Legendre collocation from each scale to m_W, where couplings are known: down from the first, up to the second.
 
     Args:
         vector: (117, ...) as in `smneft_state`, complex, at `scale_from`.
-        scale_from, scale_to: GeV, scalars in [m_W, 1e10 GeV]; differentiable, as are the inputs. Known scales take as many steps as
-            they need; scales that are traced take those of the highest.
+        scale_from, scale_to: GeV, scalars in [m_W, 1e10 GeV]; differentiable, as are the inputs. Known scales take as many steps
+            as they need; scales that are traced take those of the highest.
         inputs, electroweak: what fixes the couplings at m_W.
     Returns: (117, ...); error below 1e-12 relative to the largest.
     Raises: UserInputError for a scale or an input out of range, unless it is being traced.
