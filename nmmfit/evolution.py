@@ -19,7 +19,7 @@ from nmmfit.eft.operators import check_real, parse
 from nmmfit.eft.penguin import penguin_to_zero
 from nmmfit.eft.qcd import REFERENCE_SCALE_GEV
 from nmmfit.eft.running import apply_evolution, check_scale, dipole_name, penguin_additions
-from nmmfit.eft.smneft import apply_smneft_evolution, mass_naturalness, neutrino_mass_gev, smneft_to_lneft
+from nmmfit.eft.smneft import mass_naturalness, neutrino_mass_gev, run_smneft, smneft_to_lneft
 from nmmfit.eft.smneft_inputs import ElectroweakInputs, vacuum_value_gev
 from nmmfit.errors import UserInputError, unknown
 from nmmfit.inputs import StandardModelInputs
@@ -196,8 +196,9 @@ def evolve(
         bottom_exists=end >= float(inputs.m_b_gev),
     )
     if smneft and float(scale_to) > end:
-        between = smneft_running.smneft_evolution(scale_from, scale_to, inputs, electroweak)
-        generated = apply_smneft_evolution(dict(zip(coefficients, values, strict=True)), between, electroweak)
+        generated = run_smneft(
+            dict(zip(coefficients, values, strict=True)), float(scale_from), float(scale_to), inputs, electroweak
+        )
         evolved = {name: value for name, value in generated.items() if name in coefficients or complex(value) != 0.0}
     if not all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves((evolved, added, looped, moments))):
         raise UserInputError("coefficients: so large that what they lead to is not finite; they are in GeV^-1 or GeV^-2")
@@ -243,6 +244,7 @@ def _check_smneft(
             "give names of the theory below it, such as 'nuNgamma_11'"
         )
     smneft_running.check_scale(first, inputs, "scale_from")
+    smneft_operators.check_runs(coefficients, first, m_w, "scale_from")
     if second > first:
         raise UserInputError(
             f"scale_to: {second:g} GeV is above scale_from = {first:g} GeV; coefficients given above m_W run downwards only"

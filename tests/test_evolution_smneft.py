@@ -56,10 +56,21 @@ def test_scales_at_and_above_m_w():
 
 
 def test_what_has_no_operator_below_m_w():
-    result = evolve({"LNuQ_1131": 1e-8}, 1000, 2)
-    assert (result.coefficients, result.thresholds[0].below) == ({}, {})
-    assert set(result.moments_mub.values()) == {0.0}
-    assert set(result.thresholds[0].above) == {"LNuQ_1131"}
+    at_m_w = evolve({"LNuQ_1131": 1e-8}, M_W, 2)
+    assert (at_m_w.coefficients, at_m_w.thresholds[0].below) == ({}, {})
+    assert set(at_m_w.moments_mub.values()) == {0.0}
+    assert set(at_m_w.thresholds[0].above) == {"LNuQ_1131"}
+
+
+def test_a_top_quark_is_seen_from_above_m_w():
+    """LNuQ with top quarks makes C_NH, and with y_t y_b scalars of b quarks, 6 - 2 = 4; leading logarithms with couplings at m_W."""
+    (threshold,) = evolve({"LNuQ_1133": 1e-8}, 1000, 2).thresholds
+    log = np.log(1000 / M_W) / (16 * np.pi**2)
+    y_t, y_b, self_coupling = 0.98, 2.8 * np.sqrt(2) / 246.22, 125.1**2 / 2 / 246.22**2
+    # lambda and y_t both fall towards high scales, y_t^3 by a third at 1 TeV: what is left of a leading logarithm is its size.
+    assert threshold.above["NH_11"].real / 1e-8 == pytest.approx(12 * (y_t**3 - self_coupling * y_t) * log, rel=0.35)
+    assert threshold.above["LNQd_1133"].real / 1e-8 == pytest.approx(-4 * y_t * y_b * log, rel=0.35)
+    assert abs(threshold.below["SnuNdRR_1133"]) > 1e-13
 
 
 def test_bottom_ends_at_its_threshold():
@@ -76,8 +87,10 @@ def test_basis_of_quarks():
     # Q_2 = (c, V_cd d + V_cs s + V_cb b): less of the strange tensor, and some of its neighbours.
     ratio = up.coefficients["TnuNdRR_1122"] / down.coefficients["TnuNdRR_1122"]
     assert abs(ratio) == pytest.approx(0.9732, abs=1e-4)
-    assert abs(up.coefficients["TnuNdRR_1112"]) > 0.0
-    assert "TnuNdRR_1112" not in down.coefficients
+    # In the down basis flavour changes by the top quark alone: y_t^2 / 2 V_td* V_ts ln(1 TeV / m_W) / 16 pi^2, 2e-6.
+    changed = abs(down.coefficients["TnuNdRR_1112"] / down.coefficients["TnuNdRR_1122"])
+    assert changed == pytest.approx(0.87**2 / 2 * 0.00854 * 0.0398 * np.log(1000 / M_W) / (16 * np.pi**2), rel=0.15)
+    assert abs(up.coefficients["TnuNdRR_1112"] / up.coefficients["TnuNdRR_1122"]) == pytest.approx(0.2265 / 0.9732, rel=2e-3)
 
 
 def test_json_and_rows():

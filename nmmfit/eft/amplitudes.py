@@ -21,12 +21,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from nmmfit.eft import smneft_operators
 from nmmfit.eft.chiral import LIGHT_QUARKS, ChiralInputs, dipole_per_tensor
 from nmmfit.eft.couplings import QuarkCouplings
 from nmmfit.eft.loops import loop_dipole
@@ -196,7 +197,9 @@ def linear_map(names: Sequence[str], scale_gev: float | Array, inputs: StandardM
         if method != "exact":
             raise unknown("method above m_W", method, ("exact",))
         below, weights = smneft_weights(names, scale_gev, inputs, ElectroweakInputs())
-        return linear_map(below, inputs.m_w_gev, inputs).for_parameters(names, weights)
+        mapped = linear_map(below, inputs.m_w_gev, inputs).for_parameters(names, weights)
+        violates = tuple(not c.operator.conserves_lepton_number for c in smneft_operators.parse_all(names))
+        return replace(mapped, conjugated=violates)
     check_coefficients(names, scale_gev, inputs, method)
     return _linear_map(names, jnp.asarray(scale_gev, dtype=float), inputs, method)
 

@@ -1,4 +1,4 @@
-"""What the theory above m_W needs beyond `nmmfit.inputs`: sin^2 theta_W, G_F, the top quark's mass and the CKM matrix."""
+"""What the theory above m_W needs beyond `nmmfit.inputs`: sin^2 theta_W, G_F, masses of top quark and Higgs boson, CKM."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ NUMBERS: Mapping[str, Constant] = MappingProxyType(
         "sin2_theta_w": SIN2_THETA_W_MZ,
         "fermi_gev2": FERMI,
         "m_t_gev": Constant(162.5, "GeV", 2.1, "PDG 2020, m_t(m_t) in MS-bar from cross sections; from memory, unverified"),
+        "m_h_gev": Constant(125.10, "GeV", 0.14, "PDG 2020, Higgs boson; from memory, unverified"),
         "wolfenstein_lambda": Constant(0.22650, "1", 0.00048, "PDG 2020 review of the CKM matrix; from memory, unverified"),
         "wolfenstein_a": Constant(0.790, "1", 0.017, "PDG 2020 review of the CKM matrix; from memory, unverified"),
         "wolfenstein_rhobar": Constant(0.141, "1", 0.017, "PDG 2020 review of the CKM matrix; from memory, unverified"),
@@ -34,6 +35,7 @@ _RANGES: Mapping[str, tuple[float, float]] = MappingProxyType(
         "sin2_theta_w": (0.2, 0.26),
         "fermi_gev2": (1.1e-5, 1.2e-5),
         "m_t_gev": (130.0, 190.0),
+        "m_h_gev": (100.0, 150.0),
         "wolfenstein_lambda": (-0.5, 0.5),
         "wolfenstein_a": (-2.0, 2.0),
         "wolfenstein_rhobar": (-1.5, 1.5),
@@ -57,6 +59,7 @@ class ElectroweakInputs:
     sin2_theta_w: float | Array = NUMBERS["sin2_theta_w"].value
     fermi_gev2: float | Array = NUMBERS["fermi_gev2"].value
     m_t_gev: float | Array = NUMBERS["m_t_gev"].value
+    m_h_gev: float | Array = NUMBERS["m_h_gev"].value
     wolfenstein_lambda: float | Array = NUMBERS["wolfenstein_lambda"].value
     wolfenstein_a: float | Array = NUMBERS["wolfenstein_a"].value
     wolfenstein_rhobar: float | Array = NUMBERS["wolfenstein_rhobar"].value

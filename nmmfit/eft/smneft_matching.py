@@ -1,4 +1,4 @@
-"""Tree-level matching at m_W of the operators of `smneft_operators` onto the theory below (`operators`), all linear.
+"""Tree-level matching at m_W of dimension-six operators (`smneft_operators`) onto the theory below (`operators`), all linear.
 
 With H = (0, v / sqrt 2), B = c_W A - s_W Z, W^3 = s_W A + c_W Z and Q = ((V^dagger u)_L, d_L), the basis of down quarks:
 
@@ -24,7 +24,7 @@ so that the second term is +1/2 (nubar_s N_r)(ebar_p e_t) + 1/8 (nubar_s sigma N
 and s exchanged. `tests/eft/test_smneft_matching.py` checks the identity with explicit matrices. In Lbar^j d eps Qbar^k N (LdQN,
 the basis of arXiv:1612.04527) the same identity reads C_LNQd = -1/2 C_LdQN, C_LNQd3 = -1/8 C_LdQN.
 
-In the basis of up quarks Q = (u_L, (V d)_L) coefficients are rotated: `rotate_quark_basis`.
+In the basis of up quarks Q = (u_L, (V d)_L) coefficients are rotated: `rotate_quarks`. Lepton-number violation: `smneft_lnv`.
 """
 
 from __future__ import annotations
@@ -33,82 +33,111 @@ import math
 from collections.abc import Mapping
 
 import jax.numpy as jnp
+import numpy as np
 
 from nmmfit.eft.smneft_inputs import ElectroweakInputs, ckm_matrix, vacuum_value_gev
-from nmmfit.eft.smneft_operators import SmneftCoefficient, parse
+from nmmfit.eft.smneft_lnv import lnv_matched_from
+from nmmfit.eft.smneft_operators import GENERATIONS, parse_all
+from nmmfit.eft.smneft_state import (
+    BELOW,
+    COMPONENTS,
+    POSITION,
+    POSITION_BELOW,
+    Component,
+    component,
+    join,
+    reached_by_matching,
+    reached_by_rotation,
+    split,
+)
 from nmmfit.shapes import Array
 
 SCALAR_EXCHANGE, TENSOR_EXCHANGE = 0.5, 0.125
 """What the exchange ordering of LNLe adds to SnuNeRR and TnuNeRR."""
 
 
-def rotate_quark_basis(coefficients: Mapping[str, Array], electroweak: ElectroweakInputs, to: str) -> dict[str, Array]:
-    """Coefficients in the other basis of Q: `to` = "down" from the basis of up quarks, or "up" from that of down quarks.
+def rotate_quarks(vector: Array, electroweak: ElectroweakInputs, to: str) -> Array:
+    """A vector of coefficients (component, ...) in the other basis of Q.
 
     Q^up_s = sum_k V_sk Q^down_k, so that C^down_LNQd_prkt = sum_s V*_sk C^up_prst and C^down_LNuQ_prsk = sum_t V_tk C^up_prst;
     the inverse has V^dagger. The rotation is one of fields: no other operator changes.
+
+    Args:
+        vector: (117, ...) as in `smneft_state`.
+        electroweak: CKM.
+        to: "down" from the basis of up quarks, or "up" from that of down quarks.
     """
     v = ckm_matrix(electroweak)
     mix = v if to == "down" else jnp.conj(v).T
-    out: dict[str, Array] = {}
-    for name, value in coefficients.items():
-        c = parse(name)
-        op = c.operator.name
-        if "Q" not in c.operator.fields:
-            out[name] = out.get(name, 0.0) + jnp.asarray(value, dtype=complex)
-            continue
-        p, r, s, t = c.flavours
-        for k in (1, 2, 3):
-            if op == "LNuQ":
-                target, factor = f"{op}_{p}{r}{s}{k}", mix[t - 1, k - 1]
-            else:
-                target, factor = f"{op}_{p}{r}{k}{t}", jnp.conj(mix[s - 1, k - 1])
-            out[target] = out.get(target, 0.0) + factor * value
-    return out
+    parts = split(vector)
+    for op in ("LNQd", "LNQd3"):
+        parts[op] = jnp.einsum("sk,pst...->pkt...", jnp.conj(mix), parts[op])
+    parts["LNuQ"] = jnp.einsum("tk,pst...->psk...", mix, parts["LNuQ"])
+    return join(parts)
 
 
-def matched_from(coefficient: SmneftCoefficient, electroweak: ElectroweakInputs) -> dict[str, Array]:
-    """Coefficients below m_W per unit of one above, by name; complex (CKM), GeV for a dipole, else dimensionless.
-
-    Empty for NH and for operators that have a top quark only. The basis of Q is that of down quarks, whatever `electroweak` says.
-    """
-    op, digits = coefficient.operator.name, coefficient.flavours
-    flavours = "".join(map(str, digits))
-    if op in ("NB", "NW"):
-        s2 = jnp.asarray(electroweak.sin2_theta_w, dtype=float)
-        projection = jnp.sqrt(1.0 - s2) if op == "NB" else jnp.sqrt(s2)
-        return {f"nuNgamma_{flavours}": vacuum_value_gev(electroweak) / math.sqrt(2.0) * projection + 0j}
-    if op == "LNQd":
-        return {f"SnuNdRR_{flavours}": jnp.ones((), dtype=complex)}
-    if op == "LNQd3":
-        return {f"TnuNdRR_{flavours}": jnp.ones((), dtype=complex)}
-    if op == "LNuQ":
-        p, r, s, t = digits
-        if s == 3:
-            return {}
-        v = ckm_matrix(electroweak)
-        return {f"SnuNuRL_{p}{r}{s}{k}": jnp.conj(v[k - 1, t - 1]) for k in (1, 2)}
-    if op == "LNLe":
-        p, r, s, t = digits
-        one = jnp.ones((), dtype=complex)
-        out = {f"SnuNeRR_{flavours}": one}
-        exchanged = f"SnuNeRR_{s}{r}{p}{t}"
-        out[exchanged] = out.get(exchanged, 0.0) + SCALAR_EXCHANGE * one
-        out[f"TnuNeRR_{s}{r}{p}{t}"] = TENSOR_EXCHANGE * one
-        return out
-    return {}
-
-
-def match_at_m_w(coefficients: Mapping[str, Array], electroweak: ElectroweakInputs) -> dict[str, Array]:
-    """Coefficients of the theory below m_W from those of the theory above, both at m_W.
+def match(vector: Array, electroweak: ElectroweakInputs) -> Array:
+    """A vector of coefficients below m_W from one above, both at m_W.
 
     Args:
-        coefficients: name -> value, GeV^-2, Q in the basis of down quarks.
+        vector: (117, ...) as in `smneft_state`, GeV^-2, Q in the basis of down quarks.
         electroweak: sin^2 theta_W, G_F and CKM.
-    Returns: name -> complex value, GeV^-1 (dipoles) or GeV^-2.
+    Returns: (123, ...), GeV^-1 (dipoles) or GeV^-2.
     """
+    x = split(vector)
+    s2 = jnp.asarray(electroweak.sin2_theta_w, dtype=float)
+    photon = jnp.sqrt(1.0 - s2) * x["NB"] + jnp.sqrt(s2) * x["NW"]
+    exchanged = jnp.swapaxes(x["LNLe"], 0, 1)
+    below = {
+        "nuNgamma": vacuum_value_gev(electroweak) / math.sqrt(2.0) * photon,
+        "SnuNdRR": x["LNQd"],
+        "TnuNdRR": x["LNQd3"],
+        "SnuNuRL": jnp.einsum("kt,pst...->psk...", jnp.conj(ckm_matrix(electroweak))[:2], x["LNuQ"][:, :2]),
+        "SnuNeRR": x["LNLe"] + SCALAR_EXCHANGE * exchanged,
+        "TnuNeRR": TENSOR_EXCHANGE * exchanged,
+    }
+    return join(below, BELOW)
+
+
+def placed(coefficients: Mapping[str, complex | Array]) -> Array:
+    """Coefficients of dimension six as an array (component, flavour of N).
+
+    Raises: UserInputError for a name that is wrong.
+    """
+    where = [component(c) for c in parse_all(coefficients)]
+    vector = jnp.zeros((len(COMPONENTS), len(GENERATIONS)), dtype=complex)
+    if not where:
+        return vector
+    values = jnp.stack([jnp.asarray(value, dtype=complex) for value in coefficients.values()])
+    return vector.at[np.array([POSITION[c] for c, _ in where]), np.array([r - 1 for _, r in where])].add(values)
+
+
+def reached_below(c: Component, electroweak: ElectroweakInputs) -> tuple[Component, ...]:
+    """Components below m_W that one above is matched onto, in the basis of Q that `electroweak` names."""
+    down = reached_by_rotation(c) if electroweak.quark_basis == "up" else (c,)
+    return tuple(dict.fromkeys(target for one in down for target in reached_by_matching(one)))
+
+
+def match_at_m_w(coefficients: Mapping[str, complex | Array], electroweak: ElectroweakInputs) -> dict[str, Array]:
+    """Coefficients of the theory below m_W from those of the theory above, both at m_W, by name.
+
+    Args:
+        coefficients: name -> value, GeV^-2 (dimensions five, seven: GeV^-1, GeV^-3), in the basis of Q that `electroweak` names.
+        electroweak: sin^2 theta_W, G_F, CKM and basis.
+    Returns: name -> complex value, GeV^-1 (dipoles) or GeV^-2, of everything that any of them is matched onto.
+    Raises: UserInputError for a name that is wrong.
+    """
+    parsed = parse_all(coefficients)
+    six = {c.name: value for c, value in zip(parsed, coefficients.values(), strict=True) if c.operator.conserves_lepton_number}
+    vector = placed(six)
+    below = match(rotate_quarks(vector, electroweak, "down") if electroweak.quark_basis == "up" else vector, electroweak)
     out: dict[str, Array] = {}
-    for name, value in coefficients.items():
-        for target, factor in matched_from(parse(name), electroweak).items():
-            out[target] = out.get(target, 0.0) + factor * value
+    for c, value in zip(parsed, coefficients.values(), strict=True):
+        if c.operator.conserves_lepton_number:
+            above, r = component(c)
+            for target in reached_below(above, electroweak):
+                out[target.name(r)] = below[POSITION_BELOW[target], r - 1]
+        else:
+            for name, factor in lnv_matched_from(c, electroweak).items():
+                out[name] = out.get(name, 0.0) + factor * jnp.asarray(value, dtype=complex)
     return out

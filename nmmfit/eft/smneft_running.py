@@ -1,123 +1,79 @@
-"""One-loop running above m_W of the operators of `smneft_operators`, with the couplings of the Standard Model.
+"""One-loop running above m_W of the operators of dimension six in `smneft_operators`, with the couplings of the Standard Model.
 
-With t = ln mu, Y diagonal and real in the basis of down quarks, y = hypercharge, per neutrino pair (p, r):
+With t = ln mu, Yukawa matrices as in `smneft_couplings`, Y_N = 0, and per flavour r of N:
 
-    16 pi^2 dC_NB/dt = (-9/4 g^2 + 91/12 g'^2) C_NB - 9/2 g g' C_NW
-                          + 2 g' sum_s Y_d^s C_LNQd3^{prss} + 3/4 g' sum_t Y_e^t C_LNLe^{trpt}
-    16 pi^2 dC_NW/dt = -3/2 g g' C_NB - (11/12 g^2 + 3/4 g'^2) C_NW
-                          + 6 g sum_s Y_d^s C_LNQd3^{prss} + 1/4 g sum_t Y_e^t C_LNLe^{trpt}
-    16 pi^2 dC_LNQd/dt = (1/3 g'^2 - 8 g_s^2) C_LNQd + (18 g^2 - 2 g'^2) C_LNQd3
-    16 pi^2 dC_LNQd3/dt = (3/8 g^2 - 1/24 g'^2) C_LNQd + (8/3 g_s^2 - 3 g^2 - 10/9 g'^2) C_LNQd3
-                          + delta_st Y_d^s (1/6 g' C_NB + 3/2 g C_NW)
-    16 pi^2 dC_LNuQ/dt = -(2/3 g'^2 + 8 g_s^2) C_LNuQ
-    16 pi^2 dC_LNLe^{prst}/dt = -3/2 (g^2 + g'^2) C_LNLe^{prst} + 3 (g^2 - g'^2) C_LNLe^{srpt}
-                          + 8 delta_pt Y_e^t X^{sr} - 4 delta_st Y_e^t X^{pr},   X = 3/2 (g' C_NB + g C_NW)
-    16 pi^2 dC_NH/dt = -(9/4 g'^2 + 27/4 g^2) C_NH + 3 g' (g'^2 + g^2) C_NB - 3 g (g'^2 + 3 g^2) C_NW
+    16 pi^2 dC_NB/dt   = (-9/4 g^2 + 91/12 g'^2 + gamma_H + gamma_L - 2 y_p^2) C_NB - 9/2 g g' C_NW
+                           + 2 g' sum Y_d*^st C_LNQd3^{prst} + 3/4 g' sum_t y_t C_LNLe^{trpt}
+    16 pi^2 dC_NW/dt   = -3/2 g g' C_NB + (-11/12 g^2 - 3/4 g'^2 + gamma_H + gamma_L + 2 y_p^2) C_NW
+                           + 6 g sum Y_d*^st C_LNQd3^{prst} + 1/4 g sum_t y_t C_LNLe^{trpt}
+    16 pi^2 dC_NH/dt   = (-9/4 g'^2 - 27/4 g^2 + 24 lambda + 3 gamma_H + gamma_L - 2 y_p^2) C_NH
+                           + 3 g' (g'^2 + g^2) C_NB - 3 g (g'^2 + 3 g^2) C_NW + 4 lambda X[Y] - 4 X[Y Y^+ Y]
+    16 pi^2 dC_LNQd/dt = (1/3 g'^2 - 8 g_s^2) C_LNQd + (18 g^2 - 2 g'^2) C_LNQd3 + waves
+                           + 2 Y_d^st X[Y] - 2 Y_u^sv C_LNuQ^{prvw} Y_d^wt
+    16 pi^2 dC_LNQd3/dt = (3/8 g^2 - 1/24 g'^2) C_LNQd + (8/3 g_s^2 - 3 g^2 - 10/9 g'^2) C_LNQd3 + waves
+                           + Y_d^st (1/6 g' C_NB + 3/2 g C_NW)
+    16 pi^2 dC_LNuQ/dt = -(2/3 g'^2 + 8 g_s^2) C_LNuQ + waves + 2 Y_u^+^st X[Y] - 2 Y_u^+^sv C_LNQd^{prvw} Y_d^+^wt
+    16 pi^2 dC_LNLe^{prst}/dt = -3/2 (g^2 + g'^2) C_LNLe^{prst} + 3 (g^2 - g'^2) C_LNLe^{srpt} + waves
+                           + 2 delta_st y_t X[Y] + 8 delta_pt y_t D^{sr} - 4 delta_st y_t D^{pr},  D = 3/2 (g' C_NB + g C_NW)
+
+    X[Z]^{pr} = 3 sum (Z_d*^st C_LNQd^{prst} + Z_u^ts C_LNuQ^{prst}) + sum_t z_t (C_LNLe^{prtt} + 1/2 C_LNLe^{trpt})
+
+y_t being those of charged leptons where t is theirs. `waves` are the fields' wave functions: a matrix on each index, with
+gamma_Q = (Y_u Y_u^+ + Y_d Y_d^+) / 2, gamma_u = Y_u^+ Y_u, gamma_d = Y_d^+ Y_d, gamma_L = Y_e Y_e^+ / 2 and gamma_e = Y_e^+ Y_e.
 
 Status of these entries:
 
-- SEEN: the beta functions in a public development version of `wilson` (described in arXiv:2411.07220, from arXiv:2010.12109 and
-  2103.04441); gauge parts DERIVED from the generic-hypercharge formulae of arXiv:1312.2014 and, for the dipoles, hep-ph/0504134.
-- DERIVED, absent in that code: C_LNQd3 Y_d -> C_NB, which equals -4 g' N_c (y_q + y_d), and C_LNLe Y_e -> C_NB,
-  -4 g' (y_l + y_e) / 8.
-  Without them the leading logarithm of tensor -> photon dipole jumps at m_W (8 e m_d and 8 e m_l there, as below m_W).
-- DERIVED and SEEN: LNLe, from LNQd and LNQd3 with y_q -> y_l, y_d -> y_e, one colour and the Fierz identity of `smneft_matching`.
-  The SEEN text has g C_NB where the derivation gives g C_NW in one of its four dipole terms; the derivation is used.
+- Gauge parts and dipoles: SEEN in the beta functions of a public development version of `wilson` (described in arXiv:2411.07220,
+  from 2010.12109 and 2103.04441), gauge parts DERIVED from the generic-hypercharge formulae of arXiv:1312.2014 and, for the
+  dipoles, hep-ph/0504134. C_LNQd3 Y_d -> C_NB, -4 g' N_c (y_q + y_d), and C_LNLe Y_e -> C_NB, -4 g' (y_l + y_e) / 8, are DERIVED
+  and absent there; without them the leading logarithm of tensor -> photon dipole jumps at m_W. Its LNLe has C_NB where the
+  derivation gives C_NW, in one of four dipole terms.
+- Quark Yukawas and lambda: DERIVED from the SMEFT (C_eB, C_eW, C_eH, C_lequ1, C_lequ3, C_ledq, SEEN in the same code, from
+  arXiv:1308.2627 and 1310.4838) by exchanging the members of doublets, H -> Htilde, e -> N, d <-> u, which sends Y_d -> Y_u,
+  Y_u -> -Y_d, Y_e -> 0. DERIVED a second time: 24 lambda and -4 X[Y Y^+ Y] from the one-loop effective potential (a test), the
+  other X from the Higgs field's equation of motion, C_LNuQ <-> C_LNQd from one diagram. That code has X, the exchange (with a
+  conjugate that N's number forbids in one direction) and wave functions of four-fermion operators; it has none of the others.
+- LNLe: DERIVED from LNQd with one colour and the Fierz identity of `smneft_matching`; that code lacks the exchange in X.
+- y^2 of charged leptons in dipoles and NH: DERIVED from those of C_uB, C_uW, C_uH with Y_d Y_d^+; diagrams know no colour.
 
-Left out, with their size from 1 TeV to m_W, are Yukawa wave functions and Yukawa-squared mixing. gamma_H = 3 y_t^2 would change
-C_NB and C_NW by 4 % and C_NH by three times that, the Higgs self-coupling (24 lambda) C_NH by 5 %. y_t^2 / 2 of Q_3 is 0.7 % of
-LNQd_pr3t. LNuQ_pr33 has 6 y_t^2 of its own (8 %), would feed C_NH with y_t, LNQd_pr33 with y_t y_b (0.2 %) and LNLe_pr33 with
-y_t y_tau (0.1 %). Squares of y_b and y_tau stay below 1e-4, up-quark Yukawas off the diagonal of the down basis
-(y_t^2 V_ts / 2) at 3e-4. Yukawa couplings of N are zero. Two loops: the g_s^4 term of a tensor, 1 to 2 %.
+Left out: terms g Y_e^2 of dipoles in C_NH (1e-5), and two operators with one N that have charged currents only,
+(Htilde^+ i D H)(Nbar gamma e) and (Nbar gamma e)(dbar gamma u), which come back with (y_tau y_t)^2 (1e-8). Two loops: the g_s^4
+term of a tensor, 1 to 2 %.
 
-The Standard Model runs at one loop with six quarks and the Higgs doublet from m_W: d(16 pi^2 / g_i^2)/dt = -2 b_i with
-b = 41/6 (g'), -19/6 (g), -7 (g_s), and
-
-    16 pi^2 d ln Y_u/dt = 3/2 (Y_u^2 - Y_d^2) + T - 17/12 g'^2 - 9/4 g^2 - 8 g_s^2,     T = sum 3 Y_u^2 + 3 Y_d^2 + Y_e^2
-    16 pi^2 d ln Y_d/dt = 3/2 (Y_d^2 - Y_u^2) + T - 5/12 g'^2 - 9/4 g^2 - 8 g_s^2
-    16 pi^2 d ln Y_e/dt = 3/2 Y_e^2 + T - 15/4 g'^2 - 9/4 g^2
-
-with V_CKM = 1 in these (an error of |V_cb|^2 in Y_s). The top quark enters at m_W: alpha_s with six flavours is put equal to that
-with five there, an error of 1 %. Machacek, Vaughn (Nucl. Phys. B 222 (1983) 83; B 236 (1984) 221), MEMORY.
+Q is a basis of fields, fixed at m_W, and does not run.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from nmmfit import inputs as sm
 from nmmfit.eft import smneft_inputs as electroweak_inputs
 from nmmfit.eft.running import check_within
-from nmmfit.eft.smneft_inputs import ElectroweakInputs, vacuum_value_gev
-from nmmfit.eft.smneft_operators import HIGHEST_SCALE_GEV, SmneftCoefficient
-from nmmfit.eft.theories import alpha_s_and_masses, inverse_alpha
+from nmmfit.eft.smneft_couplings import (
+    LOOP,
+    SmCouplings,
+    couplings_along,
+    couplings_at_m_w,
+    dagger,
+    higgs_wave_function,
+)
+from nmmfit.eft.smneft_inputs import ElectroweakInputs
+from nmmfit.eft.smneft_operators import HIGHEST_SCALE_GEV
+from nmmfit.eft.smneft_state import COMPONENTS, join, split
 from nmmfit.inputs import StandardModelInputs
+from nmmfit.numerics.collocation import collocation_step
 from nmmfit.shapes import Array
 
-LOOP = 16.0 * math.pi**2
-B_GAUGE = np.array([41.0 / 6.0, -19.0 / 6.0, -7.0])
-"""dg_i/dt = b_i g_i^3 / 16 pi^2 for g', g, g_s: six quarks, three leptons, one Higgs doublet."""
-
-# Components of a state: what one neutrino pair (p, r) and one flavour class of quarks or leptons mix into each other.
-NB, NW, NH = 0, 1, 2
-SCALAR_D, TENSOR_D = 3, 6  # + s: LNQd_prss, LNQd3_prss
-LEPTON_1, LEPTON_2 = 9, 12  # + t: LNLe_prtt, LNLe_trpt; the second does not exist for t = p
-OFF_SCALAR, OFF_TENSOR = 15, 16  # LNQd_prst, LNQd3_prst with s != t
-UP = 17  # LNuQ_prst
-OFF_LEPTON_1, OFF_LEPTON_2 = 18, 19  # LNLe_prst, LNLe_srpt, neither p nor s equal to t
-SIZE = 20
-
-# Gauss-Legendre collocation of order 16: nodes, and integrals of the Lagrange polynomials to each node and to the end.
-_STAGES, _STEPS, _SWEEPS = 8, 4, 24
-_NODES = 0.5 * (np.polynomial.legendre.leggauss(_STAGES)[0] + 1.0)
-_WEIGHTS = 0.5 * np.polynomial.legendre.leggauss(_STAGES)[1]
-
-
-def _collocation() -> np.ndarray:
-    """(stage, stage): integral of the k-th Lagrange polynomial from 0 to the i-th node."""
-    p = np.polynomial.legendre.Legendre
-    x = 2.0 * _NODES - 1.0
-    # In Legendre polynomials, whose values at the nodes are well conditioned.
-    values = np.stack([p.basis(n)(x) for n in range(_STAGES)])
-    integrals = np.stack([0.5 * p.basis(n).integ(lbnd=-1)(x) for n in range(_STAGES)])
-    return np.linalg.solve(values, integrals).T
-
-
-_A = _collocation()
-
-
-@jax.tree_util.register_dataclass
-@dataclass(frozen=True)
-class SmCouplings:
-    """Couplings of the Standard Model at one scale; leading axes batch. Yukawas are Y = sqrt(2) m / v."""
-
-    gauge: Array
-    """(..., 3): g', g, g_s."""
-    up: Array
-    """(..., 3): u, c, t."""
-    down: Array
-    """(..., 3): d, s, b."""
-    lepton: Array
-    """(..., 3): e, mu, tau."""
-
-
-@jax.tree_util.register_dataclass
-@dataclass(frozen=True)
-class SmneftEvolution:
-    """Evolution between two scales above m_W.
-
-    `matrix` is (3, 20, 20), by the flavour p of the lepton doublet: C(to)_i = sum_j matrix[p, i, j] C(from)_j over the components
-    named at the top of this module. `couplings` are those at the second scale.
-    """
-
-    matrix: Array
-    couplings: SmCouplings
+LONGEST_STEP = 2.7
+"""In ln mu: the error of one step stays below 1e-13."""
+LOWEST_M_W_GEV = 70.0
+"""Lower end of the range of `StandardModelInputs.m_w_gev`, for m_W that is being traced."""
 
 
 def check_scale(scale_gev: Any, inputs: StandardModelInputs, where: str = "scale_gev") -> None:
@@ -132,229 +88,148 @@ def check_scale(scale_gev: Any, inputs: StandardModelInputs, where: str = "scale
     check_within(scale_gev, (inputs.m_w_gev, HIGHEST_SCALE_GEV), "the theory above m_W", allowed, where)
 
 
-def couplings_at_m_w(inputs: StandardModelInputs, electroweak: ElectroweakInputs) -> SmCouplings:
-    """Couplings at m_W: e and alpha_s of the theory below, g = e / s_W, g' = e / c_W, Yukawas from running masses.
+def slope(vector: Array, c: SmCouplings) -> Array:
+    """dC/dt of a vector (component, ...) of coefficients, all entries above; couplings at one scale."""
+    x = split(vector)
+    nb, nw, nh = x["NB"], x["NW"], x["NH"]  # (p, ...)
+    scalar, tensor, up, lepton = x["LNQd"], x["LNQd3"], x["LNuQ"], x["LNLe"]  # (p, s, t, ...)
+    g1, g2, g3 = c.gauge
+    g11, g22, g33 = g1**2, g2**2, g3**2
+    y_u, y_d, y_e = c.up, c.down, c.lepton
+    uu, dd = y_u @ dagger(y_u), y_d @ dagger(y_d)
+    wave_q, wave_u, wave_d = 0.5 * (uu + dd), dagger(y_u) @ y_u, dagger(y_d) @ y_d
+    wave_h = higgs_wave_function(c)
+    extra = (1,) * (vector.ndim - 1)  # axes of a batch, behind those of flavour
+    square = (y_e**2).reshape(3, *extra)
 
-    Masses of u, d, s, c, b are MS-bar at m_W as in the theory below, those of charged leptons constant, and m_t(m_W) comes from
-    m_t(m_t) by one-loop QCD with six flavours (electroweak corrections to it, a few per cent, are left out).
-    """
-    m_w = jnp.asarray(inputs.m_w_gev, dtype=float)
-    e = jnp.sqrt(4.0 * jnp.pi / inverse_alpha(m_w, inputs))
-    strong, quarks = alpha_s_and_masses(m_w, inputs)
-    s2 = jnp.asarray(electroweak.sin2_theta_w, dtype=float)
-    m_t = jnp.asarray(electroweak.m_t_gev, dtype=float)
-    growth = 1.0 + 7.0 / (2.0 * jnp.pi) * strong * jnp.log(m_t / m_w)
-    per_mass = math.sqrt(2.0) / vacuum_value_gev(electroweak)
-    up = [quarks["u"], quarks["c"], m_t * growth ** (4.0 / 7.0)]
-    down = [quarks[q] for q in ("d", "s", "b")]
-    lepton = [jnp.asarray(m, dtype=float) for m in (inputs.m_e_gev, inputs.m_mu_gev, inputs.m_tau_gev)]
-    gauge = jnp.stack([e / jnp.sqrt(1.0 - s2), e / jnp.sqrt(s2), jnp.sqrt(4.0 * jnp.pi * strong)])
-    return SmCouplings(gauge, per_mass * jnp.stack(up), per_mass * jnp.stack(down), per_mass * jnp.stack(lepton))
+    diagonal = jnp.einsum("pss...->ps...", lepton)  # LNLe_prss
+    crossed = jnp.einsum("sps...->ps...", lepton)  # LNLe_srps
 
+    def closed(z_u: Array, z_d: Array, z_e: Array) -> Array:
+        """X[Z]."""
+        quarks = jnp.einsum("st,pst...->p...", jnp.conj(z_d), scalar) + jnp.einsum("ts,pst...->p...", z_u, up)
+        return 3.0 * quarks + jnp.einsum("s,ps...->p...", z_e, diagonal + 0.5 * crossed)
 
-def run_gauge(gauge: Array, log_ratio: Array) -> Array:
-    """g', g, g_s at ln(mu / m_W) = log_ratio, shape (..., 3), from those at m_W: the one-loop solution."""
-    return (gauge**-2 - 2.0 * B_GAUGE / LOOP * jnp.asarray(log_ratio)[..., None]) ** -0.5
+    first = closed(y_u, y_d, y_e)
+    third = closed(uu @ y_u, dd @ y_d, y_e**3)
+    loop_d = jnp.einsum("st,pst...->p...", jnp.conj(y_d), tensor)
+    loop_e = jnp.einsum("s,ps...->p...", y_e, crossed)
 
+    out_nb = (-2.25 * g22 + 91.0 / 12.0 * g11 + wave_h - 1.5 * square) * nb - 4.5 * g1 * g2 * nw
+    out_nb = out_nb + g1 * (2.0 * loop_d + 0.75 * loop_e)
+    out_nw = (-11.0 / 12.0 * g22 - 0.75 * g11 + wave_h + 2.5 * square) * nw - 1.5 * g1 * g2 * nb
+    out_nw = out_nw + g2 * (6.0 * loop_d + 0.25 * loop_e)
+    out_nh = (-2.25 * g11 - 6.75 * g22 + 24.0 * c.higgs + 3.0 * wave_h - 1.5 * square) * nh
+    out_nh = out_nh + 3.0 * g1 * (g11 + g22) * nb - 3.0 * g2 * (g11 + 3.0 * g22) * nw + 4.0 * (c.higgs * first - third)
 
-def yukawa_slopes(c: SmCouplings) -> tuple[Array, Array, Array]:
-    """d ln Y / dt of up quarks, down quarks and leptons; leading axes batch."""
-    g1, g2, g3 = (c.gauge[..., i : i + 1] ** 2 for i in range(3))
-    u, d, e = c.up**2, c.down**2, c.lepton**2
-    trace = jnp.sum(3.0 * u + 3.0 * d + e, axis=-1, keepdims=True)
-    up = 1.5 * (u - d) + trace - 17.0 / 12.0 * g1 - 2.25 * g2 - 8.0 * g3
-    down = 1.5 * (d - u) + trace - 5.0 / 12.0 * g1 - 2.25 * g2 - 8.0 * g3
-    lepton = 1.5 * e + trace - 3.75 * g1 - 2.25 * g2
-    return up / LOOP, down / LOOP, lepton / LOOP
+    wave_l = 0.5 * square[:, None, None]
 
+    def on_s(matrix: Array, four: Array) -> Array:
+        return jnp.einsum("sv,pvt...->pst...", matrix, four)
 
-def _structures() -> dict[str, np.ndarray]:
-    """Constant matrices (3, 20, 20), by p, each to be multiplied by the product of couplings in its name."""
-    out = {k: np.zeros((3, SIZE, SIZE)) for k in ("g1g1", "g2g2", "g3g3", "g1g2", "g1g1g1", "g1g2g2", "g2g2g2", "g1g1g2")}
-    out |= {f"{g}d{s}": np.zeros((3, SIZE, SIZE)) for g in ("g1", "g2") for s in range(3)}
-    out |= {f"{g}e{t}": np.zeros((3, SIZE, SIZE)) for g in ("g1", "g2") for t in range(3)}
+    def on_t(four: Array, matrix: Array) -> Array:
+        return jnp.einsum("psv...,vt->pst...", four, matrix)
 
-    def add(coupling: str, to: int, source: int, value: float, p: int | None = None) -> None:
-        out[coupling][slice(None) if p is None else p, to, source] += value
+    def outer(pair: Array, matrix: Array) -> Array:
+        return pair[:, None, None] * matrix.reshape(3, 3, *extra)
 
-    add("g2g2", NB, NB, -9.0 / 4.0)
-    add("g1g1", NB, NB, 91.0 / 12.0)
-    add("g1g2", NB, NW, -9.0 / 2.0)
-    add("g1g2", NW, NB, -3.0 / 2.0)
-    add("g2g2", NW, NW, -11.0 / 12.0)
-    add("g1g1", NW, NW, -3.0 / 4.0)
-    add("g1g1", NH, NH, -9.0 / 4.0)
-    add("g2g2", NH, NH, -27.0 / 4.0)
-    add("g1g1g1", NH, NB, 3.0)
-    add("g1g2g2", NH, NB, 3.0)
-    add("g1g1g2", NH, NW, -3.0)
-    add("g2g2g2", NH, NW, -9.0)
-    for scalar, tensor in [(SCALAR_D + s, TENSOR_D + s) for s in range(3)] + [(OFF_SCALAR, OFF_TENSOR)]:
-        add("g1g1", scalar, scalar, 1.0 / 3.0)
-        add("g3g3", scalar, scalar, -8.0)
-        add("g1g1", scalar, tensor, -2.0)
-        add("g2g2", scalar, tensor, 18.0)
-        add("g1g1", tensor, scalar, -1.0 / 24.0)
-        add("g2g2", tensor, scalar, 3.0 / 8.0)
-        add("g1g1", tensor, tensor, -10.0 / 9.0)
-        add("g2g2", tensor, tensor, -3.0)
-        add("g3g3", tensor, tensor, 8.0 / 3.0)
-    for s in range(3):
-        add(f"g1d{s}", NB, TENSOR_D + s, 2.0)
-        add(f"g2d{s}", NW, TENSOR_D + s, 6.0)
-        add(f"g1d{s}", TENSOR_D + s, NB, 1.0 / 6.0)
-        add(f"g2d{s}", TENSOR_D + s, NW, 3.0 / 2.0)
-    add("g1g1", UP, UP, -2.0 / 3.0)
-    add("g3g3", UP, UP, -8.0)
+    out_scalar = (g11 / 3.0 - 8.0 * g33 + wave_l) * scalar + (18.0 * g22 - 2.0 * g11) * tensor
+    out_scalar = out_scalar + on_s(wave_q, scalar) + on_t(scalar, wave_d)
+    out_scalar = out_scalar + 2.0 * (outer(first, y_d) - on_t(on_s(y_u, up), y_d))
+    out_tensor = (8.0 / 3.0 * g33 - 3.0 * g22 - 10.0 / 9.0 * g11 + wave_l) * tensor + (0.375 * g22 - g11 / 24.0) * scalar
+    out_tensor = out_tensor + on_s(wave_q, tensor) + on_t(tensor, wave_d) + outer(g1 / 6.0 * nb + 1.5 * g2 * nw, y_d)
+    out_up = (-2.0 / 3.0 * g11 - 8.0 * g33 + wave_l) * up + on_s(wave_u, up) + on_t(up, wave_q)
+    out_up = out_up + 2.0 * (outer(first, dagger(y_u)) - on_t(on_s(dagger(y_u), scalar), dagger(y_d)))
 
-    def leptons(first: int, second: int, p: int | None) -> None:
-        for i, k in ((first, second), (second, first)):
-            for coupling, exchange in (("g1g1", -3.0), ("g2g2", 3.0)):
-                add(coupling, i, i, -1.5, p)
-                add(coupling, i, k, exchange, p)
+    waves = wave_l + 0.5 * square[None, :, None] + square[None, None, :]
+    dipole = 1.5 * (g1 * nb + g2 * nw)
+    on_diagonal = jnp.diag(y_e)
+    out_lepton = (-1.5 * (g11 + g22) + waves) * lepton + 3.0 * (g22 - g11) * jnp.swapaxes(lepton, 0, 1)
+    out_lepton = out_lepton + outer(2.0 * first - 4.0 * dipole, on_diagonal)
+    out_lepton = out_lepton + 8.0 * jnp.swapaxes(outer(dipole, on_diagonal), 0, 1)
 
-    leptons(OFF_LEPTON_1, OFF_LEPTON_2, None)
-    for p in range(3):
-        for t in range(3):
-            first, second = LEPTON_1 + t, LEPTON_2 + t
-            if t == p:  # one coefficient, its own exchange partner
-                for coupling, value in (("g1g1", -4.5), ("g2g2", 1.5)):
-                    add(coupling, first, first, value, p)
-            else:
-                leptons(first, second, p)
-            feeds = first if t == p else second
-            add(f"g1e{t}", NB, feeds, 3.0 / 4.0, p)
-            add(f"g2e{t}", NW, feeds, 1.0 / 4.0, p)
-            for coupling, source in ((f"g1e{t}", NB), (f"g2e{t}", NW)):
-                if t == p:
-                    add(coupling, first, source, 1.5 * (8.0 - 4.0), p)
-                else:
-                    add(coupling, first, source, 1.5 * -4.0, p)
-                    add(coupling, second, source, 1.5 * 8.0, p)
-    return out
+    parts = {
+        "NB": out_nb,
+        "NW": out_nw,
+        "NH": out_nh,
+        "LNQd": out_scalar,
+        "LNQd3": out_tensor,
+        "LNuQ": out_up,
+        "LNLe": out_lepton,
+    }
+    return join(parts) / LOOP
 
 
-_NAMED = _structures()
-_STRUCTURE = np.stack(list(_NAMED.values()))
+def steps_to_m_w(scale_gev: Any, inputs: StandardModelInputs) -> int:
+    """Number of steps between m_W and a scale: none if it is m_W, what it needs if it is known, else what the highest needs."""
+    if scale_gev is inputs.m_w_gev:
+        return 0
+    scale = HIGHEST_SCALE_GEV if isinstance(scale_gev, jax.core.Tracer) else float(scale_gev)
+    m_w = LOWEST_M_W_GEV if isinstance(inputs.m_w_gev, jax.core.Tracer) else float(inputs.m_w_gev)
+    if scale == m_w:
+        return 0
+    needed = math.ceil(math.log(scale / m_w) / LONGEST_STEP)
+    return next(n for n in (1, 2, 4, 7) if n >= needed)
 
 
-def anomalous_dimension(c: SmCouplings) -> Array:
-    """The matrix gamma / 16 pi^2 of dC/dt = (gamma / 16 pi^2) C, by p, shape (..., 3, 20, 20)."""
-    g1, g2, g3 = (c.gauge[..., i] for i in range(3))
-    products = [g1**2, g2**2, g3**2, g1 * g2, g1**3, g1 * g2**2, g2**3, g1**2 * g2]
-    products += [g * c.down[..., s] for g in (g1, g2) for s in range(3)]
-    products += [g * c.lepton[..., t] for g in (g1, g2) for t in range(3)]
-    return jnp.einsum("...k,kpij->...pij", jnp.stack(products, axis=-1), _STRUCTURE / LOOP)
+def _along(vector: Array, nodes: SmCouplings, step: Array) -> Array:
+    """Integrate through couplings at the nodes of steps, (step, node, ...), one after the other."""
+    slopes = jax.vmap(slope)
+
+    def one(state: Array, c: SmCouplings) -> tuple[Array, None]:
+        return collocation_step(lambda stages: slopes(stages, c), state, step)[0], None
+
+    return jax.lax.scan(one, vector, nodes)[0]
 
 
-def _from_m_w(log_ratio: Array, start: SmCouplings) -> SmneftEvolution:
-    """Evolution from m_W to ln(mu / m_W) = log_ratio: four steps of Gauss-Legendre collocation of order 16.
+def run(vector: Array, scale_from: Any, scale_to: Any, inputs: StandardModelInputs, electroweak: ElectroweakInputs) -> Array:
+    """A vector of coefficients at a second scale, in the basis of down quarks.
 
-    The collocation equations are solved by Picard sweeps, which converge like those of an integral equation, (h L)^n / n!; first
-    the Yukawas, then the matrix, which is linear.
-    """
-    h = log_ratio / _STEPS
-    log_yukawa_start = jnp.zeros(9)
-
-    def couplings(logs: Array, at: Array) -> SmCouplings:
-        y = jnp.exp(logs)
-        return SmCouplings(run_gauge(start.gauge, at), start.up * y[..., :3], start.down * y[..., 3:6], start.lepton * y[..., 6:])
-
-    def step(state: tuple[Array, Array], k: Array) -> tuple[tuple[Array, Array], None]:
-        logs, matrix = state
-        at = (k + _NODES) * h
-
-        def slopes(stage_logs: Array) -> Array:
-            return jnp.concatenate(yukawa_slopes(couplings(stage_logs, at)), axis=-1)
-
-        def sweep_yukawas(stage_logs: Array, _: None) -> tuple[Array, None]:
-            return logs + h * jnp.asarray(_A) @ slopes(stage_logs), None
-
-        stage_logs, _ = jax.lax.scan(sweep_yukawas, jnp.broadcast_to(logs, (_STAGES, 9)), None, length=_SWEEPS)
-        gamma = anomalous_dimension(couplings(stage_logs, at))
-
-        def sweep_matrix(stages: Array, _: None) -> tuple[Array, None]:
-            return matrix + h * jnp.einsum("ik,kpab->ipab", jnp.asarray(_A), gamma @ stages), None
-
-        stages, _ = jax.lax.scan(sweep_matrix, jnp.broadcast_to(matrix, (_STAGES, 3, SIZE, SIZE)), None, length=_SWEEPS)
-        weights = h * jnp.asarray(_WEIGHTS)
-        next_logs = logs + weights @ slopes(stage_logs)
-        return (next_logs, matrix + jnp.tensordot(weights, gamma @ stages, axes=1)), None
-
-    identity = jnp.broadcast_to(jnp.eye(SIZE), (3, SIZE, SIZE))
-    (logs, matrix), _ = jax.lax.scan(step, (log_yukawa_start, identity), jnp.arange(_STEPS, dtype=float))
-    return SmneftEvolution(matrix, couplings(logs, jnp.asarray(log_ratio)))
-
-
-def smneft_evolution(
-    scale_from: Array | float, scale_to: Array | float, inputs: StandardModelInputs, electroweak: ElectroweakInputs
-) -> SmneftEvolution:
-    """Evolution of all coefficients above m_W from one scale to another, in either direction.
+    Steps of Gauss-Legendre collocation from each scale to m_W, where couplings are known: down from the first, up to the second.
 
     Args:
-        scale_from, scale_to: GeV, scalars in [m_W, 1e10 GeV]; differentiable, as are the inputs.
+        vector: (117, ...) as in `smneft_state`, complex, at `scale_from`.
+        scale_from, scale_to: GeV, scalars in [m_W, 1e10 GeV]; differentiable, as are the inputs. Known scales take as many steps
+            as they need; scales that are traced take those of the highest.
         inputs, electroweak: what fixes the couplings at m_W.
-    Returns: `SmneftEvolution`, in the basis of down quarks; error below 1e-12 relative to 1.
+    Returns: (117, ...); error below 1e-12 relative to the largest.
     Raises: UserInputError for a scale or an input out of range, unless it is being traced.
     """
     sm.check(inputs)
     electroweak_inputs.check(electroweak)
     check_scale(scale_from, inputs, "scale_from")
     check_scale(scale_to, inputs, "scale_to")
+    steps = (steps_to_m_w(scale_from, inputs), steps_to_m_w(scale_to, inputs))
     scales = jnp.stack([jnp.asarray(scale_from, dtype=float), jnp.asarray(scale_to, dtype=float)])
-    return _evolution(scales, inputs, electroweak)
+    return run_unchecked(jnp.asarray(vector, dtype=complex), scales, inputs, electroweak, steps)
 
 
-@jax.jit
-def _evolution(scales: Array, inputs: StandardModelInputs, electroweak: ElectroweakInputs) -> SmneftEvolution:
-    """`smneft_evolution` without the checks, scales = (from, to): both from m_W, one after the inverse of the other."""
+@partial(jax.jit, static_argnames="steps")
+def run_unchecked(
+    vector: Array, scales: Array, inputs: StandardModelInputs, electroweak: ElectroweakInputs, steps: tuple[int, int]
+) -> Array:
+    """`run` without the checks, for scales = (from, to) with as many steps (`steps_to_m_w`); no step stands for m_W itself."""
     start = couplings_at_m_w(inputs, electroweak)
-    both = jax.vmap(_from_m_w, in_axes=(0, None))(jnp.log(scales / inputs.m_w_gev), start)
-    inverse_applied = jnp.linalg.solve(jnp.swapaxes(both.matrix[0], -1, -2), jnp.swapaxes(both.matrix[1], -1, -2))
-    return SmneftEvolution(jnp.swapaxes(inverse_applied, -1, -2), jax.tree.map(lambda x: x[1], both.couplings))
+    down, up = jnp.log(scales / inputs.m_w_gev)
+    if steps[0]:
+        nodes = couplings_along(start, down, steps[0])[1]
+        backwards = jax.tree.map(lambda x: jnp.flip(x, (0, 1)), nodes)
+        vector = _along(vector, backwards, -down / steps[0])
+    if steps[1]:
+        vector = _along(vector, couplings_along(start, up, steps[1])[1], up / steps[1])
+    return vector
 
 
-def column(coefficient: SmneftCoefficient) -> tuple[int, int, dict[str, int]]:
-    """Where a coefficient stands, and what it can mix into.
-
-    Returns: flavour p - 1 of its block, its component, and name -> component of everything in the block that it reaches.
-    """
-    op, digits = coefficient.operator.name, coefficient.flavours
-    p, r = digits[0], digits[1]
-    if len(digits) == 4:
-        s, t = digits[2:]
-        if op == "LNuQ":
-            return p - 1, UP, {coefficient.name: UP}
-        if op in ("LNQd", "LNQd3") and s != t:
-            reached = {f"LNQd_{p}{r}{s}{t}": OFF_SCALAR, f"LNQd3_{p}{r}{s}{t}": OFF_TENSOR}
-            return p - 1, OFF_SCALAR if op == "LNQd" else OFF_TENSOR, reached
-        if op == "LNLe" and t not in (p, s):
-            # For p = s the two orderings are one coefficient, as `evolved_from` takes into account.
-            return p - 1, OFF_LEPTON_1, {coefficient.name: OFF_LEPTON_1, f"LNLe_{s}{r}{p}{t}": OFF_LEPTON_2}
-    block, component = p, {"NB": NB, "NW": NW, "NH": NH}.get(op, 0)
-    if op == "LNQd":
-        component = SCALAR_D + digits[2] - 1
-    elif op == "LNQd3":
-        component = TENSOR_D + digits[2] - 1
-    elif op == "LNLe" and digits[2] == digits[3]:
-        component = LEPTON_1 + digits[3] - 1
-    elif op == "LNLe":
-        block, component = digits[2], LEPTON_2 + digits[3] - 1
-    names = {f"NB_{block}{r}": NB, f"NW_{block}{r}": NW, f"NH_{block}{r}": NH}
-    for k in (1, 2, 3):
-        names |= {f"LNQd_{block}{r}{k}{k}": SCALAR_D + k - 1, f"LNQd3_{block}{r}{k}{k}": TENSOR_D + k - 1}
-        names[f"LNLe_{block}{r}{k}{k}"] = LEPTON_1 + k - 1
-        if k != block:
-            names[f"LNLe_{k}{r}{block}{k}"] = LEPTON_2 + k - 1
-    reached = {"NH_" + f"{block}{r}": NH} if component == NH else names
-    return block - 1, component, reached
+def evolution_matrix(scale_from: Any, scale_to: Any, inputs: StandardModelInputs, electroweak: ElectroweakInputs) -> Array:
+    """The matrix (117, 117) of `run`, C(to) = matrix C(from), for every flavour of N. Arguments and errors as there."""
+    return run(jnp.eye(len(COMPONENTS), dtype=complex), scale_from, scale_to, inputs, electroweak)
 
 
-def evolved_from(coefficient: SmneftCoefficient, evolved: SmneftEvolution) -> dict[str, Array]:
-    """Coefficients at the second scale per unit of one at the first, by name; real."""
-    block, component, reached = column(coefficient)
-    digits = coefficient.flavours
-    m = evolved.matrix[block]
-    if component == OFF_LEPTON_1 and digits[0] == digits[2]:
-        return {coefficient.name: m[OFF_LEPTON_1, OFF_LEPTON_1] + m[OFF_LEPTON_2, OFF_LEPTON_1]}
-    return {name: m[i, component] for name, i in reached.items()}
+def couplings_at(scale_gev: Any, inputs: StandardModelInputs, electroweak: ElectroweakInputs) -> SmCouplings:
+    """Couplings of the Standard Model at a scale. Arguments and errors as of `run`."""
+    sm.check(inputs)
+    electroweak_inputs.check(electroweak)
+    check_scale(scale_gev, inputs)
+    start = couplings_at_m_w(inputs, electroweak)
+    steps = steps_to_m_w(scale_gev, inputs)
+    return couplings_along(start, jnp.log(jnp.asarray(scale_gev, dtype=float) / inputs.m_w_gev), steps)[0] if steps else start

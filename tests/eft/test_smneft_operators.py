@@ -10,12 +10,14 @@ from nmmfit.eft.smneft_operators import OPERATORS, coefficient_names, is_smneft,
 from nmmfit.errors import UserInputError
 
 
-def test_every_operator_of_the_lepton_number_conserving_part_is_there():
-    assert set(OPERATORS) == {"NB", "NW", "NH", "LNQd", "LNQd3", "LNuQ", "LNLe"}
-    for op in OPERATORS.values():
-        assert (op.dimension, op.unit, op.conserves_lepton_number) == (6, "GeV^-2", True)
-        assert op.fields[:2] == ("L", "N")
-    assert len(coefficient_names()) == len(set(coefficient_names())) == 3 * 9 + 4 * 81
+def test_every_operator_is_there():
+    conserving = {name for name, op in OPERATORS.items() if op.conserves_lepton_number}
+    assert conserving == {"NB", "NW", "NH", "LNQd", "LNQd3", "LNuQ", "LNLe"}
+    assert set(OPERATORS) - conserving == {"NNB", "LHB", "LHW", "dLQLH1", "dLQLH2", "QuLLH"}
+    for name in conserving:
+        assert (OPERATORS[name].dimension, OPERATORS[name].unit) == (6, "GeV^-2")
+        assert OPERATORS[name].fields[:2] == ("L", "N")
+    assert len(coefficient_names()) == len(set(coefficient_names())) == 3 * 9 + 4 * 81 + 3 + 3 + 9 + 3 * 81
 
 
 @given(st.sampled_from(coefficient_names()))
@@ -29,7 +31,7 @@ def test_names_are_read_back(name):
     ("name", "message"),
     [
         ("LNQD3_1122", r"unknown operator 'LNQD3'; did you mean 'LNQd3'\?"),
-        ("NG_11", "unknown operator 'NG'; did you mean 'N[BHW]'"),
+        ("NG_11", "unknown operator 'NG'; did you mean 'N[BHWN]"),
         ("NB_1", "NB takes 2 flavour digits"),
         ("NB", "NB takes 2 flavour digits"),
         ("LNQd_112", "LNQd takes 4 flavour digits"),
