@@ -21,7 +21,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy.linalg
-from numpyro.distributions import biject_to
 
 from nmmfit.inference.bends import Knee, compressed, stretched
 from nmmfit.inference.joint import JointLikelihood
@@ -163,7 +162,7 @@ def amplitude_coordinates(joint: JointLikelihood) -> Coordinates:
 
 
 def _coordinates(joint: JointLikelihood, linear: np.ndarray) -> Coordinates:
-    bounded = tuple((i, biject_to(p.prior.support)) for i, p in enumerate(joint.parameters) if not p.is_unbounded)
+    bounded = tuple((i, p.bijection) for i, p in enumerate(joint.parameters) if not p.is_unbounded)
     scale = np.asarray([p.scale for p in joint.parameters])
     made = _natural(len(joint.names))
     if len(linear):

@@ -16,7 +16,6 @@ import numpy as np
 
 from nmmfit.experiment import Channel
 from nmmfit.inference.coordinates import Coordinates
-from nmmfit.inference.parameters import log_prior
 from nmmfit.kept import kept_or_made
 from nmmfit.shapes import Array
 
@@ -61,8 +60,7 @@ def _local(coordinates: Coordinates) -> Callable[[np.ndarray], _Local]:
 
     def prior(z: Array) -> Array:
         x, log_det = coordinates.to_parameters(z)
-        n = joint.n_coefficients
-        return log_prior(joint.parameters[:n], x[:n]) + joint.constraint_vector(x) + log_det
+        return joint.own_prior_vector(x) + joint.constraint_vector(x) + log_det
 
     def at(z: Array) -> tuple[Array, Array, Array]:
         counts, slopes = expected(z), jax.jacfwd(expected)(z)
