@@ -27,6 +27,7 @@ class Derived:
         size: number of slots, real numbers that multiply rows of the coupling map.
         values: (model parameters, theory inputs, both by name) -> (slot,).
         signs: sets of parameters whose common sign may be free; `symmetries` finds out whether it is.
+        linear: parameters, of which at most one stands in each term: slots are linear in them, or nearly.
         zero: parameters that switch all slots off when they are 0; empty if nothing does.
         fingerprint: of all that `values` depends on.
     """
@@ -36,6 +37,7 @@ class Derived:
     values: Callable[[Values, Values], Array]
     signs: tuple[tuple[str, ...], ...]
     zero: tuple[str, ...]
+    linear: tuple[str, ...]
     fingerprint: str
 
 
@@ -54,5 +56,6 @@ def together(parts: Sequence[Derived]) -> Derived | None:
         values,
         tuple(s for part in parts for s in part.signs),
         tuple(n for part in parts for n in part.zero) if able else (),
+        tuple(n for part in parts for n in part.linear),
         repr([part.fingerprint for part in parts]),
     )

@@ -104,7 +104,7 @@ def phased(specs: Mapping[str, ParameterSpec]) -> Derived | None:
     able = not any(held.values())
     told = [(n, s.prior.is_fixed and s.prior.numbers) for n, s in specs.items()]
     zero = tuple(n for n in specs if n not in held) if able else ()
-    return Derived(tuple(parameters), 2 * len(specs), values, (), zero, repr(("phases", told)))
+    return Derived(tuple(parameters), 2 * len(specs), values, (), zero, (), repr(("phases", told)))
 
 
 def model_slots(spec: ModelSpec, inputs: TheoryInputs) -> ModelSlots:
@@ -144,7 +144,11 @@ def model_slots(spec: ModelSpec, inputs: TheoryInputs) -> ModelSlots:
     for k, (name, part) in enumerate(slots):
         weights[k, names.index(name)] = part
     zero = next((together for together in spec.description.vanishing if _can_vanish(together, spec)), ())
-    derived = Derived(parameters, len(slots), values, spec.description.signs, tuple(n for n in zero if n in free), told)
+    zero = tuple(n for n in zero if n in free)
+    # Slots are linear in each set that makes the model vanish.
+    unbounded = {p.name for p in parameters if p.is_unbounded}
+    linear = next((together for together in spec.description.vanishing if unbounded & set(together)), ())
+    derived = Derived(parameters, len(slots), values, spec.description.signs, zero, linear, told)
     return ModelSlots(derived, names, weights, scale)
 
 
@@ -222,65 +226,84 @@ def _moments(spec: ModelSpec) -> Found:
 def _above(spec: ModelSpec, inputs: TheoryInputs, samples: list[dict[str, float]], told: str) -> Found:
     """Coefficients just below m_W, of a model of the theory above m_W."""
 
-    def matched(values: Mapping[str, Any], standard: StandardModelInputs) -> Matching:
-        y = {
-            side: jnp.stack([jnp.stack([_turned(values, f"y_{side}_{i}{j}") for j in (1, 2, 3)]) for i in (1, 2, 3)])
-            for side in ("left", "right")
-        }
-        mass = values["mass_gev"]
+    def matched(y: Mapping[str, Array], mass: Any, standard: StandardModelInputs) -> Matching:
+        # At the mass itself the loop's dipole has no logarithm.
         return FUNCTIONS[spec.name](y["left"], y["right"], mass, mass, inputs=standard)
 
-    nominal = inputs.standard(inputs.nominal)
-    # At the mass itself the loop's dipole has no logarithm.
-    made = [matched(values, nominal) for values in samples]
+    def couplings(values: Mapping[str, Any]) -> dict[str, Array]:
+        rows = {s: [[_turned(values, f"y_{s}_{i}{j}") for j in (1, 2, 3)] for i in (1, 2, 3)] for s in ("left", "right")}
+        return {side: jnp.stack([jnp.stack(row) for row in found]) for side, found in rows.items()}
+
+    nominal = inputs.standard(inputs.nominal), inputs.electroweak(inputs.nominal)
+    made = [matched(couplings(values), values["mass_gev"], nominal[0]) for values in samples]
     tree = tuple(n for n in made[0].tree if any(complex(m.tree[n]) != 0.0 for m in made))
-    direct = tuple(n for n in made[0].threshold if any(complex(m.threshold[n]) != 0.0 for m in made))
+    loops = tuple(n for n in made[0].threshold if any(complex(m.threshold[n]) != 0.0 for m in made))
     low, high = spec.parameters["mass_gev"].support
-    names, factors = _running(tree, (low, high), inputs, told)
+    below, _ = smneft_weights(tree, low, *nominal)
+    names = tuple(dict.fromkeys((*below, *loops)))
+
+    def at(y: Mapping[str, Array], mass: Any, standard: StandardModelInputs, electroweak: ElectroweakInputs) -> Array:
+        """All of `names`, (name,)."""
+        here, weights = matched(y, mass, standard), smneft_weights(tree, mass, standard, electroweak)[1]
+        return _placed(names, below, jnp.stack([here.tree[n] for n in tree]) @ weights) + _placed(
+            names, loops, jnp.stack([here.threshold[n] for n in loops])
+        )
+
+    def by_name(values: Array) -> dict[str, Array]:
+        return dict(zip(names, jnp.unstack(values), strict=True))
+
+    if inputs.floats_running:
+        return lambda values, s, e: by_name(at(couplings(values), values["mass_gev"], s, e))
+    # Coefficients are sums of conj(y_left) y_right over pairs of couplings, with a factor that depends on the mass.
+    active = {s: [(i, j) for i in range(3) for j in range(3) if f"y_{s}_{i + 1}{j + 1}" in spec.parameters] for s in ("left", "right")}
+    pairs = [(a, b) for a in active["left"] for b in active["right"]]
+    units = {k: jnp.stack([jnp.zeros((3, 3)).at[pair[k]].set(1.0) for pair in pairs]) for k in (0, 1)}
+
+    def per_pair(mass: Array) -> Array:
+        """(pair, name), times the squared mass."""
+        return mass**2 * jax.vmap(lambda left, right: at({"left": left, "right": right}, mass, *nominal))(units[0], units[1])
+
+    table = _Table(per_pair, (low, high), digest([told, repr(names), jax.default_backend(), program_digest()]))
 
     def found(values: Mapping[str, Any], standard: StandardModelInputs, electroweak: ElectroweakInputs) -> dict[str, Array]:
-        here = matched(values, standard)
-        out = {n: here.threshold[n] for n in direct}
-        below = jnp.stack([here.tree[n] for n in tree]) @ factors(jnp.asarray(values["mass_gev"], dtype=float), standard, electroweak)
-        for k, name in enumerate(names):
-            out[name] = out.get(name, 0.0) + below[k]
-        return out
+        left, right = (jnp.stack([_turned(values, f"y_{s}_{i + 1}{j + 1}") for i, j in active[s]]) for s in ("left", "right"))
+        mass = jnp.asarray(values["mass_gev"], dtype=float)
+        products = (jnp.conj(left)[:, None] * right[None, :]).reshape(-1) / mass**2
+        return by_name(products @ table(mass))
 
     return found
 
 
-Factors = Callable[[Array, StandardModelInputs, ElectroweakInputs], Array]
+def _placed(names: tuple[str, ...], some: tuple[str, ...], values: Array) -> Array:
+    """Values of some names, among all of them."""
+    return jnp.zeros(len(names), dtype=complex).at[np.asarray([names.index(n) for n in some], dtype=int)].set(values)
 
 
-def _running(tree: tuple[str, ...], masses: tuple[float, float], inputs: TheoryInputs, told: str) -> tuple[tuple[str, ...], Factors]:
-    """Names below m_W, and the factors (above, below) of coefficients at a mass."""
-    standard, electroweak = inputs.standard(inputs.nominal), inputs.electroweak(inputs.nominal)
-    names, _ = smneft_weights(tree, masses[0], standard, electroweak)
-    if inputs.floats_running:
-        return names, lambda mass, s, e: smneft_weights(tree, mass, s, e)[1]
-    low, high = math.log(masses[0]), math.log(masses[1])
-    middle, half = 0.5 * (low + high), max(0.5 * (high - low), 1e-6)
+class _Table:
+    """A smooth function of a mass as Chebyshev polynomials in its logarithm, kept between processes."""
 
-    def exact(x: np.ndarray) -> np.ndarray:
-        at = jnp.exp(middle + half * jnp.asarray(x))
-        # The scale of a mass at the edge must not fall below m_W by rounding.
-        at = jnp.clip(at, masses[0], masses[1])
-        return np.asarray(jax.jit(lambda m: jax.lax.map(lambda one: smneft_weights(tree, one, standard, electroweak)[1], m))(at))
+    def __init__(self, function: Callable[[Array], Array], masses: tuple[float, float], fingerprint: str) -> None:
+        """Raises: NotConvergedError if no degree reaches `TABLE_ACCURACY`."""
+        low, high = math.log(masses[0]), math.log(masses[1])
+        self.middle, self.half, self.masses = 0.5 * (low + high), max(0.5 * (high - low), 1e-6), masses
+        self.function = function
+        self.coefficients = kept_or_made("models", fingerprint, self._make)
 
-    def make() -> np.ndarray:
+    def __call__(self, mass: Array) -> Array:
+        x = jnp.clip((jnp.log(mass) - self.middle) / self.half, -1.0, 1.0)
+        return jnp.tensordot(chebyshev_values(x, len(self.coefficients) - 1), jnp.asarray(self.coefficients), axes=1)
+
+    def _exact(self, x: np.ndarray) -> np.ndarray:
+        # At the edges of the range rounding must not lead out of it.
+        masses = jnp.clip(jnp.exp(self.middle + self.half * jnp.asarray(x)), *self.masses)
+        return np.asarray(jax.jit(lambda m: jax.lax.map(self.function, m))(masses))
+
+    def _make(self) -> np.ndarray:
         between = np.linspace(-1.0, 1.0, 7)
-        wanted = exact(between)
+        wanted = self._exact(between)
         for degree in _DEGREES:
-            table = coefficients_1d(exact(chebyshev_nodes(degree)))
-            found = np.tensordot(np.asarray(chebyshev_values(jnp.asarray(between), degree - 1)), table, axes=1)
-            if np.max(np.abs(found - wanted)) < TABLE_ACCURACY * np.max(np.abs(wanted)):
-                return table
-        raise NotConvergedError(f"running from masses between {masses[0]:g} and {masses[1]:g} GeV cannot be tabulated")
-
-    table = kept_or_made("models", digest([told, repr(tree), jax.default_backend(), program_digest()]), make)
-
-    def factors(mass: Array, s: StandardModelInputs, e: ElectroweakInputs) -> Array:
-        x = jnp.clip((jnp.log(mass) - middle) / half, -1.0, 1.0)
-        return jnp.tensordot(chebyshev_values(x, len(table) - 1), jnp.asarray(table), axes=1)
-
-    return names, factors
+            found = coefficients_1d(self._exact(chebyshev_nodes(degree)))
+            error = np.tensordot(np.asarray(chebyshev_values(jnp.asarray(between), degree - 1)), found, axes=1) - wanted
+            if np.max(np.abs(error)) < TABLE_ACCURACY * np.max(np.abs(wanted)):
+                return found
+        raise NotConvergedError(f"running from masses between {self.masses[0]:g} and {self.masses[1]:g} GeV cannot be tabulated")
