@@ -4,7 +4,7 @@ Rates depend on a few linear combinations of the coefficients; in the coefficien
 sheet. Unbounded coefficient parameters are replaced by y = M x', M square and invertible: the rows of the amplitudes at nominal
 theory inputs (independent ones by pivoted QR), completed by directions that no rate depends on. x' differs from x by a shear of
 the directly floated dipoles, L' = L + D^+ (d(theory) - d(nominal)) of the other coefficients, so that the dipole rows follow the
-current c_T; its determinant is one. Nuisances are shifted by their linear response to the signal, a quadratic form in the
+current c_T (of coefficients that M does not mix, bounded ones and those that models make, L' has all of d); its determinant is one. Nuisances are shifted by their linear response to the signal, a quadratic form in the
 amplitudes: a background that looks like a magnetic moment trades places with it along a parabola, which the shift straightens;
 again the determinant is one. Amplitudes are stretched and nuisances bent where the posterior's width changes along them
 (bends.py). Bounded parameters keep natural coordinates through a bijection, whose log-determinant is
@@ -82,8 +82,13 @@ class Coordinates:
         return self.joint.linear_amplitudes(_theory(self.joint, vector))
 
     def _offset(self, vector: Array, rows: Array) -> Array:
-        """What the shear adds to the linear coefficients; depends on other coefficients and theory inputs only."""
-        return jnp.asarray(self.shear) @ ((rows - self.nominal) @ self.joint.coefficients(vector))
+        """What the shear adds to the linear coefficients; depends on other parameters only.
+
+        Of coefficients that M mixes it is what changes with the theory inputs, of all others (bounded, held or computed) everything.
+        """
+        mixed = np.zeros(self.nominal.shape[1])
+        mixed[self.linear] = 1.0
+        return jnp.asarray(self.shear) @ ((rows - self.nominal * mixed) @ self.joint.coefficients(vector))
 
     def _shift(self, vector: Array, rows: Array) -> Array:
         """Linear response of the nuisances (parameter,) to the signal at a vector; depends on coefficients and theory inputs

@@ -94,7 +94,7 @@ class Winding:
         """Log of the density of z, over the uniform one of x."""
         centred = z - 0.5
         # The density is even; written for |z| both terms are tails of the normal on one side, where their logarithms are exact.
-        size = jnp.sqrt(centred**2 + 1e-300)
+        size = jnp.where(centred < 0.0, -centred, centred)
         upper, lower = log_ndtr(0.5 - size), log_ndtr(-0.5 - size)
         return upper + jnp.log1p(-jnp.exp(lower - upper)) + math.log(self.period)
 
