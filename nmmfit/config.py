@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cmath
 import hashlib
 import json
 import math
@@ -9,11 +10,23 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, PlainSerializer, ValidationError, WithJsonSchema, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, ValidationError, WithJsonSchema, field_validator, model_validator
 
 from nmmfit.constants import STANDARD_MODEL_INPUTS
 from nmmfit.eft import operators, smneft_operators
 from nmmfit.errors import UserInputError, unknown
+from nmmfit.models import (
+    CIRCLE,
+    FREE,
+    MODELS,
+    ModelDescription,
+    ModelParameter,
+    allowed_parameters,
+    is_phase,
+    model_named,
+    phase_prior,
+    whole_circle,
+)
 from nmmfit.presets import C_T, C_T_S, Preset
 from nmmfit.priors import FAMILIES, PriorSpec, prior_schema
 from nmmfit.samplers import METHODS
@@ -76,16 +89,52 @@ Coefficient = Annotated[
 ]
 
 
+def _phase(given: Any) -> Any:
+    return whole_circle() if given == FREE else given
+
+
+def _refusing(check: Callable[[Any], Any]) -> AfterValidator:
+    """A check whose UserInputError becomes the error of the key."""
+
+    def checked(given: Any) -> Any:
+        try:
+            return check(given)
+        except UserInputError as problem:
+            raise refuse(str(problem)) from None
+
+    return AfterValidator(checked)
+
+
+_PHASE_SCHEMA = WithJsonSchema(prior_schema((FREE,)))
+
+
 class ParameterSpec(StrictModel):
     """One real parameter: how much of each coefficient one unit of it is, and its prior.
 
-    Coefficients are named `<operator>_<flavours>` (`nmmfit list coefficients`), complex, in GeV^(4-dimension), at `scale_gev`.
+    Coefficients are named `<operator>_<flavours>` (`nmmfit list coefficients`), complex, in GeV^(4-dimension), at `scale_gev`. With a
+    `phase` they are multiplied by e^{i phase}: the parameter is then a modulus, and `NAME_phase` a parameter of its own.
     """
 
     coefficients: Annotated[
         dict[str, Coefficient], Field(description="coefficient -> amount per unit of the parameter, real or [re, im]")
     ]
     prior: Annotated[PriorSpec, Field(description="prior of the parameter; one family, or a number to fix it")]
+    phase: Annotated[
+        PriorSpec | None,
+        BeforeValidator(_phase),
+        _refusing(lambda given: given if given is None else phase_prior(given)),
+        _PHASE_SCHEMA,
+        Field(description="phase of all coefficients, radians: a number, a prior, or 'free' for the whole circle; makes NAME_phase"),
+    ] = None
+
+    @model_validator(mode="after")
+    def _modulus(self) -> ParameterSpec:
+        if self.has_free_phase and self.prior.support[0] < 0.0:
+            raise refuse(
+                f"prior: with a free phase this is a modulus, whose prior must not reach below 0, got {self.prior} "
+                "(half_normal, log_uniform, or uniform from 0)"
+            )
+        return self
 
     @field_validator("coefficients")
     @classmethod
@@ -101,6 +150,17 @@ class ParameterSpec(StrictModel):
         if not any(given.values()):
             raise refuse("a parameter needs at least one coefficient that is not zero")
         return given
+
+    @property
+    def has_free_phase(self) -> bool:
+        """Whether the phase is a parameter of its own."""
+        return self.phase is not None and not self.phase.is_fixed
+
+    @property
+    def weights(self) -> dict[str, complex]:
+        """Coefficient -> amount per unit of the parameter, a fixed phase included."""
+        turn = cmath.exp(1j * self.phase.numbers[0]) if self.phase is not None and self.phase.is_fixed else 1.0
+        return {name: amount * turn for name, amount in self.coefficients.items()}
 
     @property
     def theory(self) -> str:
@@ -163,6 +223,118 @@ class TheorySpec(StrictModel):
         """Named choices of theory and orders of the running, key -> value."""
         given = {name: getattr(self, name) for name in type(self).model_fields}
         return {name: value for name, value in given.items() if isinstance(value, str | int)}
+
+
+class ModelSpec(StrictModel):
+    """A model above the theory of coefficients: its parameters are sampled, and say what the coefficients are."""
+
+    name: Annotated[
+        str,
+        _refusing(lambda given: model_named(given).name),
+        WithJsonSchema({"type": "string", "enum": list(MODELS)}),
+        Field(description="which model (`nmmfit list models`)"),
+    ]
+    scale_gev: Annotated[
+        float | None,
+        Field(
+            description=f"models of the theory below m_W: where they are matched onto it, GeV, {LOW_SCALE_GEV:g} to "
+            f"{HIGH_SCALE_GEV:g}; default m_W",
+            ge=LOW_SCALE_GEV,
+            le=HIGH_SCALE_GEV,
+        ),
+    ] = None
+    lepton: Annotated[Literal["tau", "mu", "e"] | None, Field(description="charged lepton of the model; default tau")] = None
+    neutrinos: Annotated[
+        list[Annotated[int, Field(ge=1, le=3)]] | None,
+        Field(description="generations of nu and N; default [1, 1]", min_length=2, max_length=2),
+    ] = None
+    kind: Annotated[Literal["dirac", "majorana"] | None, Field(description="of a matrix of moments; default dirac")] = None
+    basis: Annotated[Literal["mass", "flavour"] | None, Field(description="of a matrix of moments; default mass")] = None
+    parameters: Annotated[
+        dict[str, PriorSpec], Field(description="parameter of the model -> prior or number; a phase may be 'free'")
+    ] = Field(default_factory=dict)
+
+    @field_validator("parameters", mode="before")
+    @classmethod
+    def _free_phases(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        for name, value in given.items():
+            if value == FREE and not is_phase(name):
+                raise refuse(f"{name}: only a phase can be {FREE!r}; give a prior or a number")
+        circles = {n: whole_circle(period=2.0 * CIRCLE if n in ("alpha1", "alpha2") else CIRCLE) for n in given if is_phase(n)}
+        return {name: circles[name] if value == FREE else value for name, value in given.items()}
+
+    @model_validator(mode="after")
+    def _of_this_model(self) -> ModelSpec:
+        try:
+            checked = self._checked()
+        except UserInputError as problem:
+            raise refuse(str(problem)) from None
+        # A frozen model: phases get their exact circle here.
+        object.__setattr__(self, "parameters", checked)
+        return self
+
+    @property
+    def description(self) -> ModelDescription:
+        """What the model is."""
+        return model_named(self.name)
+
+    @property
+    def known(self) -> dict[str, ModelParameter]:
+        """Parameters that the model takes with these options."""
+        return allowed_parameters(self.description, self.kind, self.basis)
+
+    @property
+    def lowest_mass_gev(self) -> float | None:
+        """Lowest mass that the priors allow; None for a model without one."""
+        lowest = [self.parameters[p.name].support[0] for p in self.known.values() if p.kind == "mass"]
+        return min(lowest, default=None)
+
+    def _checked(self) -> dict[str, PriorSpec]:
+        """The parameters, all of them there and in their ranges. Raises: UserInputError."""
+        model, known = self.description, self.known
+        for option in ("lepton", "neutrinos", "kind", "basis"):
+            if getattr(self, option) is not None and option not in model.options:
+                raise unknown(f"option of {model.name}", option, model.options)
+        if self.scale_gev is not None and model.theory != "lneft":
+            where = "runs from its mass to m_W" if model.theory == "smneft" else "is that at zero momentum transfer"
+            raise UserInputError(f"scale_gev: {model.name} {where} and has no other scale; leave it out")
+        for name in self.parameters:
+            if name not in known:
+                raise unknown(f"parameter of {model.name}", name, known, "parameters")
+        for p in known.values():
+            if p.required and p.name not in self.parameters:
+                raise UserInputError(f"parameters: {model.name} needs {p.name} ({p.meaning})")
+        for together in model.vanishing:
+            given = [self.parameters[n] for n in together if n in self.parameters]
+            if all(g.is_fixed and g.numbers[0] == 0.0 for g in given):
+                shown = together[0] if len(together) == 1 else f"{together[0]} ... {together[-1]}"
+                raise UserInputError(f"parameters: with {shown} all 0 {model.name} does nothing")
+        return {name: self._in_range(known[name], prior) for name, prior in self.parameters.items()}
+
+    def _in_range(self, parameter: ModelParameter, prior: PriorSpec) -> PriorSpec:
+        where = f"parameters.{parameter.name}"
+        if parameter.period is not None:
+            try:
+                return phase_prior(prior, parameter.period)
+            except UserInputError as problem:
+                raise UserInputError(f"{where}: {problem}") from None
+        low, high = -math.inf, math.inf
+        if parameter.kind == "mass":
+            low = HIGH_SCALE_GEV if self.scale_gev is None or self.name == "left_right" else self.scale_gev
+            high = smneft_operators.HIGHEST_SCALE_GEV
+        elif parameter.kind == "squared_sine":
+            low, high = 0.0, 1.0
+        reach = prior.support
+        if reach[0] < low or reach[1] > high:
+            got = f"{prior.numbers[0]:g}" if prior.is_fixed else f"{prior} reaches from {reach[0]:g} to {reach[1]:g}"
+            unit = "" if parameter.unit == "1" else f" {parameter.unit}"
+            limits = f"{low:g} to {high:g}{unit}"
+            if parameter.kind == "mass":
+                limits += ": at the scale of matching and above" if self.scale_gev is not None else ": m_W and above"
+            raise UserInputError(f"{where}: {got} (allowed: {limits})")
+        return prior
 
 
 def _by_method(name: str) -> Callable[[dict[str, Any]], Any]:
@@ -229,6 +401,7 @@ class RunConfig(StrictModel):
         list[str], Field(description="names of experiments (`nmmfit list experiments`); none: the priors alone")
     ]
     parameters: dict[str, ParameterSpec] = Field(default_factory=dict)
+    model: Annotated[ModelSpec | None, Field(description="a model whose parameters are sampled, beside or instead of coefficients")] = None
     theory: TheorySpec = TheorySpec()
     pulls: Annotated[
         dict[str, PriorSpec],
@@ -265,7 +438,28 @@ class RunConfig(StrictModel):
             if name not in self.experiments:
                 raise refuse(f"options: {unknown('experiment of this run', name, self.experiments)}")
         self._check_theory()
+        self._check_model()
         return self
+
+    def _check_model(self) -> None:
+        """Names of parameters are told apart, and coefficients do not live above the mass of the model."""
+        phases = {f"{name}_phase": name for name, spec in self.parameters.items() if spec.has_free_phase}
+        for name, owner in phases.items():
+            if name in self.parameters:
+                raise refuse(f"parameters.{name}: this is the name of the phase of {owner}; choose another one")
+        if self.model is None:
+            return
+        for name in self.model.parameters:
+            if name in self.parameters or name in phases:
+                raise refuse(f"parameters.{name}: this is the name of a parameter of the model; choose another one")
+        if self.theory.running != "exact" and self.model.description.theory != "moments":
+            raise refuse(f"theory.running: {self.theory.running!r} cannot run {self.model.name} (allowed: 'exact')")
+        mass = self.model.lowest_mass_gev
+        if mass is not None and self.parameters and self.scale_gev > mass:
+            raise refuse(
+                f"scale_gev: coefficients at {self.scale_gev:g} GeV lie above {mass:g} GeV, the lowest mass of {self.model.name}, "
+                "which is not integrated out there"
+            )
 
     def _check_theory(self) -> None:
         """All coefficients belong to one theory, and the scale and the method to that theory."""

@@ -85,7 +85,7 @@ def coefficient_values(values: Mapping[str, complex], config: RunConfig, above_m
     coefficients: dict[str, complex] = {}
     for name, value in values.items():
         if name in config.parameters:
-            parts = {c: amount * value for c, amount in config.parameters[name].coefficients.items()}
+            parts = {c: amount * value for c, amount in config.parameters[name].weights.items()}
         elif above_m_w and smneft_operators.is_smneft(name):
             smneft_operators.parse(name)
             parts = {name: value}

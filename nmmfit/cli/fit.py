@@ -128,5 +128,4 @@ def _fitted(joint: JointLikelihood, result: SampleResult) -> tuple[dict[str, flo
     """Best fit and Standard Model (coefficients 0, everything else fitted), which the spectra show."""
     from nmmfit.inference.polish import polish
 
-    coefficients = [p.name for p in joint.of_kind("coefficient")]
-    return polish(joint, result.draws), polish(joint, result.draws, zero=coefficients)
+    return polish(joint, result.draws), polish(joint, result.draws, zero=joint.switches)

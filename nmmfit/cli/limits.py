@@ -80,8 +80,8 @@ def limits(
         from nmmfit.results.store import json_text, stored_draws
 
         joint = chosen.joint()
-        known = [*(p.name for p in joint.of_kind("coefficient")), *(q.name for q in joint.identified)]
-        if not joint.n_coefficients:
+        known = [*(p.name for p in joint.own), *(q.name for q in joint.identified)]
+        if not joint.n_own:
             raise UserInputError(f"{chosen.source}: no coefficient is free, so that there is nothing to limit")
         _check_names(names, known)
         posterior: Mapping[str, Any] | None = None

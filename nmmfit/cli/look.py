@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,9 +15,11 @@ from nmmfit.cli.output import add_row, emit, note, table
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from nmmfit.models import ModelParameter
+
 Match = Annotated[str | None, typer.Argument(metavar="[TEXT]", help="Only names that contain this text.", show_default=False)]
 
-lists = typer.Typer(cls=VerbGroup, help="List coefficients, experiments, parameters or presets.", no_args_is_help=True)
+lists = typer.Typer(cls=VerbGroup, help="List coefficients, experiments, models, parameters or presets.", no_args_is_help=True)
 
 
 def register(app: typer.Typer) -> None:
@@ -84,6 +88,51 @@ def experiments(as_json: Json = False, out: Out = None) -> None:
     emit("experiments", {"experiments": found}, as_json, out, show)
 
 
+@lists.command(epilog="Example: nmmfit list models")
+def models(text: Match = None, as_json: Json = False, out: Out = None) -> None:
+    """Models that a run file can name, their options and parameters."""
+    from nmmfit.models import MODELS
+
+    chosen = {name: model for name, model in MODELS.items() if text is None or text in name}
+    found = {
+        name: {
+            "summary": model.summary,
+            "theory": model.theory,
+            "options": {key: {"meaning": o.meaning, "allowed": list(o.allowed)} for key, o in model.options.items()},
+            "parameters": {
+                p.name: {"meaning": p.meaning, "unit": p.unit, "kind": p.kind, "left_out": None if p.required else p.left_out}
+                for p in model.parameters
+            },
+        }
+        for name, model in chosen.items()
+    }
+
+    def show(console: Console) -> None:
+        for name, model in chosen.items():
+            console.print(f"{name}: {model.summary}", markup=False)
+            made = table(name, "key", "unit", "what it is", "left out")
+            for key, option in model.options.items():
+                add_row(made, key, "", f"{option.meaning}; {', '.join(option.allowed)}".removesuffix("; "), "the first" if option.allowed else "")
+            for first, last in _runs(model.parameters):
+                shown = first.name if first is last else f"{first.name} ... {last.name}"
+                meaning = first.meaning if first is last else f"{first.meaning}, and so on"
+                add_row(made, f"parameters.{shown}", first.unit, meaning, "an error" if first.required else first.left_out)
+            console.print(made)
+
+    emit("models", {"models": found}, as_json, out, show)
+
+
+def _runs(parameters: Sequence[ModelParameter]) -> list[tuple[ModelParameter, ModelParameter]]:
+    """First and last of parameters whose names differ in their digits only."""
+    found: list[tuple[ModelParameter, ModelParameter]] = []
+    for p in parameters:
+        if found and re.sub(r"\d\d", "", p.name) == re.sub(r"\d\d", "", found[-1][1].name) != p.name:
+            found[-1] = (found[-1][0], p)
+        else:
+            found.append((p, p))
+    return found
+
+
 @lists.command(epilog="Example: nmmfit list parameters run.toml --set theory.c_T=-3.2")
 def parameters(run: RunFile = None, overrides: Overrides = None, as_json: Json = False, out: Out = None) -> None:
     """Parameters of a run, its theory inputs and the nuisances of its experiments, with their priors."""
@@ -101,8 +150,17 @@ def parameters(run: RunFile = None, overrides: Overrides = None, as_json: Json =
             owners.setdefault(name, []).append(experiment.name)
     rows: dict[str, dict[str, Any]] = {}
     for name, spec in config.parameters.items():
-        meaning = " + ".join(f"{_amount(z)}{coefficient}" for coefficient, z in spec.coefficients.items())
+        meaning = " + ".join(f"{_amount(z)}{coefficient}" for coefficient, z in spec.weights.items())
         rows[name] = {"kind": "coefficient", "prior": str(spec.prior), "unit": spec.unit, "meaning": meaning}
+        if spec.has_free_phase:
+            turned = f"phase of {name}"
+            rows[name]["kind"] = "model"
+            rows[f"{name}_phase"] = {"kind": "model", "prior": str(spec.phase), "unit": "rad", "meaning": turned}
+    if config.model is not None:
+        known = config.model.known
+        for name, prior in config.model.parameters.items():
+            meaning = f"{config.model.name}: {known[name].meaning}"
+            rows[name] = {"kind": "model", "prior": str(prior), "unit": known[name].unit, "meaning": meaning}
     units = {p.name: p.unit for p in joint.parameters}
     for name, prior in config.theory.inputs().items():
         unit = units.get(f"theory.{name}", "GeV" if name.endswith("_gev") else "1")

@@ -33,7 +33,7 @@ def predict(
         list[str] | None,
         typer.Argument(
             metavar="[NAME=VALUE]...",
-            help="Coefficients (complex: 1e-6+2e-6j), parameters of the default run, pulls such as sns.flux, theory.c_T; none: "
+            help="Coefficients (complex: 1e-6+2e-6j), parameters of the default run or of a model (--set model.name=...), pulls such as sns.flux, theory.c_T; none: "
             "the Standard Model.",
             show_default=False,
         ),
@@ -75,15 +75,25 @@ def _one_point(
     from nmmfit import catalogue
     from nmmfit.config import TheorySpec, check_scale, validate
     from nmmfit.errors import unknown
+    from nmmfit.models import MODELS
     from nmmfit.run import default_run_text, parse_run
 
     if experiment not in catalogue.names():
         raise unknown("experiment", experiment, catalogue.names())
-    default = parse_run(default_run_text(), overrides=[*(overrides or ()), f"experiments=[{json.dumps(experiment)}]"])
+    changes = [*(overrides or ()), f"experiments=[{json.dumps(experiment)}]"]
+    of_models = {p.name for m in MODELS.values() for p in m.parameters} if any(c.startswith("model") for c in changes) else set()
+    for name in of_models & set(values):
+        if values[name].imag:
+            raise UserInputError(f"{name}={values[name]}: a parameter of a model is a real number")
+        changes.append(f"model.parameters.{name}={values[name].real!r}")
+    default = parse_run(default_run_text(), overrides=changes)
     given: dict[str, complex] = {}
     theory: dict[str, float] = {}
     pulls: dict[str, float] = {}
+    table = default.config.model_dump(mode="json", exclude_none=True)
     for name, value in values.items():
+        if name in of_models:
+            continue
         if "." not in name:
             given[name] = value
         elif value.imag:
@@ -93,7 +103,6 @@ def _one_point(
         else:
             pulls[name] = value.real
     coefficients = coefficient_values(given, default.config)
-    table = default.config.model_dump(mode="json", exclude_none=True)
     if scale is not None:
         check_scale(scale, "--scale")
         table["scale_gev"] = scale
@@ -102,7 +111,11 @@ def _one_point(
     nonzero = {name: [value.real, value.imag] for name, value in coefficients.items() if value}
     if nonzero:
         table["parameters"][HELD] = {"coefficients": nonzero, "prior": 1.0}
-    return validate(table), pulls
+    config = validate(table)
+    for name, prior in config.model.parameters.items() if config.model is not None else ():
+        if not prior.is_fixed:
+            raise UserInputError(f"predict: {name} of {config.model.name} has no value; give {name}=VALUE")
+    return config, pulls
 
 
 def _evaluate(config: RunConfig, point: Mapping[str, float]) -> dict[str, Any]:
@@ -136,6 +149,7 @@ def _evaluate(config: RunConfig, point: Mapping[str, float]) -> dict[str, Any]:
         "scale_gev": config.scale_gev,
         "theory": {**config.theory.choices(), **{name: prior.centre for name, prior in config.theory.inputs().items()}},
         "coefficients": config.parameters[HELD].coefficients if HELD in config.parameters else {},
+        "model": {n: p.numbers[0] for n, p in config.model.parameters.items()} if config.model is not None else {},
         **channels[first],
     }
     # The data of an experiment are all its channels; the other fields are those of the first one, which holds the signal.

@@ -180,15 +180,22 @@ def matching_at_2_gev(inputs: StandardModelInputs, method: str) -> tuple[dict[st
     return chiral, loop_dipole(inputs) if method == "exact" else {}
 
 
-def linear_map(names: Sequence[str], scale_gev: float | Array, inputs: StandardModelInputs, method: str = "exact") -> LinearMap:
+def linear_map(
+    names: Sequence[str],
+    scale_gev: float | Array,
+    inputs: StandardModelInputs,
+    method: str = "exact",
+    electroweak: ElectroweakInputs | None = None,
+) -> LinearMap:
     """The map from coefficients at a scale to couplings at 2 GeV.
 
     Args:
         names: coefficient names; any representative of a symmetry class, each once.
-        scale_gev: where the coefficients live, in [2 GeV, m_W], or from m_W to 1e10 GeV for names of the theory above m_W (in the
-            basis of down quarks, method "exact"); differentiable.
+        scale_gev: where the coefficients live, in [2 GeV, m_W], or from m_W to 1e10 GeV for names of the theory above m_W (method
+            "exact"); differentiable.
         inputs: Standard Model inputs; differentiable.
         method: "exact" or "seed" (arXiv:2206.13122, eqs. (2.4)-(2.6)).
+        electroweak: inputs of the theory above m_W, basis of Q included; the defaults if absent.
     Returns: `LinearMap`.
     Raises: UserInputError for a wrong name, scale, method or input.
     """
@@ -196,7 +203,7 @@ def linear_map(names: Sequence[str], scale_gev: float | Array, inputs: StandardM
     if theory_of(names) == "smneft":
         if method != "exact":
             raise unknown("method above m_W", method, ("exact",))
-        below, weights = smneft_weights(names, scale_gev, inputs, ElectroweakInputs())
+        below, weights = smneft_weights(names, scale_gev, inputs, electroweak or ElectroweakInputs())
         mapped = linear_map(below, inputs.m_w_gev, inputs).for_parameters(names, weights)
         violates = tuple(not c.operator.conserves_lepton_number for c in smneft_operators.parse_all(names))
         return replace(mapped, conjugated=violates)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,9 +16,12 @@ from nmmfit.config import ParameterSpec, RunConfig
 from nmmfit.constants import FERMI, bohr_magneton_per_gev
 from nmmfit.eft.amplitudes import LinearMap, linear_map
 from nmmfit.eft.chiral import ChiralInputs
+from nmmfit.eft.smneft_inputs import ElectroweakInputs
 from nmmfit.errors import UserInputError, unknown
 from nmmfit.experiment import BinnedExperiment, TheoryChoices
+from nmmfit.inference.derived import together
 from nmmfit.inference.joint import CouplingMap, JointLikelihood
+from nmmfit.inference.model_map import TheoryInputs, model_slots, phased
 from nmmfit.inference.parameters import Identified, Parameter
 from nmmfit.inference.priors import to_distribution
 from nmmfit.inputs import StandardModelInputs
@@ -47,6 +50,15 @@ class _Theory:
         """Standard Model inputs with this run's changes, at `values` of the theory inputs."""
         numbers = {name.removeprefix("theory."): v for name, v in values.items() if name not in _CHIRAL}
         return StandardModelInputs(**numbers, **self.orders)
+
+    def electroweak(self, values: Mapping[str, Any]) -> ElectroweakInputs:
+        """Inputs of the theory above m_W, at `values` of the theory inputs."""
+        return ElectroweakInputs()
+
+    def as_inputs(self) -> TheoryInputs:
+        """What models need of the theories."""
+        nominal = dict(self.fixed) | {p.name: p.start for p in self.parameters}
+        return TheoryInputs(self.inputs, self.electroweak, nominal, self.floats_running)
 
     @property
     def floats_running(self) -> bool:
@@ -90,13 +102,21 @@ def joint_from_config(config: RunConfig, method: str = "templates") -> JointLike
             fingerprints[name] = experiment_fingerprint(folder, name, choices, config.options.get(name, {}))
     theory = _theory(config)
     nuisances, held = _nuisances(experiments, config)
-    free = {name: spec for name, spec in config.parameters.items() if not spec.prior.is_fixed}
-    constant = {n: s.prior.numbers[0] for n, s in config.parameters.items() if s.prior.is_fixed and s.prior.numbers[0] != 0.0}
-    ordered = {**free, **{name: config.parameters[name] for name in constant}}
-    couplings = _coupling_map(config, ordered, theory)
+    straight = {name: spec for name, spec in config.parameters.items() if not spec.has_free_phase}
+    free = {name: spec for name, spec in straight.items() if not spec.prior.is_fixed}
+    constant = {n: s.prior.numbers[0] for n, s in straight.items() if s.prior.is_fixed and s.prior.numbers[0] != 0.0}
+    turning = {n: s for n, s in config.parameters.items() if s.has_free_phase}
+    linear = [_directions(config, [*free.values(), *(config.parameters[name] for name in constant)], turning.values())]
+    parts = [phased(turning)]
+    if config.model is not None:
+        model = model_slots(config.model, theory.as_inputs())
+        linear.append(_Directions(model.names, model.weights, model.scale_gev))
+        parts.append(model.derived)
+    derived = together([part for part in parts if part is not None])
+    couplings = _coupling_map(config, linear, theory)
     return JointLikelihood(
         experiments,
-        [*_coefficients(free), *theory.parameters, *nuisances],
+        [*_coefficients(free), *(derived.parameters if derived is not None else ()), *theory.parameters, *nuisances],
         couplings,
         _reached(identified_quantities(experiments), couplings),
         fixed={**theory.fixed, **held},
@@ -104,6 +124,7 @@ def joint_from_config(config: RunConfig, method: str = "templates") -> JointLike
         method=method,
         choices={k: str(v) for k, v in config.theory.choices().items()},
         fingerprints=fingerprints,
+        derived=derived,
     )
 
 
@@ -176,25 +197,49 @@ def _nuisances(experiments: Sequence[BinnedExperiment], config: RunConfig) -> tu
     return parameters, held
 
 
-def _coupling_map(config: RunConfig, specs: Mapping[str, ParameterSpec], theory: _Theory) -> CouplingMap:
-    """Coordinates of target couplings per unit of each coefficient parameter, as a function of the theory inputs."""
-    names = sorted({c for spec in specs.values() for c in spec.coefficients})
-    weights = np.asarray([[spec.coefficients.get(c, 0.0) for c in names] for spec in specs.values()], dtype=complex)
-    weights = weights.reshape(len(specs), len(names))
+@dataclass(frozen=True)
+class _Directions:
+    """Directions in the space of coefficients at a scale (None: m_W of the inputs): complex weights (direction, name)."""
+
+    names: tuple[str, ...]
+    weights: np.ndarray
+    scale_gev: float | None
+
+
+def _directions(config: RunConfig, linear: Sequence[ParameterSpec], turning: Iterable[ParameterSpec]) -> _Directions:
+    """Those of a run's parameters: one of each that is linear, two, real and imaginary, of each with a free phase."""
+    amounts = [spec.weights for spec in linear]
+    for spec in turning:
+        amounts += [spec.coefficients, {name: 1j * amount for name, amount in spec.coefficients.items()}]
+    names = sorted({name for amount in amounts for name in amount})
+    weights = np.asarray([[amount.get(name, 0.0) for name in names] for amount in amounts], dtype=complex)
+    return _Directions(tuple(names), weights.reshape(len(amounts), len(names)), config.scale_gev)
+
+
+def _coupling_map(config: RunConfig, linear: Sequence[_Directions], theory: _Theory) -> CouplingMap:
+    """Coordinates of target couplings per unit of each direction, as a function of the theory inputs."""
+    linear = [directions for directions in linear if len(directions.weights)]
     charges = nucleon_charges(config.theory.nucleon_charges)
-    coherence, scale_gev, running = config.theory.tensor_coherence, config.scale_gev, config.theory.running
+    coherence, running = config.theory.tensor_coherence, config.theory.running
 
-    def mapped(values: Mapping[str, Any]) -> LinearMap:
-        return linear_map(names, scale_gev, theory.inputs(values), running).for_parameters(tuple(specs), weights)
+    def mapped(values: Mapping[str, Any]) -> list[LinearMap]:
+        inputs, electroweak = theory.inputs(values), theory.electroweak(values)
+        found = []
+        for d in linear:
+            scale = inputs.m_w_gev if d.scale_gev is None else d.scale_gev
+            mapping = linear_map(d.names, scale, inputs, running, electroweak)
+            found.append(mapping.for_parameters([str(k) for k in range(len(d.weights))], d.weights))
+        return found
 
-    def rows(mapping: LinearMap, values: Mapping[str, Any]) -> Array:
+    def rows(mappings: Sequence[LinearMap], values: Mapping[str, Any]) -> Array:
         chiral = ChiralInputs(values["theory.c_T"], values["theory.c_T_s"])
         to_vector = jax.vmap(lambda q: couplings_to_vector(target_couplings(q, charges, coherence)))
-        return to_vector(mapping.rows(chiral))
+        return jnp.concatenate([to_vector(mapping.rows(chiral)) for mapping in mappings])
 
     # All that `coordinates` closes over, its arguments' names included.
     told = [
-        (names, weights.tolist(), scale_gev, running, config.theory.nucleon_charges, coherence),
+        [(d.names, d.weights.tolist(), d.scale_gev) for d in linear],
+        (running, config.theory.nucleon_charges, coherence),
         (theory.fixed, theory.orders, [p.name for p in theory.parameters]),
     ]
     fingerprint = digest([repr(told), jax.default_backend(), program_digest()])
@@ -224,7 +269,7 @@ def _coupling_map(config: RunConfig, specs: Mapping[str, ParameterSpec], theory:
 
         restricted = some
 
-    if not specs:
+    if not linear:
         return CouplingMap(lambda values: jnp.zeros((0, N_COORDINATES)), (), (), fingerprint=fingerprint)
     samples = tuple(np.asarray(coordinates(values)) for values in theory.draws())
     finals = tuple(_finals(row) for row in np.max(np.abs(samples), axis=0))

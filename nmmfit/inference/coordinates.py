@@ -4,16 +4,17 @@ Rates depend on a few linear combinations of the coefficients; in the coefficien
 sheet. Unbounded coefficient parameters are replaced by y = M x', M square and invertible: the rows of the amplitudes at nominal
 theory inputs (independent ones by pivoted QR), completed by directions that no rate depends on. x' differs from x by a shear of
 the directly floated dipoles, L' = L + D^+ (d(theory) - d(nominal)) of the other coefficients, so that the dipole rows follow the
-current c_T; its determinant is one. Nuisances are shifted by their linear response to the signal, a quadratic form in the
+current c_T (of coefficients that M does not mix, bounded ones and those that models make, L' has all of d); its determinant is one. Nuisances are shifted by their linear response to the signal, a quadratic form in the
 amplitudes: a background that looks like a magnetic moment trades places with it along a parabola, which the shift straightens;
 again the determinant is one. Amplitudes are stretched and nuisances bent where the posterior's width changes along them
 (bends.py). Bounded parameters keep natural coordinates through a bijection, whose log-determinant is
-added. All else is shifted and scaled by its natural step.
+added. Couplings of a model, of whose products with others the amplitudes are made, are scaled by what the other parameters of the model
+leave them to say, so that neither a cross nor a funnel is left. All else is shifted and scaled by its natural step.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -21,7 +22,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy.linalg
-from numpyro.distributions import biject_to
 
 from nmmfit.inference.bends import Knee, compressed, stretched
 from nmmfit.inference.joint import JointLikelihood
@@ -61,14 +61,34 @@ class Coordinates:
     """(linear,): amplitude beyond which a linear coordinate grows like its square, in units of its row; infinite for none."""
     n_amplitudes: int = 0
     """How many of the linear coordinates, the first, are amplitudes; the others are directions that no rate depends on."""
+    couplings: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=int))
+    """Indices of the parameters of a model that are scaled by what its other parameters leave them to say."""
+    sensitivity: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    """(amplitude,) unit of each amplitude in that scale."""
+
+    def _widths(self, vector: Array) -> Array:
+        """Natural steps of `couplings`: the prior's, or what makes an amplitude of one unit at the vector's other parameters."""
+        at = jnp.asarray(self.couplings)
+        without = vector.at[at].set(0.0)
+
+        def amplitudes(values: Array) -> Array:
+            return (self.nominal @ self.joint.coefficients(without.at[at].set(values))) / self.sensitivity
+
+        slopes = jax.jacfwd(amplitudes)(jnp.zeros(len(self.couplings)))
+        return (self.scale[self.couplings] ** -2.0 + jnp.sum(slopes**2, axis=0)) ** -0.5
 
     def _rows(self, vector: Array) -> Array:
         """(amplitude, coefficient): amplitudes per coefficient at the theory inputs of a vector."""
         return self.joint.linear_amplitudes(_theory(self.joint, vector))
 
     def _offset(self, vector: Array, rows: Array) -> Array:
-        """What the shear adds to the linear coefficients; depends on other coefficients and theory inputs only."""
-        return jnp.asarray(self.shear) @ ((rows - self.nominal) @ self.joint.coefficients(vector))
+        """What the shear adds to the linear coefficients; depends on other parameters only.
+
+        Of coefficients that M mixes it is what changes with the theory inputs, of all others (bounded, held or computed) everything.
+        """
+        mixed = np.zeros(self.nominal.shape[1])
+        mixed[self.linear] = 1.0
+        return jnp.asarray(self.shear) @ ((rows - self.nominal * mixed) @ self.joint.coefficients(vector))
 
     def _shift(self, vector: Array, rows: Array) -> Array:
         """Linear response of the nuisances (parameter,) to the signal at a vector; depends on coefficients and theory inputs
@@ -90,16 +110,21 @@ class Coordinates:
             value = bijection(z[i])
             x = x.at[i].set(value)
             log_det = log_det + bijection.log_abs_det_jacobian(z[i], value)
+        if len(self.couplings):
+            widths = self._widths(x)
+            x = x.at[self.couplings].set(widths * z[self.couplings])
+            log_det = log_det + jnp.sum(jnp.log(widths))
         if len(self.linear):
             amplitudes, log_stretch = stretched(z[self.linear], self.stretch)
             sheared = jnp.asarray(np.linalg.inv(self.matrix)) @ amplitudes
             x = x.at[self.linear].set(sheared)
-            # Theory inputs are in place, and nothing below moves them.
+            log_det = log_det + log_stretch - float(np.linalg.slogdet(self.matrix)[1])
+        if np.any(self.shear) or np.any(self.response):
+            # Theory inputs and models are in place, and nothing below moves them.
             rows = self._rows(x)
             if np.any(self.shear):
                 # Dipole columns of the change vanish, so the shear may be taken from the sheared vector itself.
                 x = x.at[self.linear].add(-self._offset(x, rows))
-            log_det = log_det + log_stretch - float(np.linalg.slogdet(self.matrix)[1])
             if np.any(self.response):
                 x = x + self._shift(x, rows)
         if not self.knee.is_identity:
@@ -116,6 +141,8 @@ class Coordinates:
         z = (straight - loc) / scale
         for i, bijection in self.bounded:
             z = z.at[i].set(bijection.inv(x[i]))
+        if len(self.couplings):
+            z = z.at[self.couplings].set(x[self.couplings] / self._widths(x))
         if len(self.linear):
             coefficients = x[self.linear]
             if np.any(self.shear):
@@ -135,6 +162,7 @@ class Coordinates:
             return None
         knee = self.knee.centre, self.knee.width, self.knee.ratio
         numbers = self.linear, self.matrix, self.shear, self.nominal, self.loc, self.scale, self.response, *knee, self.stretch
+        numbers += self.couplings, self.sensitivity
         arrays = [part for n in numbers for part in (f"{n.dtype} {n.shape}", n.tobytes())]
         return digest([self.joint.fingerprint, str(self.n_amplitudes), *arrays])
 
@@ -143,6 +171,7 @@ class Coordinates:
         """Mask of the parameters that are only shifted and scaled."""
         plain = np.ones(len(self.loc), dtype=bool)
         plain[self.linear] = False
+        plain[self.couplings] = False
         plain[[i for i, _ in self.bounded]] = False
         return plain
 
@@ -153,20 +182,24 @@ def _theory(joint: JointLikelihood, vector: Array) -> dict[str, Array]:
 
 def natural_coordinates(joint: JointLikelihood) -> Coordinates:
     """Every parameter on its own: shifted and scaled, bounded ones through a bijection."""
-    return _coordinates(joint, np.zeros(0, dtype=int))
+    return _coordinates(joint, np.zeros(0, dtype=int), np.zeros(0, dtype=int))
 
 
 def amplitude_coordinates(joint: JointLikelihood) -> Coordinates:
     """Low-energy amplitudes in place of the unbounded coefficient parameters."""
     mixable = [i for i, p in enumerate(joint.of_kind("coefficient")) if p.is_unbounded]
-    return _coordinates(joint, np.asarray(mixable, dtype=int))
+    scaled = joint.derived.linear if joint.derived is not None else ()
+    couplings = [i for i, p in enumerate(joint.parameters) if p.kind == "model" and p.name in scaled and p.is_unbounded]
+    if any(joint.start[i] != 0.0 for i in couplings):
+        couplings = []
+    return _coordinates(joint, np.asarray(mixable, dtype=int), np.asarray(couplings, dtype=int))
 
 
-def _coordinates(joint: JointLikelihood, linear: np.ndarray) -> Coordinates:
-    bounded = tuple((i, biject_to(p.prior.support)) for i, p in enumerate(joint.parameters) if not p.is_unbounded)
+def _coordinates(joint: JointLikelihood, linear: np.ndarray, couplings: np.ndarray) -> Coordinates:
+    bounded = tuple((i, p.bijection) for i, p in enumerate(joint.parameters) if not p.is_unbounded)
     scale = np.asarray([p.scale for p in joint.parameters])
     made = _natural(len(joint.names))
-    if len(linear):
+    if len(linear) or len(couplings):
         key = None if joint.fingerprint is None else digest([joint.fingerprint, repr(linear.tolist())])
         made = kept_or_made("coordinates", key, lambda: _mixing(joint, linear, bounded))
     return Coordinates(
@@ -182,6 +215,8 @@ def _coordinates(joint: JointLikelihood, linear: np.ndarray) -> Coordinates:
         made.knee,
         made.stretch,
         made.n_amplitudes,
+        couplings,
+        amplitude_sensitivity(joint) if len(couplings) else np.zeros(0),
     )
 
 

@@ -30,6 +30,9 @@ SAME = 0.02
 
 MOST_CONFIRMATIONS = 3
 
+NEAR_EDGE = 1e-4
+"""Fraction of the way to the edge of a range that a search leaves."""
+
 IMPROVED = 1e-5
 """How much lower than the best fit a profiled point must be, in half chi-squares, to be the new best fit."""
 
@@ -39,7 +42,7 @@ class End:
     """One end of an allowed region.
 
     `value` is None where there is no crossing; `highest` is then the largest delta chi2 seen, up to `farthest`. `boundary`: the
-    region ends at the physical boundary 0. `failed`: the minimiser or the search did not converge.
+    region ends at the physical boundary 0, or at the edge of a range. `failed`: the minimiser or the search did not converge.
     """
 
     value: float | None
@@ -70,6 +73,7 @@ class _Side:
     limit: float
     at_boundary: bool
     tolerance: float
+    edge: float = 0.0
     search: Crossing = field(init=False)
 
     def __post_init__(self) -> None:
@@ -93,7 +97,7 @@ class _Side:
             return End(self.origin + self.sign * distance)
         farthest = self.origin + self.sign * self.limit
         if self.at_boundary and not self.search.failed:
-            return End(0.0, self.search.highest, 0.0, boundary=True)
+            return End(self.edge, self.search.highest, self.edge, boundary=True)
         return End(None, self.search.highest, farthest, failed=self.search.failed)
 
 
@@ -113,13 +117,17 @@ def _origins(profiler: Profiler, job: Job, level: float) -> list[float]:
 def _sides(job: Job, origin: float, level: float, tolerance: float) -> list[_Side]:
     assert job.target is not None
     far = FARTHEST * job.step
-    sides = [_Side(job, origin, +1, level, far, False, tolerance)]
     if job.target.positive:
+        sides = [_Side(job, origin, +1, level, far, False, tolerance)]
         smallest = SMALLEST * job.step
         if origin > 2.0 * smallest:
             sides.append(_Side(job, origin, -1, level, origin - smallest, True, tolerance))
-    else:
-        sides.append(_Side(job, origin, -1, level, far, False, tolerance))
+        return sides
+    sides = []
+    for sign, edge in zip((+1, -1), job.target.range[::-1], strict=True):
+        # The edge itself is at infinity in the vector.
+        room = (1.0 - NEAR_EDGE) * abs(edge - origin)
+        sides.append(_Side(job, origin, sign, level, min(far, room), room < far, tolerance, edge if room < far else 0.0))
     return sides
 
 

@@ -21,6 +21,7 @@ from scipy.special import gammaln
 from nmmfit.checks import broadcasting
 from nmmfit.errors import UserInputError, unknown
 from nmmfit.experiment import BinnedExperiment, Channel
+from nmmfit.inference.derived import Derived
 from nmmfit.inference.parameters import Identified, Parameter, log_prior
 from nmmfit.inference.priors import exact_description
 from nmmfit.kept import digest, program_digest
@@ -68,6 +69,7 @@ class JointLikelihood:
         experiments: the experiments.
         fixed: values of pulls and theory inputs that are held.
         fixed_coefficients: values of coefficient parameters that are held; in the coupling map they follow the free ones.
+        derived: coefficients that are functions of parameters of kind "model", the last ones of the coupling map; None: there are none.
         method: "templates" or "direct".
         amplitudes: basis of the real amplitudes that the coefficients excite.
         identified: quantities that rates depend on directly.
@@ -89,17 +91,19 @@ class JointLikelihood:
         tolerance: float = DEFAULT_TOLERANCE,
         choices: Mapping[str, str] | None = None,
         fingerprints: Mapping[str, str] | None = None,
+        derived: Derived | None = None,
     ) -> None:
         require_double_precision()
         if method not in ("templates", "direct"):
             raise unknown("method", method, ("templates", "direct"))
         self.experiments = tuple(experiments)
-        order = {"coefficient": 0, "theory": 1, "nuisance": 2}
+        order = {"coefficient": 0, "model": 1, "theory": 2, "nuisance": 3}
         self.parameters = tuple(sorted(parameters, key=lambda p: order[p.kind]))
         self.coupling_map = couplings
         self.identified = tuple(identified)
         self.fixed = dict(fixed or {})
         self.fixed_coefficients = dict(fixed_coefficients or {})
+        self.derived = derived
         self.method = method
         self.tolerance = tolerance
         self.choices = dict(choices or {})
@@ -141,6 +145,21 @@ class JointLikelihood:
         """Number of coefficient parameters; they come first in the vector."""
         return len(self.of_kind("coefficient"))
 
+    @property
+    def n_own(self) -> int:
+        """Number of the user's parameters, of kind "coefficient" and "model"; they come first in the vector."""
+        return self.n_coefficients + len(self.of_kind("model"))
+
+    @property
+    def own(self) -> tuple[Parameter, ...]:
+        """The user's parameters: what is fitted, and whose priors enter the posterior only."""
+        return self.parameters[: self.n_own]
+
+    @property
+    def switches(self) -> tuple[str, ...]:
+        """Parameters that give the Standard Model where they are all 0, apart from coefficients that are held."""
+        return (*(p.name for p in self.of_kind("coefficient")), *(self.derived.zero if self.derived is not None else ()))
+
     @cached_property
     def start(self) -> np.ndarray:
         """Vector where fits begin: coefficients 0, everything else at its nominal value."""
@@ -176,8 +195,8 @@ class JointLikelihood:
         priors = [exact_description(p.prior) for p in self.parameters]
         if self.coupling_map.fingerprint is None or None in priors or any(known is None for _, known in experiments):
             return None
-        parameters = [(p.name, p.kind, float(p.start), float(p.scale)) for p in self.parameters]
-        held = list(self.fixed.items()), list(self.fixed_coefficients.items())
+        parameters = [(p.name, p.kind, float(p.start), float(p.scale), p.period) for p in self.parameters]
+        held = list(self.fixed.items()), list(self.fixed_coefficients.items()), self.derived and self.derived.fingerprint
         samples = [part for m in self.coupling_map.samples for part in (repr(m.shape), m.tobytes())]
         told = repr(
             (experiments, parameters, priors, held, self.choices, self.method, float(self.tolerance), jax.default_backend())
@@ -193,18 +212,21 @@ class JointLikelihood:
         theory = {name: jnp.asarray(v) for name, v in self.fixed.items() if name not in known}
         pulls = {name: jnp.asarray(v) for name, v in self.fixed.items() if name in known}
         # All entries in one operation: one by one, they would be half of all operations of the density.
+        model: dict[str, Array] = {}
+        places = {"model": model, "theory": theory, "nuisance": pulls}
         for p, value in zip(self.parameters, jnp.unstack(vector), strict=True):
-            if p.kind == "theory":
-                theory[p.name] = value
-            elif p.kind == "nuisance":
-                pulls[p.name] = value
-        return self.coefficients(vector), theory, pulls
+            if p.kind in places:
+                places[p.kind][p.name] = value
+        parts = [vector[: self.n_coefficients]]
+        if self.fixed_coefficients:
+            parts.append(jnp.asarray(list(self.fixed_coefficients.values())))
+        if self.derived is not None:
+            parts.append(self.derived.values(model, theory))
+        return jnp.concatenate(parts) if len(parts) > 1 else parts[0], theory, pulls
 
     def coefficients(self, vector: Array) -> Array:
-        """Coefficients (coefficient,) of a vector (parameter,), held ones included."""
-        free = vector[: self.n_coefficients]
-        held = np.asarray(list(self.fixed_coefficients.values()))
-        return jnp.concatenate([free, held]) if held.size else free
+        """Coefficients (coefficient,) of a vector (parameter,): free ones, held ones, then those that are computed."""
+        return self.split(vector)[0]
 
     def linear_amplitudes(self, theory: Mapping[str, Array]) -> Array:
         """(amplitude, coefficient): amplitudes of a unit of each coefficient parameter at given theory inputs."""
@@ -293,16 +315,19 @@ class JointLikelihood:
 
     def constraint_vector(self, vector: Array) -> Array:
         """Constraint terms: experiments' own constraints and the priors of theory inputs and nuisances."""
-        return log_prior(self.parameters[self.n_coefficients :], vector[self.n_coefficients :]) + self._constraints(vector)
+        return log_prior(self.parameters[self.n_own :], vector[self.n_own :]) + self._constraints(vector)
+
+    def own_prior_vector(self, vector: Array) -> Array:
+        """Log prior density of the user's parameters at a vector (parameter,)."""
+        return log_prior(self.own, vector[: self.n_own])
 
     def nll_vector(self, vector: Array) -> Array:
-        """Minus data log-likelihood and constraint terms at a vector (parameter,); coefficient priors do not enter."""
+        """Minus data log-likelihood and constraint terms at a vector (parameter,); priors of the user's parameters do not enter."""
         return -(self.data_vector(vector) + self.constraint_vector(vector))
 
     def log_prob_vector(self, vector: Array) -> Array:
         """Log posterior density (not normalised by the evidence) at a vector (parameter,)."""
-        n = self.n_coefficients
-        return log_prior(self.parameters[:n], vector[:n]) - self.nll_vector(vector)
+        return self.own_prior_vector(vector) - self.nll_vector(vector)
 
     def identified_vector(self, vector: Array) -> dict[str, Array]:
         """Identified quantities at a vector (parameter,)."""

@@ -2,7 +2,8 @@
 
 At vanishing new physics rates are quadratic in the amplitudes, and the Fisher information of an amplitude is zero: neither a
 Hessian nor a covariance there says how wide the posterior is. Amplitude coordinates are therefore held at one unit of
-sensitivity, where the information has the right size, while everything else moves to its best value.
+sensitivity, where the information has the right size, and couplings of a model where the density begins to fall, while everything
+else moves to its best value.
 """
 
 from __future__ import annotations
@@ -16,13 +17,14 @@ import numpy as np
 
 from nmmfit.experiment import Channel
 from nmmfit.inference.coordinates import Coordinates
-from nmmfit.inference.parameters import log_prior
 from nmmfit.kept import kept_or_made
 from nmmfit.shapes import Array
 
 _STEPS = 6
 # A step of more than this many standard deviations is shortened: scoring starts far from the best point.
 _LONGEST_STEP = 8.0
+# Couplings of a model start where the log density has fallen by less than this, in steps that are halved so often.
+_FALL, _HALVINGS = 2.0, 30
 
 
 @dataclass(frozen=True)
@@ -61,8 +63,7 @@ def _local(coordinates: Coordinates) -> Callable[[np.ndarray], _Local]:
 
     def prior(z: Array) -> Array:
         x, log_det = coordinates.to_parameters(z)
-        n = joint.n_coefficients
-        return log_prior(joint.parameters[:n], x[:n]) + joint.constraint_vector(x) + log_det
+        return joint.own_prior_vector(x) + joint.constraint_vector(x) + log_det
 
     def at(z: Array) -> tuple[Array, Array, Array]:
         counts, slopes = expected(z), jax.jacfwd(expected)(z)
@@ -103,6 +104,16 @@ def laplace_start(coordinates: Coordinates) -> LaplaceStart:
     return kept_or_made("starts", coordinates.fingerprint, lambda: _scored(coordinates))
 
 
+def _off_zero(at: Callable[[np.ndarray], _Local], z: np.ndarray, model: np.ndarray) -> np.ndarray:
+    """z with the couplings of a model as far from 0 as the density allows: at 0 the information of products of them vanishes."""
+    nominal = at(z).value
+    for power in range(_HALVINGS):
+        trial = z + model * 0.5**power
+        if at(trial).value > nominal - _FALL:
+            return trial
+    return z
+
+
 def _scored(coordinates: Coordinates) -> LaplaceStart:
     n = len(coordinates.loc)
     moving = np.ones(n, dtype=bool)
@@ -110,6 +121,10 @@ def _scored(coordinates: Coordinates) -> LaplaceStart:
     at = _local(coordinates)
     z = np.array(coordinates.from_parameters(jnp.asarray(coordinates.joint.start)))
     z[coordinates.linear] = np.where(np.arange(len(coordinates.linear)) < coordinates.n_amplitudes, 1.0, 0.0)
+    model = np.asarray([p.kind == "model" and p.is_unbounded for p in coordinates.joint.parameters])
+    if np.any(model):
+        moving &= ~model
+        z = _off_zero(at, z, model)
     here = at(z)
     for _ in range(_STEPS):
         step = _inverse(here.information[np.ix_(moving, moving)]) @ here.gradient[moving]

@@ -68,7 +68,7 @@ def limits(
     """
     require_double_precision()
     space = space_of(joint)
-    if not len(space.coefficients):
+    if not len(space.own):
         raise UserInputError("limits: no coefficient of this likelihood is free")
     cl = confidence_level(cl, "limits: cl")
     whole_number(starts, "limits: starts", 1)
@@ -76,7 +76,7 @@ def limits(
     if isinstance(parameters, str):
         raise UserInputError(f"limits: parameters is a list of names, such as [{parameters!r}]")
     level = float(chi2.ppf(cl, 1))
-    names = [space.names[i] for i in space.coefficients] + [item.name for item in space.identified]
+    names = [space.names[i] for i in space.own] + [item.name for item in space.identified]
     for name in parameters or ():
         if name not in names:
             raise unknown("coefficient or identified quantity", name, names, "limits: parameters")
@@ -91,7 +91,7 @@ def limits(
     usable = {p: inputs for p, given in table.items() if (inputs := _floated(space, given))}
     for preset, inputs in usable.items():
         for name in names:
-            if name in space.names:
+            if name in space.names and space.index(name) in space.coefficients:
                 work.plan_preset(name, preset, inputs)
     found = work.run()
     result = LimitsResult(
@@ -153,12 +153,14 @@ class _Work:
         self.jobs: dict[tuple[str, str], Job] = {}
         self.known: dict[tuple[str, str], Interval] = {}
         self.profiled_last: list[tuple[str, str]] = []
-        self.others = np.setdiff1d(np.arange(space.n), space.coefficients)
+        self.others = np.setdiff1d(np.arange(space.n), space.own)
 
     def plan(self, name: str) -> None:
         """One-at-a-time and profiled jobs of a coefficient or an identified quantity."""
         target = self.space.target(name)
-        if target.name in self.space.names:
+        if name in self.space.names and self.space.kinds[self.space.index(name)] == "model":
+            self.known[name, "one_at_a_time"] = Interval(None, None, "not defined: coefficients do not depend on it alone")
+        elif target.name in self.space.names:
             self._add((name, "one_at_a_time"), self.profiler.job(target, free=np.append(self.others, self.space.index(name))))
         else:
             self._plan_alone(target)
@@ -170,7 +172,7 @@ class _Work:
         if not len(within):
             self.known[key] = Interval(None, None, "not defined: no combination of the coefficients makes it alone")
             return
-        free = np.setdiff1d(np.arange(self.space.n), held)
+        free = np.setdiff1d(np.arange(self.space.n), [*held, *np.flatnonzero(self.space.kinds == "model")])
         self._add(key, self.profiler.job(target, free=free, within=within))
 
     def plan_preset(self, name: str, preset: str, inputs: Mapping[str, tuple[float, float]]) -> None:
@@ -243,8 +245,11 @@ class _Work:
         reasons, notes = [], []
         for side, end in (("below", region.lower), ("above", region.upper)):
             if end.boundary:
+                verb = "starts" if side == "below" else "ends"
                 notes.append(
-                    f"starts at the boundary 0, where delta chi2 is {end.highest:.2g}" if end.highest > 0 else "starts at 0"
+                    f"{verb} at the boundary {end.farthest:.6g}, where delta chi2 is {end.highest:.2g}"
+                    if end.highest > 0
+                    else f"{verb} at {end.farthest:.6g}"
                 )
             elif end.failed:
                 reasons.append(f"{side}: the profile did not converge")
@@ -253,7 +258,6 @@ class _Work:
                     f"not bounded {side} within {end.farthest:.3g}{unit}: delta chi2 stays below {end.highest:.3g}, "
                     f"short of {self.level:.3g}"
                 )
-        lower = 0.0 if region.lower.boundary else region.lower.value
         segments = region.segments if len(region.segments) > 1 else ()
         if segments:
             notes.append(f"{len(segments)} separate segments, outermost ends given")
@@ -261,7 +265,7 @@ class _Work:
         if not fitted:
             notes.append("the best fit did not converge")
         return Interval(
-            lower,
+            region.lower.value,
             region.upper.value,
             "; ".join(reasons) or None,
             region.best,
@@ -301,7 +305,7 @@ def with_posterior(
 
 def prior_deviations(joint: JointLikelihood, seed: int = 0) -> dict[str, float]:
     """Prior standard deviation of coefficients and, from prior draws, of identified quantities; infinite ones left out."""
-    out = {p.name: p.prior_sd for p in joint.of_kind("coefficient")}
+    out = {p.name: p.prior_sd for p in joint.own}
     draws = {}
     for p, key in zip(joint.parameters, jax.random.split(jax.random.PRNGKey(seed), len(joint.parameters)), strict=True):
         if p.kind != "nuisance":

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax.numpy as jnp
+from jax.scipy.special import log_ndtr
 from numpyro import distributions as dist
+from numpyro.distributions import biject_to
 
 from nmmfit.physics.forms import TargetCouplings
 from nmmfit.shapes import Array
@@ -20,11 +22,13 @@ class Parameter:
 
     Attributes:
         name: coefficient parameters as the run file names them, the rest `owner.name`.
-        kind: "coefficient" (the user's), "theory" (c_T and other inputs) or "nuisance" (pulls).
+        kind: "coefficient" (the user's), "model" (the user's too: coefficients depend on it, but not in proportion), "theory" (c_T
+            and other inputs) or "nuisance" (pulls).
         unit: of its values, "1" for pulls.
         prior: numpyro distribution.
         start: where fits begin (the prior's centre; 0 for coefficients).
         scale: a natural step, finite and positive.
+        period: of a phase whose prior is uniform on the whole circle; None for everything else.
     """
 
     name: str
@@ -33,6 +37,7 @@ class Parameter:
     prior: Any
     start: float
     scale: float
+    period: float | None = None
 
     @property
     def is_normal(self) -> bool:
@@ -50,6 +55,13 @@ class Parameter:
         return self.prior.support is dist.constraints.real
 
     @property
+    def bijection(self) -> Any:
+        """From the real line to the range of the prior, as numpyro's transforms are; a phase winds around its circle."""
+        if self.period is not None:
+            return Winding(float(self.prior.low), self.period)
+        return biject_to(self.prior.support)
+
+    @property
     def is_symmetric(self) -> bool:
         """Whether the prior is even in the parameter: a centred normal, Student t or uniform distribution."""
         if type(self.prior) in (dist.Normal, dist.StudentT):
@@ -57,6 +69,34 @@ class Parameter:
         if type(self.prior) is dist.Uniform:
             return float(self.prior.low) == -float(self.prior.high)
         return False
+
+
+@dataclass(frozen=True)
+class Winding:
+    """The real line wound around a circle [low, low + period): many to one, so that no chain meets an end.
+
+    On the line the uniform density of the circle becomes a box of one period convolved with a normal of one period's width; wound up
+    it is uniform exactly, because the boxes of all windings add up to a constant. It is proper, so that chains do not drift
+    away, and draws wound up follow the posterior whatever the likelihood, which is periodic.
+    """
+
+    low: float
+    period: float
+
+    def __call__(self, z: Array) -> Array:
+        return self.low + self.period * jnp.mod(z, 1.0)
+
+    def inv(self, x: Array) -> Array:
+        """The winding that holds the middle of the density: z in [0, 1)."""
+        return jnp.mod((jnp.asarray(x) - self.low) / self.period, 1.0)
+
+    def log_abs_det_jacobian(self, z: Array, x: Array) -> Array:
+        """Log of the density of z, over the uniform one of x."""
+        centred = z - 0.5
+        # The density is even; written for |z| both terms are tails of the normal on one side, where their logarithms are exact.
+        size = jnp.where(centred < 0.0, -centred, centred)
+        upper, lower = log_ndtr(0.5 - size), log_ndtr(-0.5 - size)
+        return upper + jnp.log1p(-jnp.exp(lower - upper)) + math.log(self.period)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import numpy as np
 from scipy.optimize import minimize
 
 from nmmfit.inference.joint import JointLikelihood
+from nmmfit.inference.vector import Ranges
 
 STARTS = 20
 MOST_ITERATIONS = 500
@@ -27,14 +28,16 @@ def polish(joint: JointLikelihood, draws: Mapping[str, np.ndarray], zero: Collec
     Args:
         joint: the likelihood.
         draws: parameter -> (chain, draw), at least one draw.
-        zero: coefficients held at 0, all of them for the Standard Model.
+        zero: parameters held at 0, `joint.switches` for the Standard Model.
     Returns: parameter -> value.
     """
-    table = np.stack([np.ravel(draws[name]) for name in joint.names], axis=-1)
+    ranges = Ranges(joint, without=zero)
+    table = ranges.from_parameters(np.stack([np.ravel(draws[name]) for name in joint.names], axis=-1))
     free = np.asarray([name not in zero for name in joint.names])
-    if "nll_gradient" not in joint.compiled:
-        joint.compiled["nll_gradient"] = jax.jit(jax.value_and_grad(joint.nll_vector))
-    compiled = joint.compiled["nll_gradient"]
+    key = "nll_gradient", tuple(i for i, _ in ranges.bounded)
+    if key not in joint.compiled:
+        joint.compiled[key] = jax.jit(jax.value_and_grad(lambda z: joint.nll_vector(ranges.to_parameters(z))))
+    compiled = joint.compiled[key]
 
     def at(x: np.ndarray) -> tuple[float, np.ndarray]:
         value, slope = compiled(jnp.asarray(x))
@@ -61,4 +64,4 @@ def polish(joint: JointLikelihood, draws: Mapping[str, np.ndarray], zero: Collec
         options = {"maxiter": MOST_ITERATIONS, "ftol": 1e-14, "gtol": 1e-7}
         found = minimize(objective, np.zeros(len(index)), jac=True, method="L-BFGS-B", options=options)
         best = moved(found.x)
-    return {name: float(value) for name, value in zip(joint.names, best, strict=True)}
+    return {name: float(value) for name, value in zip(joint.names, np.asarray(ranges.to_parameters(best)), strict=True)}

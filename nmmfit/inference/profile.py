@@ -11,7 +11,7 @@ import numpy as np
 
 from nmmfit.checks import finite_number, whole_number
 from nmmfit.errors import UserInputError
-from nmmfit.inference.endpoints import IMPROVED, SMALLEST, regions
+from nmmfit.inference.endpoints import IMPROVED, NEAR_EDGE, SMALLEST, regions
 from nmmfit.inference.fit import flat_reason
 from nmmfit.inference.joint import JointLikelihood
 from nmmfit.inference.minimise import Progress
@@ -98,7 +98,7 @@ def profile(
     high = None if high is None else finite_number(high, "profile: high")
     target = space.target(parameter)
     profiler = Profiler(space, seed=seed)
-    if target.positive and not len(space.coefficients):
+    if target.positive and not len(space.own):
         raise UserInputError(f"profile: no coefficient is free that could change {parameter}")
     start = space.vector(fixed or {}, "fixed")
     held = [space.index(name, "fixed") for name in (fixed or {})]
@@ -140,6 +140,7 @@ def _grid(profiler: Profiler, job: Job, points: int, low: float | None, high: fl
     assert target is not None
     if target.positive and low is not None and low < 0:
         raise UserInputError(f"profile: {target.name} is a size and cannot be {low:g}; the grid must start at 0 or above")
+    requested = low is not None and high is not None
     if low is None or high is None:
         center = profiler.value_of(target, job.modes[0])
         reach = 3.0 * job.step
@@ -152,6 +153,15 @@ def _grid(profiler: Profiler, job: Job, points: int, low: float | None, high: fl
         low, high = (ends[0] if low is None else low), (ends[1] if high is None else high)
         if target.positive:
             low = max(low, 0.0)
+    lowest, highest = target.range
+    if low < lowest or high > highest:
+        if requested:
+            raise UserInputError(
+                f"profile: {target.name} lies between {lowest:g} and {highest:g}; the grid goes from {low:g} to {high:g}"
+            )
+        low, high = max(low, lowest), min(high, highest)
+    # Ends of a range are at infinity for a minimiser.
+    low, high = (min(max(x, lowest + NEAR_EDGE * (high - low)), highest - NEAR_EDGE * (high - low)) for x in (low, high))
     if not high > low:
         raise UserInputError(f"profile: the grid of {target.name} must end above its start ({low:g} to {high:g})")
     return np.linspace(low, high, points)

@@ -167,12 +167,15 @@ class Profiler:
         )
 
     def scattered(self, job: Job, center: np.ndarray, count: int) -> np.ndarray:
-        """Starts (count, n) around a point: free coefficients thrown by 0.3 to 10 units of sensitivity, in mirrored pairs."""
+        """Starts (count, n) around a point, in mirrored pairs: free coefficients thrown by 0.3 to 10 units of sensitivity, parameters
+        of a model by up to a natural step."""
         rng = np.random.default_rng(self.seed)
         coefficient = self.space.kinds == "coefficient"
         half = (count + 1) // 2
         size = 10.0 ** np.linspace(-0.5, 1.0, half)
         throw = rng.normal(size=(half, self.space.n)) * coefficient * size[:, None]
+        of_model = rng.normal(size=(half, self.space.n)) * (self.space.kinds == "model") * np.minimum(size, 1.0)[:, None]
+        throw = throw + of_model
         throw = np.stack([throw, -throw], axis=1).reshape(2 * half, -1)[:count]
         # along flat directions there is nothing to find
         flat = self.space.flat_directions(job.start, job.free) / self.space.scale

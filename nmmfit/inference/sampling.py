@@ -151,5 +151,5 @@ def _result(
         units={p.name: p.unit for p in joint.parameters},
         labels={q.name: q.label for q in joint.identified},
         prior_sd={p.name: p.prior_sd for p in joint.parameters},
-        coefficients=tuple(p.name for p in joint.of_kind("coefficient")),
+        coefficients=tuple(p.name for p in joint.own),
     )

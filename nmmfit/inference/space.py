@@ -31,7 +31,7 @@ NULL_TOLERANCE = 1e-9
 class Target:
     """What is profiled: a parameter or an identified quantity, as weights on (vector, quantities).
 
-    `positive`: a size, >= 0. `linear`: an entry of the vector itself.
+    `positive`: a size, >= 0. `linear`: an entry of the vector itself. `range`: the values that it may have.
     """
 
     name: str
@@ -39,6 +39,7 @@ class Target:
     weights: np.ndarray
     positive: bool
     linear: bool
+    range: tuple[float, float] = (-np.inf, np.inf)
 
 
 def space_of(joint: Any) -> Space:
@@ -72,6 +73,7 @@ class Space:
         self.scale[bounded] = 1.0
         self.kinds = np.array([p.kind for p in ordered])
         self.coefficients = np.flatnonzero(self.kinds == "coefficient")
+        self.own = np.flatnonzero((self.kinds == "coefficient") | (self.kinds == "model"))
         self.theory = np.flatnonzero(self.kinds == "theory")
         self.nll = NegativeLogLikelihood(joint)
         self.quantities = Quantities(joint)
@@ -117,7 +119,10 @@ class Space:
             raise unknown("parameter or identified quantity", name, [*self.names, *(i.name for i in self.identified)])
         if name in self.bounded:
             weights[self.n + len(self.identified) + self.bounded.index(name)] = 1.0
-            return Target(name, self.units[name], weights, False, False)
+            support = self.joint.parameters[self.names.index(name)].prior.support
+            ends = (getattr(support, "lower_bound", None), getattr(support, "upper_bound", None))
+            low, high = (sign * np.inf if end is None else float(end) for sign, end in zip((-1.0, 1.0), ends, strict=True))
+            return Target(name, self.units[name], weights, False, False, (low, high))
         weights[self.names.index(name)] = 1.0
         return Target(name, self.units[name], weights, False, True)
 
@@ -131,7 +136,7 @@ class Space:
         outside = ~np.any(factor != 0, axis=0) & np.any(self.seen != 0, axis=0)
 
         def rows(x: np.ndarray) -> np.ndarray:
-            every = np.asarray(self.joint.linear_amplitudes(self.theory_at(x)), dtype=float)
+            every = self.linear_amplitudes(x)
             return np.asarray(every[outside] * self.scale[self.coefficients])
 
         others = rows(self.start)
@@ -158,7 +163,7 @@ class Space:
         if not target.positive:
             return 1
         factor = self.quantities.factors[int(np.flatnonzero(target.weights[self.n :])[0])]
-        matrix = factor @ np.asarray(self.joint.linear_amplitudes(self.theory_at(self.start))) * self.scale[self.coefficients]
+        matrix = factor @ self.linear_amplitudes(self.start) * self.scale[self.coefficients]
         columns = matrix[:, np.isin(self.coefficients, free)]
         return max(1, int(np.linalg.matrix_rank(columns)))
 
@@ -210,7 +215,12 @@ class Space:
 
     def amplitudes(self, x: np.ndarray) -> np.ndarray:
         """(row, coefficient): what the experiments see of a unit of each coefficient, at the theory inputs of x."""
-        return self.seen @ np.asarray(self.joint.linear_amplitudes(self.theory_at(x)), dtype=float)
+        return self.seen @ self.linear_amplitudes(x)
+
+    def linear_amplitudes(self, x: np.ndarray) -> np.ndarray:
+        """(amplitude, coefficient): amplitudes of a unit of each free coefficient, at the theory inputs of a vector."""
+        every = np.asarray(self.joint.linear_amplitudes(self.theory_at(x)), dtype=float)
+        return every[:, : len(self.coefficients)]
 
     def scaled_amplitudes(self, x: np.ndarray, free: np.ndarray) -> np.ndarray:
         """(row, coefficient): the same for natural steps of the coefficients `free`; zero rows left out."""

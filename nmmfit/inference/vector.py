@@ -1,22 +1,22 @@
 """Functions of one real vector that minimisers see: likelihood, posterior, constrained quantities.
 
-The vector is that of the joint likelihood, except that a theory input or a nuisance whose prior lives on a part of the line
-only (a uniform one, say) stands there as the unconstrained image of its value, so that no minimiser leaves the allowed range.
-Coefficients are always themselves: their priors, ranges included, do not enter fits and profiles.
+The vector is that of the joint likelihood, except that a theory input, a nuisance or a parameter of a model whose prior lives on
+a part of the line only (a uniform one, say) stands there as the unconstrained image of its value, so that no minimiser leaves the
+allowed range. Coefficients are always themselves: their priors, ranges included, do not enter fits and profiles. Of
+the priors of a model's parameters only the ranges do.
 
 Objects made from the same likelihood are equal, so that what is compiled for one serves all.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from numpyro import distributions as dist
-from numpyro.distributions import biject_to
 from scipy.special import gammaln
 
 from nmmfit.inference.joint import JointLikelihood
@@ -26,10 +26,12 @@ from nmmfit.shapes import Array
 class Ranges:
     """The bounded parameters of a likelihood and their images on the real line."""
 
-    def __init__(self, joint: JointLikelihood) -> None:
-        parameters = enumerate(joint.parameters)
+    def __init__(self, joint: JointLikelihood, without: Collection[str] = ()) -> None:
         self.bounded = tuple(
-            (i, biject_to(p.prior.support)) for i, p in parameters if p.kind != "coefficient" and not p.is_unbounded
+            (i, p.bijection)
+            for i, p in enumerate(joint.parameters)
+            # A phase has no end: it goes round, as coefficients go where they like.
+            if p.kind != "coefficient" and not p.is_unbounded and p.period is None and p.name not in without
         )
 
     def to_parameters(self, z: Array | np.ndarray) -> Array:
@@ -79,7 +81,7 @@ class NegativeLogLikelihood(_OfJoint):
         super().__init__(joint)
         poisson = all(channel.distribution is dist.Poisson for channel in joint.channels.values())
         self.second_order: Callable[[Array], tuple[Array, Array, Array]] | None = self._second_order if poisson else None
-        self.curved = joint.n_coefficients + len(joint.of_kind("theory"))
+        self.curved = joint.n_own + len(joint.of_kind("theory"))
 
     def __call__(self, z: Array) -> Array:
         value: Array = self.joint.nll_vector(self.ranges.to_parameters(z))
@@ -96,7 +98,7 @@ class NegativeLogLikelihood(_OfJoint):
         return value
 
     def _bent(self, z: Array, residual: Array) -> Array:
-        """Hessian of residual . counts in coefficients and theory inputs, (curved, curved)."""
+        """Hessian of residual . counts in the user's parameters and theory inputs, (curved, curved)."""
         joint, few = self.joint, z[: self.curved]
 
         def whole(y: Array) -> Array:
@@ -115,7 +117,7 @@ class NegativeLogLikelihood(_OfJoint):
         """Value, gradient (n,) and Hessian (n, n), the latter without the second derivatives of counts in the nuisances.
 
         With counts mu, their Jacobian J and data n, the Hessian is J^T diag(n / mu^2) J + sum_b (1 - n_b / mu_b) mu_b'' minus the
-        constraints' one. The middle term is kept for coefficients and theory inputs, where it is all there is at zero dipole; for
+        constraints' one. The middle term is kept for the user's parameters and theory inputs, where it is all there is at zero dipole; for
         nuisances it is a sum over residuals of either sign, small wherever the fit is any good, and dear.
         """
         observed = np.concatenate([self.joint.observed[name] for name in self.joint.channels])

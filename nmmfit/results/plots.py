@@ -85,7 +85,7 @@ def coefficient_corner(result: SampleResult, parameters: Sequence[Parameter], ti
             result.draws[p.name], plot_label(result, p.name), p.unit, prior_density(p), bool(np.all(result.draws[p.name] >= 0.0))
         )
         for p in parameters
-        if p.kind in ("coefficient", "theory") and p.name in result.draws and np.ptp(result.draws[p.name]) > 0.0
+        if p.kind in ("coefficient", "model", "theory") and p.name in result.draws and np.ptp(result.draws[p.name]) > 0.0
     }
     return corner_figure(variables, title)
 

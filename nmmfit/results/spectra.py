@@ -117,7 +117,7 @@ def channel_spectra(joint: JointLikelihood, best: Point, sm: Point | None = None
         sm: point whose prediction is called the Standard Model, as a rule all coefficients 0 and everything else refitted;
             None: the best-fit point with all coefficients at 0.
     """
-    reference = sm if sm is not None else {**best, **{p.name: 0.0 for p in joint.of_kind("coefficient")}}
+    reference = sm if sm is not None else {**best, **dict.fromkeys(joint.switches, 0.0)}
     fitted, standard = joint.components(best), joint.components(reference)
     titles = {f"{e.name}.{c.name}": f"{e.title}: {c.name.replace('_', ' ')}" for e in joint.experiments for c in e.channels}
     spectra = []
