@@ -10,7 +10,7 @@ from typing import Any
 
 import typer
 
-from nmmfit.cli import evolve, fit, limits, look, predict, reproduce
+from nmmfit.cli import evolve, fit, limits, look, predict, reproduce, wcxf
 from nmmfit.cli.arguments import VerbGroup
 from nmmfit.cli.output import discard_stdout, note, printing
 from nmmfit.errors import NmmfitError, OutputError
@@ -59,6 +59,7 @@ evolve.register(app)
 limits.register(app)
 predict.register(app)
 reproduce.register(app)
+wcxf.register(app)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
