@@ -28,7 +28,9 @@ _PUBLIC = {
     "load_run": "nmmfit.run",
     "parse_run": "nmmfit.run",
     "profile": "nmmfit.inference.profile",
+    "read_wcxf": "nmmfit.exchange.wcxf",
     "sample": "nmmfit.inference.sampling",
+    "write_wcxf": "nmmfit.exchange.wcxf",
 }
 
 __all__ = ["__version__", *_PUBLIC]

@@ -37,6 +37,7 @@ LAYERS = (
     ("nmmfit.inference",),
     ("nmmfit.results",),
     ("nmmfit.run",),
+    ("nmmfit.exchange",),
     ("nmmfit.reproduce", "nmmfit.reproduce_letter"),
     ("nmmfit.cli", "nmmfit.__main__"),
 )

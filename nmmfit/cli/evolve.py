@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nmmfit.cli.arguments import Json, Out, Overrides, coefficient_values, name_values
-from nmmfit.cli.output import add_row, emit, moments_table, table
+from nmmfit.cli.arguments import Json, Overrides, coefficient_values, name_values
+from nmmfit.cli.output import add_row, emit, moments_table, note, table
 from nmmfit.errors import UserInputError, unknown
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from nmmfit.eft.wcxf.values import WcxfValues
     from nmmfit.evolution import EvolvedCoefficients
+
+WCXF_FILE = "wcxf.yml"
+"""Name of the values that are written beside evolve.json."""
 
 _PARTS = {
     "above_m_w": "just above m_W",
@@ -39,19 +44,40 @@ def evolve(
         ),
     ] = None,
     scale_from: Annotated[
-        float, typer.Option("--from", metavar="GeV", help="Scale at which the coefficients are given.")
-    ] = 80.379,
+        float | None,
+        typer.Option("--from", metavar="GeV", help="Scale at which the coefficients are given.", show_default="80.379, m_W"),
+    ] = None,
     scale_to: Annotated[float, typer.Option("--to", metavar="GeV", help="Scale at which they are wanted.")] = 2.0,
     method: Annotated[
         str | None,
         typer.Option("--method", metavar="exact|seed", help="How to run; without it theory.running.", show_default=False),
     ] = None,
     basis: Annotated[
-        str, typer.Option("--basis", metavar="down|up", help="Basis of quark doublets for coefficients given above m_W.")
-    ] = "down",
+        str | None,
+        typer.Option(
+            "--basis", metavar="down|up", help="Basis of quark doublets for coefficients given above m_W.", show_default="down"
+        ),
+    ] = None,
+    values_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--values",
+            metavar="FILE",
+            help="Coefficients, scale and basis from a WCxf file of LNEFT or SMNEFT.",
+            show_default=False,
+        ),
+    ] = None,
     overrides: Overrides = None,
     as_json: Json = False,
-    out: Out = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            metavar="DIR|FILE",
+            help="Fresh folder to write to, or a new .yml, .yaml or .json for the coefficients reached, as WCxf values.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Run coefficients, match at m_W and 2 GeV, and show every coefficient generated and the effective moments."""
     from nmmfit.config import HIGH_SCALE_GEV, check_scale, validate
@@ -59,11 +85,25 @@ def evolve(
     from nmmfit.run import default_run_text
     from nmmfit.runfile import read_toml, with_overrides
 
-    if not values:
+    read: WcxfValues | None = None
+    if values_file is not None:
+        if values or scale_from is not None or basis is not None:
+            raise UserInputError(
+                "--values: coefficients, scale and basis are those of the file; leave out NAME=VALUE, --from and --basis"
+            )
+        from nmmfit.exchange.wcxf import read_wcxf
+
+        read = read_wcxf(values_file)
+        if not read.values:
+            raise UserInputError(f"--values {values_file}: the file names no coefficient")
+        scale_from, basis = read.scale_gev, read.quark_basis
+    elif not values:
         raise UserInputError("evolve: name at least one coefficient, such as TnuNdRR_1122=1e-6 (nmmfit list coefficients)")
+    scale_from = HIGH_SCALE_GEV if scale_from is None else scale_from
+    basis = "down" if basis is None else basis
     changes = [*(overrides or ()), *([f"theory.running={method}"] if method is not None else [])]
     config = validate(with_overrides(read_toml(default_run_text()), changes))
-    coefficients = coefficient_values(name_values(values), config, above_m_w=True)
+    coefficients = coefficient_values(read.values if read else name_values(values or ()), config, above_m_w=True)
     if theory_of(coefficients) == "lneft":
         if scale_from > HIGH_SCALE_GEV:
             raise UserInputError(
@@ -79,7 +119,9 @@ def evolve(
     start_computing()
     from nmmfit.eft.chiral import ChiralInputs
     from nmmfit.eft.smneft_inputs import ElectroweakInputs
+    from nmmfit.eft.wcxf.text import render
     from nmmfit.evolution import evolve as engine
+    from nmmfit.exchange.wcxf import SUFFIXES, write_wcxf
     from nmmfit.inputs import StandardModelInputs
 
     theory = config.theory
@@ -89,7 +131,27 @@ def evolve(
     chiral = ChiralInputs(theory.c_T.centre, theory.c_T_s.centre)
     electroweak = ElectroweakInputs(quark_basis=basis)
     found = engine(coefficients, scale_from, scale_to, theory.running, inputs, chiral, electroweak=electroweak)
-    emit("evolve", found.as_json(), as_json, out, lambda console: _show(console, found))
+    reached = _reached(found, basis)
+    if out is not None and out.suffix.lower() in SUFFIXES:
+        write_wcxf(out, reached)
+        note(f"wrote {out}")
+        out = None
+    beside = {WCXF_FILE: render(reached.plain())}
+    emit("evolve", found.as_json(), as_json, out, lambda console: _show(console, found), beside)
+
+
+def _reached(found: EvolvedCoefficients, quark_basis: str) -> WcxfValues:
+    """The coefficients at the scale reached, before matching there, as values of WCxf."""
+    from nmmfit import __version__
+    from nmmfit.eft.smneft_operators import theory_of
+    from nmmfit.eft.wcxf.values import made
+
+    above = theory_of(found.coefficients) == "smneft"
+    metadata = {
+        "generator": f"nmmfit {__version__}",
+        "description": f"run from {found.scale_from_gev:g} GeV ({found.method}); before matching at this scale",
+    }
+    return made(found.coefficients, found.scale_gev, "nmmfit up" if above and quark_basis == "up" else "nmmfit", metadata)
 
 
 def _show(console: Console, found: EvolvedCoefficients) -> None:

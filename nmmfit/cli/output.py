@@ -47,14 +47,26 @@ def plain(value: Any) -> Any:
     return str(value)
 
 
-def emit(verb: str, payload: Mapping[str, Any], as_json: bool, out: Path | None, show: Callable[[Console], None]) -> None:
-    """Print a verb's answer, as JSON or by `show`; with `out` also write it to `<verb>.json` in that fresh folder."""
+def emit(
+    verb: str,
+    payload: Mapping[str, Any],
+    as_json: bool,
+    out: Path | None,
+    show: Callable[[Console], None],
+    beside: Mapping[str, str] | None = None,
+) -> None:
+    """Print a verb's answer, as JSON or by `show`; with `out` also write it to `<verb>.json` in that fresh folder.
+
+    `beside` are further files for that folder, name -> text.
+    """
     text = json.dumps(plain(payload), indent=None if as_json else 1, allow_nan=False)
     if out is not None:
         from nmmfit.results.files import RunFolder
 
         with RunFolder(out) as folder:
             folder.write_text(f"{verb}.json", text + "\n")
+            for name, content in (beside or {}).items():
+                folder.write_text(name, content)
             folder.publish()
     if as_json:
         printing(lambda: sys.stdout.write(text + "\n"))
