@@ -149,6 +149,21 @@ def test_dipole_matrix_has_no_flat_coefficient_direction(dipole_matrix: JointLik
     assert np.linalg.matrix_rank(slopes / np.linalg.norm(slopes, axis=1, keepdims=True)) == 2
 
 
+def test_nsi_interfere_with_the_standard_model() -> None:
+    """No sign is free; each experiment sees the signs of its own couplings, to first order for diagonal ones."""
+    joint = direct("nsi.toml")
+    assert sign_symmetries(joint) == ()
+    step = 3e-7
+    counts = {s: joint.expected({"u_e": s * step, "e_left": s * step}) for s in (-1, 0, 1)}
+    for channel in ("coherent_csi_2021.coincidence", "borexino_phase2.spectrum"):
+        up, middle, down = (float(jnp.sum(counts[s][channel])) for s in (1, 0, -1))
+        # L = -2 sqrt(2) G_F epsilon: a positive L of u quarks or of left-handed electrons for nu_e
+        assert (up - middle) * (down - middle) < 0.0
+        assert abs(up + down - 2.0 * middle) < 0.05 * abs(up - down)
+    off = [float(joint.log_likelihood({"d_e_mu": s * 1e-5})) for s in (-1, 1)]
+    assert off[0] != pytest.approx(float(joint.log_likelihood({})), abs=0.1)
+
+
 def test_the_notebook_is_stored_without_outputs() -> None:
     for cell in notebook().cells:
         if cell.cell_type == "code":

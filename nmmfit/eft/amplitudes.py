@@ -111,7 +111,7 @@ def _placement(c: Coefficient) -> np.ndarray:
     """Entries of a (3, 6) coupling matrix that a coefficient occupies; zero if it has no left-handed neutrino in it."""
     out = np.zeros((3, 6))
     p, r = (k - 1 for k in c.neutrinos)
-    if c.operator.lorentz == "vector":
+    if c.operator.lorentz in ("vector", "charge_radius"):
         if c.operator.sector == "nuN":
             out[p, 3 + r] = 1.0
         elif c.operator.sector == "nu":
@@ -230,9 +230,14 @@ def _linear_map(names: tuple[str, ...], scale_gev: Array, inputs: StandardModelI
         # of a quark's two chiralities each is half of the vector part
         share = 0.5 if c.operator.lorentz == "vector" and target != "electron_left" and target != "electron_right" else 1.0
         entries = {name: share * factor if name == target else zero for name in _COUPLINGS}
-        if c.operator.lorentz == "vector" and c.fermion in penguin:
+        per_charge = None
+        if c.operator.lorentz == "charge_radius":
+            per_charge = 2.0 * jnp.pi / 3.0 / jnp.asarray(inputs.inv_alpha_0, dtype=float)
+        elif c.operator.lorentz == "vector":
+            per_charge = penguin.get(str(c.fermion))
+        if per_charge is not None:
             for name, fermion in _VECTOR_FERMIONS.items():
-                entries[name] = entries[name] + CHARGE[FERMION_TYPE[fermion]] * penguin[c.fermion]
+                entries[name] = entries[name] + CHARGE[FERMION_TYPE[fermion]] * per_charge
         chiral = zero
         if c.operator.lorentz == "tensor" and c.fermion is not None:
             entries["dipole"] = evolved.mixing[c.fermion] + factor * per_loop.get(c.fermion, zero)

@@ -5,6 +5,9 @@ them: `TnuNdRR_1122` is (nubar_1 sigma N_1)(sbar sigma s), `SuNLR_1123` is (ubar
 all index values, so that `nugamma_12 = x` means L_12 = x and L_21 = -x, and a moment mu = 4 |x| (arXiv:2206.13122, eq. (3.7)).
 Hermitian operators are their own conjugates: `VnuuLL_1211 = x` means L_1211 = x and L_2111 = conj(x), and diagonal coefficients
 are real. Vector coefficients are what is added to the Standard Model, whose own contact interaction is not among them.
+`nuradius_12` is a neutrino charge radius <r^2>_12 beyond the Standard Model's, in GeV^-2 (1e-32 cm^2 = 2.56819e-5 GeV^-2): no
+operator of the basis, in which it is redundant, but the vector couplings e^2 Q_f <r^2> / 6 of all charged fermions f at zero
+momentum transfer, whatever the scale at which the other coefficients are given.
 
 Operators and their symmetries are those of arXiv:2206.13122, tables 1 and 2; those with charged leptons have the same structure.
 """
@@ -36,7 +39,7 @@ class Operator:
     fields: tuple[str, ...]
     """Field of each flavour digit, in order: of `nu`, `N`, `u`, `d`, `e`."""
     lorentz: str
-    """`dipole`, `scalar`, `tensor` or `vector`."""
+    """`dipole`, `scalar`, `tensor`, `vector` or `charge_radius`."""
     conserves_lepton_number: bool
     hermitian: bool
     """L_prwt = conj(L_rptw): the operator is its own conjugate; otherwise `+ h.c.` is understood."""
@@ -87,6 +90,7 @@ def _basis() -> Iterator[Operator]:
     yield Operator("nuNgamma", ("nu", "N"), "dipole", True, False, 0, "(nubar_L sigma^{mu nu} N_R) F_{mu nu}")
     yield Operator("nugamma", ("nu", "nu"), "dipole", False, False, -1, "(nubar_L^c sigma^{mu nu} nu_L) F_{mu nu}")
     yield Operator("Ngamma", ("N", "N"), "dipole", False, False, -1, "(Nbar_R^c sigma^{mu nu} N_R) F_{mu nu}")
+    yield Operator("nuradius", ("nu", "nu"), "charge_radius", True, True, 0, "(e/6) (nubar_L gamma^mu nu_L) d^nu F_{nu mu}")
     for f in ("u", "d", "e"):
         left_right, right_left = f"{f}bar_L X {f}_R", f"{f}bar_R X {f}_L"
         scalars = (
@@ -155,8 +159,7 @@ class Coefficient:
     @property
     def real(self) -> bool:
         """Whether hermiticity makes the coefficient real."""
-        p, r, w, t = self.flavours if self.operator.hermitian else (0, 1, 0, 0)
-        return p == r and w == t
+        return self.operator.hermitian and self.flavours == _conjugate(self.flavours)
 
     @property
     def involves_bottom(self) -> bool:
@@ -326,6 +329,11 @@ def _names_of(op: Operator) -> Iterator[str]:
             yield coefficient.name
 
 
+def _conjugate(digits: tuple[int, ...]) -> tuple[int, ...]:
+    """Digits of the Hermitian conjugate: the two of each pair exchanged."""
+    return tuple(digit for k in range(0, len(digits), 2) for digit in (digits[k + 1], digits[k]))
+
+
 def _canonical(op: Operator, digits: tuple[int, ...]) -> Coefficient | None:
     """Representative of the symmetry class of `digits`; None if the coefficient vanishes."""
     first, second = op.neutrinos
@@ -337,7 +345,7 @@ def _canonical(op: Operator, digits: tuple[int, ...]) -> Coefficient | None:
             swapped[first], swapped[second] = digits[second], digits[first]
             return Coefficient(op, tuple(swapped), op.symmetry)
     if op.hermitian:
-        conjugate = (digits[1], digits[0], digits[3], digits[2])
+        conjugate = _conjugate(digits)
         if conjugate < digits:
             return Coefficient(op, conjugate, 1, True)
     return Coefficient(op, digits)

@@ -10,8 +10,8 @@ runs like e^2, so that the equations have a closed solution, with K = sum_f N_c 
 L_psiX(to) = L_psiX(from) + Q_psi (r - 1) / (2 K) S(from). Neutrino pairs of any kind are spectators.
 
 Below 2 GeV the loops of charm and charged leptons are followed down to zero momentum transfer, where each adds
--(alpha(0) / 3 pi) N_c Q_f ln(mu / m_f) Q_psi V_f. For u, d and s perturbation theory fails: the treatment "resonance" replaces the
-logarithm by the dispersion integral of one vector meson and the continuum above it (`light_quark_logarithm`).
+-(alpha(0) / 3 pi) N_c Q_f ln(mu / m_f) Q_psi V_f. For u, d and s perturbation theory fails: the treatment "resonance" replaces
+the logarithm by the dispersion integral of one vector meson and the continuum above it (`light_quark_logarithm`).
 """
 
 from __future__ import annotations
@@ -38,8 +38,14 @@ _WIDTHS = "f_V from Gamma(V -> e e) = 7.04 (rho), 0.641 (omega), 1.266 (phi) keV
 VECTOR_MESONS: Mapping[str, tuple[Constant, Constant]] = MappingProxyType(
     {
         # <0| qbar gamma q |V>: rho and omega share ubar u and dbar d, sbar s is the phi.
-        "u": (Constant(0.2114, "GeV", 0.010, _WIDTHS + "; root mean square of rho and omega"), Constant(0.779, "GeV", 0.004, "PDG")),
-        "d": (Constant(0.2114, "GeV", 0.010, _WIDTHS + "; root mean square of rho and omega"), Constant(0.779, "GeV", 0.004, "PDG")),
+        "u": (
+            Constant(0.2114, "GeV", 0.010, _WIDTHS + "; root mean square of rho and omega"),
+            Constant(0.779, "GeV", 0.004, "PDG"),
+        ),
+        "d": (
+            Constant(0.2114, "GeV", 0.010, _WIDTHS + "; root mean square of rho and omega"),
+            Constant(0.779, "GeV", 0.004, "PDG"),
+        ),
         "s": (Constant(0.2282, "GeV", 0.004, _WIDTHS), Constant(1.0195, "GeV", 0.0001, "PDG")),
     }
 )
@@ -57,7 +63,7 @@ def light_quark_logarithm(quark: str) -> float:
 
     Args:
         quark: u, d or s.
-    Returns: 2.69 for u and d, 2.16 for s: effective masses of 136 and 232 MeV.
+    Returns: 2.70 for u and d, 2.16 for s: effective masses of 135 and 232 MeV.
     """
     f_v, m_v = (c.value for c in VECTOR_MESONS[quark])
     s_0 = 4.0 * math.pi**2 * f_v**2
@@ -74,7 +80,7 @@ def penguin_to_zero(inputs: StandardModelInputs) -> dict[str, Array]:
     """Addition to L_psiX / Q_psi at zero momentum transfer per unit of V_f at 2 GeV, by fermion f; no b quark.
 
     Limits: |q^2| below m_f^2. Electron loops in scattering on nuclei at 50 MeV are too large by a factor 1.8 (0.3 % of V_e);
-    in scattering on electrons of less than 1 MeV, where |q^2| <= 4 m_e^2, the error is below 2e-4 of V_e.
+    in scattering on electrons of less than 1 MeV, where |q^2| <= 4 m_e^2, the error is below 2.5e-4 of V_e.
     """
     logarithms = loop_logarithms(inputs) | {q: jnp.asarray(light_quark_logarithm(q)) for q in VECTOR_MESONS}
     alpha = 1.0 / jnp.asarray(inputs.inv_alpha_0, dtype=float)
@@ -86,7 +92,8 @@ def penguin_factors(starts_with_bottom: Array, qed_changes: Array) -> tuple[dict
 
     Args:
         starts_with_bottom: whether the first scale is m_b or above.
-        qed_changes: (2,), integral of e^2 / 16 pi^2 over ln mu from the first scale to the second, with five and with four flavours.
+        qed_changes: (2,), integral of e^2 / 16 pi^2 over ln mu from the first scale to the second, with five and with four
+            flavours.
     Returns: for every psi but the b quark, and for the b quark where it exists at the second scale.
     """
     five, four = (-2.0 * float(b) * x for b, x in zip(B_0E[:, 0], qed_changes, strict=True))

@@ -339,7 +339,7 @@ def _tensor_charge(name: str) -> Identified:
 def _weak_charge_shift(name: str, index: int, flavour: str) -> Identified:
     """Size of what vectors add to Z g_V^p + N g_V^n of a nucleus for an incoming flavour, off-diagonal entries included.
 
-    The Standard Model has about -39 for 133Cs; the coupling (nubar gamma nu)(Abar gamma A) is -sqrt(2) G_F times it.
+    The Standard Model has about -38 for 133Cs; the coupling (nubar gamma nu)(Abar gamma A) is -sqrt(2) G_F times it.
     """
     target = nucleus(name)
 

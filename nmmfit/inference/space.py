@@ -189,7 +189,8 @@ class Space:
     def seen(self) -> np.ndarray:
         """(row, amplitude): the combinations of amplitudes that some experiment depends on, in units of their sensitivity.
 
-        An experiment sees the amplitudes a through quadratic forms a^T Q a; what all Q send to zero is seen by none.
+        An experiment sees the amplitudes a through quadratic forms a^T Q a and, of those that interfere with the Standard Model,
+        through linear ones b . a; what all Q and b send to zero is seen by none.
         """
         joint, size = self.joint, self.joint.amplitudes.size
         forms = []
@@ -204,8 +205,12 @@ class Space:
                 weights = merged_monomials(joint.amplitudes, relevant).weights
             for row in weights[:, 1:]:
                 square = np.zeros((size, size))
-                square[upper] = 0.5 * row
+                square[upper] = 0.5 * row[: len(joint.amplitudes.pairs)]
                 forms.append(square + square.T)
+                if joint.amplitudes.linear:
+                    alone = np.zeros((1, size))
+                    alone[0, joint.amplitudes.linear] = row[len(joint.amplitudes.pairs) :]
+                    forms.append(alone)
         if not forms or not size:
             return np.zeros((0, size))
         _, singular, right = np.linalg.svd(np.concatenate(forms))

@@ -156,7 +156,8 @@ def amplitude_basis(samples: np.ndarray) -> AmplitudeBasis:
 class MergedMonomials:
     """The independent combinations of (1, a_i a_j, a_i) that an experiment sees.
 
-    `weights` (monomial, 1 + product) makes the monomials, `forms` holds the forms (leading axis monomial) that each one multiplies.
+    `weights` (monomial, 1 + product) makes the monomials, `forms` holds the forms (leading axis monomial) that each one
+    multiplies.
     """
 
     weights: np.ndarray

@@ -50,7 +50,8 @@ def dsigma_dt(
     """Differential cross section d sigma / dT of nu X -> N X off a free target at rest, in cm^2/MeV.
 
     |Standard Model + vectors + charge radius + millicharge|^2 plus |dipole + scalar + tensor|^2, with all interferences, for the
-    Lagrangian of `spin_half` with one final state of either kind, N and the neutrino's own flavour. Example, a moment of 1e-11 mu_B: `dsigma_dt("e", 0.42, 0.1, sm=False, dipole=1.48152e-9)` is 1.9007e-46.
+    Lagrangian of `spin_half` with one final state of either kind, N and the neutrino's own flavour. Example,
+    a moment of 1e-11 mu_B: `dsigma_dt("e", 0.42, 0.1, sm=False, dipole=1.48152e-9)` is 1.9007e-46.
 
     Args:
         target: "e", the name of a nuclide such as "Cs133", or a `Nucleus`.
@@ -61,10 +62,11 @@ def dsigma_dt(
         dipole: d = L_gamma, complex, GeV^-1; |mu| = 2 |d|. Double it for an operator that breaks lepton number.
         s1, s2, tensor: couplings L^{S,RR}, L^{S,RL}, L^{T,RR} to the target as a whole, complex, GeV^-2; for a nuclide, nuclear
             couplings at zero momentum transfer (Z and N included: t = sum_q L^T_q (Z delta_q^p + N delta_q^n), and so on).
-        vector_left, vector_right: what is added to g_LL and g_LR of the target as a whole, real, GeV^-2; for a nuclide as s1, with
-            Z and N included. A coupling that changes the flavour adds no interference: give its absolute value with sm=False.
-        charge_radius_cm2: <r^2> beyond the Standard Model's (which is in its couplings), real, cm^2; adds (2 pi alpha / 3) <r^2> Q to
-            g_LL and g_LR of a target of charge Q, the vector coupling of a nuclide to its protons alone.
+        vector_left, vector_right: what is added to g_LL and g_LR of the target as a whole, real, GeV^-2; for a nuclide as s1,
+            with Z and N included. A coupling that changes the flavour adds no interference: give its absolute value with
+            sm=False.
+        charge_radius_cm2: <r^2> beyond the Standard Model's (which is in its couplings), real, cm^2; adds
+            (2 pi alpha / 3) <r^2> Q to g_LL and g_LR of a target of charge Q, in a nuclide Z F_p.
         millicharge: charge of the neutrino in units of e, real; as a charge radius of 6 q / q^2, q^2 = -2 M T.
         m_n_mev: mass of the outgoing N, MeV, >= 0; vector couplings have massless final states.
         spin: 0.5 (default, for every target: the literature's convention) or 0 (nuclides; C_S = (s1 + s2) / 2, no tensor).

@@ -90,9 +90,7 @@ def vector_pieces(
     return total + ALPHA_0.value / math.pi * unit * photons
 
 
-def vector_kernels(
-    e_nu_mev: ArrayLike, t_mev: ArrayLike, radiative: str = "bks", antineutrino: bool = False
-) -> dict[str, Array]:
+def vector_kernels(e_nu_mev: ArrayLike, t_mev: ArrayLike, radiative: str = "bks", antineutrino: bool = False) -> dict[str, Array]:
     """d sigma / dT per unit of each form of `forms.ELECTRON_VECTOR_FORMS`, in cm^2/MeV, for massless final states.
 
     The Standard Model with L^{V,LL}, L^{V,LR} added has g_LL = -2 sqrt(2) G_F g_L + L^{V,LL}, and g_LR alike with g_R and

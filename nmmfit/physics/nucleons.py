@@ -142,7 +142,7 @@ def target_couplings(quark: QuarkCouplings, charges: NucleonCharges, tensor_cohe
     t_X = sum_q L^T_q delta_q^X (or with F_1 - 2 F_2 - 4 F_3, see `tensor_response`), s_X = C_S^X = 1/2 sum_q L^S_q g_S^{q,X} with
     L^S_q = L^{S,RR}_q + L^{S,RL}_q. The 1/2 is the projection of the two chiralities on qbar q and stands here, and only here:
     the nucleon has s_X (nubar_L N_R)(Xbar X), that is S_1 = S_2 = s_X. The tensor has no such 1/2, since the projector on the
-    quark side is implied by that on the neutrino side. v_X = sum_q n_q^X (L^{V,LL}_q + L^{V,LR}_q) / 2 with n_q^p = 2, 1, 0 exactly:
+    quark side is implied by that on the neutrino side. v_X = sum_q n_q^X (L^{V,LL}_q + L^{V,LR}_q) / 2, n_q^p = 2, 1, 0 exactly:
     only the vector part of a quark current is coherent, axial parts (spin) are left out.
 
     Args:

@@ -36,9 +36,7 @@ class Kernels:
         return divided_by_recoil(self.dipole_times_t, self.t_mev)
 
 
-def vector(
-    e_nu_mev: ArrayLike, t_mev: ArrayLike, mass_mev: ArrayLike, g_v: ArrayLike, m_n_mev: ArrayLike = 0.0
-) -> Array:
+def vector(e_nu_mev: ArrayLike, t_mev: ArrayLike, mass_mev: ArrayLike, g_v: ArrayLike, m_n_mev: ArrayLike = 0.0) -> Array:
     """d sigma / dT of a vector coupling g_V (real, GeV^-2), in cm^2/MeV: M / (2 pi) g_V^2 [1 - T/E - M T / (2 E^2)].
 
     With an outgoing lepton of mass m the bracket gains

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import jax
 import numpy as np
@@ -38,7 +39,7 @@ def colours(f):
 
 
 def numerical(start, high, low, inputs):
-    """dL_psiX / d ln mu = e^2 / 12 pi^2 Q_psi sum_f N_c Q_f (L_fL + L_fR), integrated; the b quark ends, or starts at zero, at m_b."""
+    """dL_psiX / d ln mu = e^2 / 12 pi^2 Q_psi sum_f N_c Q_f (L_fL + L_fR), integrated; the b quark ends or starts at m_b."""
     keys = list(NAMES)
 
     def slope(t, y, active):
@@ -48,7 +49,7 @@ def numerical(start, high, low, inputs):
 
     values = np.array([start.get(NAMES[key], 0.0) for key in keys])
     points = [high, M_B, low] if (high - M_B) * (low - M_B) < 0 else [high, low]
-    for a, b in zip(points, points[1:], strict=False):
+    for a, b in pairwise(points):
         active = [f for f in CHARGES if f != "b" or min(a, b) >= M_B]
         for k, (f, _) in enumerate(keys):
             if f not in active:
@@ -72,7 +73,7 @@ def test_evolution_against_a_numerical_solution(high, low, e_running):
 
 
 def test_sign_and_size_of_the_leading_logarithm():
-    """Vacuum polarisation: running down from mu, a coupling of electrons V becomes -(e^2 / 12 pi^2) (-1) Q V ln(mu / mu') of quarks."""
+    """Vacuum polarisation: running down, V of electrons becomes -(e^2 / 12 pi^2) (-1) Q V ln(mu / mu') of quarks."""
     low = apply_evolution({"VnueLL_1111": 1.0}, run(80.0, 70.0, INPUTS))
     log = 4 * math.pi / 128.0 / (12 * math.pi**2) * math.log(80.0 / 70.0)
     assert complex(low["VnuuLR_1111"]).real == pytest.approx(2 / 3 * log, rel=1e-2)
@@ -113,7 +114,7 @@ def test_hermitian_conjugates_run_together():
 
 @pytest.mark.parametrize(("f", "mass"), [("c", 1.27), ("e", 0.51099895e-3), ("mu", 0.1056583755), ("tau", 1.77686)])
 def test_loops_at_zero_momentum_transfer(f, mass):
-    """6 int x (1 - x) ln(mu^2 / [m^2 - x (1 - x) q^2]) / 2 in MS-bar is ln(mu / m) at q^2 = 0; what finite q^2 changes as stated."""
+    """6 int x (1 - x) ln(mu^2 / [m^2 - x (1 - x) q^2]) / 2 in MS-bar is ln(mu / m) at q^2 = 0; finite q^2 as stated."""
 
     def loop(q2):
         return quad(lambda x: 3 * x * (1 - x) * math.log(4.0 / (mass**2 - x * (1 - x) * q2)), 0, 1)[0]
@@ -128,8 +129,8 @@ def test_loops_at_zero_momentum_transfer(f, mass):
 
 @pytest.mark.parametrize("q", ["u", "s"])
 def test_light_quarks_from_the_dispersion_relation(q):
-    """Spectral density f^2 delta(s - m^2) + (1 / 4 pi^2) theta(s - s_0), minus its value at large spacelike Q^2, where perturbation
-    theory has 5/3 - ln(Q^2 / mu^2)."""
+    """Spectral density f^2 delta(s - m^2) + (1 / 4 pi^2) theta(s - s_0), minus its value at large spacelike Q^2, where
+    perturbation theory has 5/3 - ln(Q^2 / mu^2)."""
     f_v, m_v = (c.value for c in VECTOR_MESONS[q])
     s_0 = 4 * math.pi**2 * f_v**2
     big = 1e6
@@ -150,7 +151,7 @@ def test_light_quarks_together_against_the_running_of_alpha():
 
 
 def test_couplings_at_zero_momentum_transfer():
-    """What evolve shows, added up, is what rates get; protons get 2 u + d, which has charge 1, neutrons nothing of the penguin."""
+    """What evolve shows, added up, is what rates get; protons get 2 u + d, of charge 1, neutrons nothing of the penguin."""
     shown = evolve({"VnueLR_1111": 1e-6}, 80.379, 2.0)
 
     def total(name):
@@ -203,7 +204,14 @@ def test_map_from_real_parameters_keeps_matrices_hermitian():
 
 
 def test_off_diagonal_fermions_and_sterile_vectors_enter_no_rate():
-    quiet = {"VnuuLL_1112": 1e-6, "VnudLR_1223": 1e-6j, "VnueLL_1212": 1e-6, "VNuRR_1111": 1e-6, "VuNLR_1112": 1e-6, "VNeRR_1111": 1.0}
+    quiet = {
+        "VnuuLL_1112": 1e-6,
+        "VnudLR_1223": 1e-6j,
+        "VnueLL_1212": 1e-6,
+        "VNuRR_1111": 1e-6,
+        "VuNLR_1112": 1e-6,
+        "VNeRR_1111": 1.0,
+    }
     for name in quiet:
         couplings = quark_couplings({name: quiet[name]}, 80.379, INPUTS, ChiralInputs())
         assert all(not np.any(leaf) for leaf in jax.tree.leaves(couplings)), name
@@ -240,6 +248,22 @@ def test_derivatives_are_finite():
         points = [tuple(p + s * step * (n == k) for n, p in enumerate((50.0, 127.9))) for s in (1, -1)]
         assert float(gradient[k]) == pytest.approx(float(value(*points[0]) - value(*points[1])) / (2 * step), rel=1e-5)
     assert np.all(np.isfinite(jax.jit(jax.hessian(shift))(50.0, 127.9)))
+
+
+@pytest.mark.parametrize("scale", [2.0, 80.379])
+def test_charge_radius_is_a_vector_coupling_to_charge(scale):
+    """(2 pi alpha / 3) <r^2> Q_f of every fermion, left and right, at any scale; g_V^p -> g_V^p - 0.023796 per 1e-32 cm^2."""
+    radius = 1e-32 / 3.893793721e-28
+    assert radius == pytest.approx(2.56819e-5, rel=1e-6)
+    quark = quark_couplings({"nuradius_11": radius, "nuradius_21": 1j * radius}, scale, INPUTS, ChiralInputs())
+    target = target_couplings(quark, nucleon_charges("flag2021"))
+    expected = 2 * math.pi / 137.035999 / 3 * radius * np.array([[1, -1j, 0], [1j, 0, 0], [0, 0, 0]])
+    np.testing.assert_allclose(target.vector_p[:, :3], expected, rtol=1e-8, atol=1e-20)
+    np.testing.assert_allclose(target.vector_n, 0.0, atol=1e-20)
+    for electron in (target.electron_left, target.electron_right):
+        np.testing.assert_allclose(electron[:, :3], -expected, rtol=1e-8, atol=1e-20)
+    assert complex(target.vector_p[0, 0]).real / (math.sqrt(2) * 1.1663787e-5) == pytest.approx(0.023796, rel=1e-4)
+    assert evolve({"nuradius_12": radius}, scale, 2.0).coefficients == {"nuradius_12": radius}
 
 
 def test_penguin_to_zero_signs():

@@ -13,8 +13,8 @@ from synthetic import couplings, nuclear_like
 from nmmfit.errors import DataError, NotConvergedError
 from nmmfit.experiment import BinnedExperiment, Channel, Component, Factor, Weighting
 from nmmfit.physics.amplitude_basis import (
-    amplitude_basis,
     N_COORDINATES,
+    amplitude_basis,
     couplings_to_vector,
     independent_rows,
     merged_monomials,

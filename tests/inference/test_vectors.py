@@ -96,7 +96,9 @@ def test_monomials_of_interfering_amplitudes_make_the_forms():
     for name in ("vector_p", "vector_n", "electron_left", "electron_right", "dipole"):
         a = random.normal(size=(3, 3)) + 1j * random.normal(size=(3, 3))
         matrix = np.concatenate([a + a.conj().T, np.zeros((3, 3))], axis=1) * (1e-9 if name == "dipole" else 1e-6)
-        samples.append(np.asarray(couplings_to_vector(dataclasses.replace(TargetCouplings.zero(), **{name: jnp.asarray(matrix)}))))
+        samples.append(
+            np.asarray(couplings_to_vector(dataclasses.replace(TargetCouplings.zero(), **{name: jnp.asarray(matrix)})))
+        )
     basis = amplitude_basis(np.asarray(samples))
     assert len(basis.linear) == 4
     merged = merged_monomials(basis, np.ones(1 + 9 * len(ALL_FORMS), dtype=bool))
@@ -111,9 +113,14 @@ def test_monomials_of_interfering_amplitudes_make_the_forms():
 def test_final_states():
     assert FINAL_STATES.shape == (N_COORDINATES,)
     assert set(FINAL_STATES) == set(range(12))
-    for name, entry, final in (("dipole", (0, 1), 1), ("electron_tensor", (2, 4), 4), ("vector_p", (0, 1), 7), ("electron_right", (1, 5), 11)):
+    for name, entry, final in (
+        ("dipole", (0, 1), 1),
+        ("electron_tensor", (2, 4), 4),
+        ("vector_p", (0, 1), 7),
+        ("electron_right", (1, 5), 11),
+    ):
         assert set(FINAL_STATES[vector(name, 1.0 + 1.0j, entry) != 0.0]) == {final}
-    assert SM_FINAL_STATES == {6, 7, 8}
+    assert {6, 7, 8} == SM_FINAL_STATES
 
 
 def test_signs_are_fixed_by_interference(direct):
@@ -126,7 +133,7 @@ def test_signs_are_fixed_by_interference(direct):
 
 
 def test_templates_agree_with_the_direct_path(direct, templates):
-    """Far from the Standard Model too, where the likelihood is in the thousands, to what templates promise of 30 sigma signals."""
+    """Far from the Standard Model too, where the likelihood is in the thousands, to what templates promise at 30 sigma."""
     both = points(direct, 12)
     reference, found = np.asarray(direct.log_likelihood(both)), np.asarray(templates.log_likelihood(both))
     assert abs(found[0] - reference[0]) < 2e-5

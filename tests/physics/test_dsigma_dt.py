@@ -97,7 +97,14 @@ def test_vectors_on_electrons_against_dirac_matrices(antineutrino):
     """L^V = -2 sqrt(2) G_F epsilon adds to g_LL = -2 sqrt(2) G_F g_L, tree level."""
     norm, s2 = -2 * np.sqrt(2) * 1.1663787e-5, 0.23857
     found = dsigma_dt(
-        "e", 0.8618, 0.3, flavour="mu", antineutrino=antineutrino, radiative="none", vector_left=0.3 * norm, vector_right=-0.1 * norm
+        "e",
+        0.8618,
+        0.3,
+        flavour="mu",
+        antineutrino=antineutrino,
+        radiative="none",
+        vector_left=0.3 * norm,
+        vector_right=-0.1 * norm,
     )
     g = {"g_ll": norm * (s2 - 0.5 + 0.3), "g_lr": norm * (s2 - 0.1)}
     assert float(found) == pytest.approx(dirac.spin_half_rate(0.8618, 0.3, 0.51099895, 0.0, antineutrino, **g), rel=1e-7, abs=0.0)
@@ -122,7 +129,7 @@ def test_vectors_on_nuclei_against_dirac_matrices(spin, antineutrino):
 
 
 def test_charge_radius_shifts_the_weak_charge_of_protons():
-    """g_V^p -> g_V^p - sqrt(2) pi alpha / (3 G_F) <r^2>, 0.023796 per 1e-32 cm^2 (arXiv:1810.05606); on electrons g_V gains it."""
+    """g_V^p -> g_V^p - sqrt(2) pi alpha / (3 G_F) <r^2>, 0.023796 per 1e-32 cm^2; on electrons g_V gains it (1810.05606)."""
     radius, shift = -3e-32, -3 * 0.023796
     found = float(dsigma_dt("Cs133", 30.0, 8e-3, flavour="mu", charge_radius_cm2=radius, form_factor=1))
     standard = float(dsigma_dt("Cs133", 30.0, 8e-3, flavour="mu", form_factor=1))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
+from pathlib import Path
 
 import dirac
 import jax
@@ -67,7 +69,9 @@ def nodes(energy, rho, antineutrino):
 
 
 @pytest.mark.parametrize("antineutrino", [False, True])
-@pytest.mark.parametrize(("e", "mass", "m"), [(0.8618, M_E, 0.3), (30.0, 123800.0, 20.0), (900.0, 700.0, 350.0), (0.8618, M_E, 0.0)])
+@pytest.mark.parametrize(
+    ("e", "mass", "m"), [(0.8618, M_E, 0.3), (30.0, 123800.0, 20.0), (900.0, 700.0, 350.0), (0.8618, M_E, 0.0)]
+)
 def test_massive_final_state(e, mass, m, antineutrino):
     lower, upper = (float(x) for x in recoil_limits(e, mass, m))
     t = lower + 0.37 * (upper - lower)
@@ -82,7 +86,7 @@ def test_massive_final_state(e, mass, m, antineutrino):
 @pytest.mark.parametrize("antineutrino", [False, True])
 @pytest.mark.parametrize("strength", [1.0, 0.0, 0.49])
 def test_electron_rate_of_a_mixed_state(antineutrino, strength):
-    """Tr[rho G G^dagger] with off-diagonal rho and couplings, every final state by traces; a signal strength is one of the rate."""
+    """Tr[rho G G^dagger] with off-diagonal rho and couplings, every final state by traces; sm scales the rate."""
     c = random_couplings(1)
     weights, states, rho = mixture(2)
     s2 = 0.23857
@@ -142,10 +146,12 @@ def test_nuclear_kernels_of_both_spins(spin):
 @pytest.mark.parametrize("antineutrino", [False, True])
 @pytest.mark.parametrize("flavour", [0, 1])
 def test_photonic_corrections_go_with_the_products(flavour, antineutrino):
-    """astro-ph/9502003 with g_L -> g_L + epsilon_L, g_R -> g_R + epsilon_R; f_-, f_+, f_+- at this point by an independent script."""
+    """astro-ph/9502003 with g_L -> g_L + epsilon_L, g_R -> g_R + epsilon_R; f_-, f_+, f_+- by an independent script."""
     f_minus, f_plus, f_mixed = -1.673690, -1.503211, -0.812582
     eps_l, eps_r = 0.21, -0.34
     g_l, g_r = (float(g[flavour]) for g in electron.couplings(T))
+    # signs as at tree level: interference sees them
+    assert (g_l, g_r) == pytest.approx(((0.23 + 0.5, 0.23 - 0.5)[flavour], 0.23), abs=0.015)
     left, right = g_l + eps_l, g_r + eps_r
     if antineutrino:
         left, right = right, left
@@ -159,7 +165,9 @@ def test_photonic_corrections_go_with_the_products(flavour, antineutrino):
     c = dataclasses.replace(c, electron_left=jnp.asarray(eps_l * unit), electron_right=jnp.asarray(eps_r * unit))
     rho = np.diag(np.eye(3)[flavour]).astype(complex)
     kernels = electron.vector_kernels(E, T, "bks", antineutrino)
-    found = recoil_spectrum(quadratic_forms(c), nodes(E, rho, antineutrino), electron.sm_kernel(E, T, "bks", antineutrino), kernels)
+    found = recoil_spectrum(
+        quadratic_forms(c), nodes(E, rho, antineutrino), electron.sm_kernel(E, T, "bks", antineutrino), kernels
+    )
     assert float(found) == pytest.approx(expected, rel=1e-8, abs=0.0)
 
 
@@ -183,13 +191,11 @@ def test_weak_charge_with_quark_coefficients():
 
 @pytest.mark.parametrize("antineutrino", [False, True])
 def test_reversed_amplitude_is_degenerate(antineutrino):
-    """G -> -G^*: E -> -2 D - E^* leaves every nuclear rate of a pure flavour, or of real rho, as it is; tree-level D for all nuclei."""
+    """G -> -G^*: E -> -2 D - E^* leaves every nuclear rate as it is where rho is real; tree-level D for all nuclei."""
     c = random_couplings(5)
     p, n = np.zeros((3, 6), complex), np.zeros((3, 6), complex)
     p[:, :3], n[:, :3] = 0.5 * NORM * (0.5 - 2 * 0.23857) * np.eye(3), 0.5 * NORM * -0.5 * np.eye(3)
-    dark = dataclasses.replace(
-        c, vector_p=-2.0 * p - jnp.conj(c.vector_p), vector_n=-2.0 * n - jnp.conj(c.vector_n)
-    )
+    dark = dataclasses.replace(c, vector_p=-2.0 * p - jnp.conj(c.vector_p), vector_n=-2.0 * n - jnp.conj(c.vector_n))
     rho = mixture(6)[2].real + 0j
     f_p, f_n = np.array([0.99, 0.9, 0.7]), np.array([0.98, 0.85, 0.6])
     for name in ("Cs133", "I127", "Ar40"):
@@ -265,3 +271,44 @@ def test_gradients_to_second_order():
 
     assert_derivatives(rate, [0.0], [0.7])
     assert np.isfinite(jax.grad(lambda s: jnp.real(quadratic_forms(base, sm=s)["sm_vector_pp"][0, 0]))(0.0))
+
+
+TESTS = Path(__file__).resolve().parent.parent
+PAGE = (TESTS.parent / "docs" / "theory" / "vectors.md").read_text(encoding="utf-8")
+
+
+def test_the_page_names_tests_that_exist():
+    files = (
+        "eft/test_penguin.py",
+        "eft/test_operators.py",
+        "physics/test_vectors.py",
+        "physics/test_dsigma_dt.py",
+        "inference/test_vectors.py",
+    )
+    written = {m for f in files for m in re.findall(r"^def (test_\w+)", (TESTS / f).read_text(encoding="utf-8"), re.MULTILINE)}
+    named = set(re.findall(r"`(test_\w+)`", PAGE))
+    assert len(named) > 20
+    assert named <= written
+
+
+@pytest.mark.parametrize("f", ["u", "c", "d", "s", "b", "e", "mu", "tau"])
+def test_the_page_has_the_size_of_the_penguin(f):
+    """Vector coupling of the proton per unit of V_f, from m_W and from 2 GeV, beyond that of its own quarks."""
+    row = re.search(rf"^\| {f} \| (\S+) \| (\S+) \|", PAGE, re.MULTILINE)
+    kind, digit = {
+        "u": ("u", 1),
+        "c": ("u", 2),
+        "d": ("d", 1),
+        "s": ("d", 2),
+        "b": ("d", 3),
+        "e": ("e", 1),
+        "mu": ("e", 2),
+        "tau": ("e", 3),
+    }[f]
+    own = {"u": 1.0, "d": 0.5}.get(f, 0.0)
+    for printed, scale in zip(row.groups(), (80.379, 2.0), strict=True):
+        if printed == "none":
+            continue
+        quark = quark_couplings({f"Vnu{kind}LL_11{digit}{digit}": 1.0}, scale, StandardModelInputs(), ChiralInputs())
+        found = complex(target_couplings(quark, nucleon_charges("flag2021")).vector_p[0, 0]).real - own
+        assert 100 * found == pytest.approx(float(printed.rstrip("%")), abs=0.006)
