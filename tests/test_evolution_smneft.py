@@ -168,7 +168,7 @@ def test_inputs_of_the_wrong_kind():
         evolve({"NB_11": 1.0}, 1000, rho_solar=np.eye(3) + np.eye(3, k=1))
 
 
-@pytest.mark.parametrize("corner", itertools.product((-0.5, 0.5), (-2.0, 2.0), (-1.5, 1.5), (-1.5, 1.5)))
+@pytest.mark.parametrize("corner", list(itertools.product((-0.5, 0.5), (-2.0, 2.0), (-1.5, 1.5), (-1.5, 1.5))))
 def test_no_input_makes_a_ckm_matrix_that_is_not_unitary(corner):
     names = ("wolfenstein_lambda", "wolfenstein_a", "wolfenstein_rhobar", "wolfenstein_etabar")
     v = np.asarray(ckm_matrix(ElectroweakInputs(**dict(zip(names, corner, strict=True)))))
