@@ -479,6 +479,11 @@ class RunConfig(StrictModel):
             raise refuse(
                 f"theory.running: {self.theory.running!r} has no theory above m_W, where {every[0]!r} lives (allowed: 'exact')"
             )
+        else:
+            try:
+                smneft_operators.check_runs(every, self.scale_gev, HIGH_SCALE_GEV)
+            except UserInputError as problem:
+                raise refuse(str(problem)) from None
 
     @property
     def hash(self) -> str:

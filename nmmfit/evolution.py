@@ -170,6 +170,8 @@ def evolve(
         rho_solar = solar_density("be7")(jnp.asarray(SOLAR_LINES["be7"][0][0]), None)
     elif np.shape(rho_solar) != (3, 3) or not np.all(np.isfinite(rho_solar)):
         raise UserInputError(f"rho_solar: expected a finite matrix (3, 3), got shape {np.shape(rho_solar)}")
+    elif not np.allclose(rho_solar, np.conj(np.transpose(rho_solar)), rtol=0.0, atol=1e-9):
+        raise UserInputError("rho_solar: a density matrix is Hermitian, and this one is not")
     used: dict[str, float | int | str] = inputs.as_dict() | {"c_T": float(chiral.c_T), "c_T_s": float(chiral.c_T_s)}
     thresholds: tuple[Threshold, ...] = ()
     naturalness: dict[str, dict[str, float]] = {}

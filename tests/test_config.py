@@ -178,6 +178,10 @@ def test_coefficients_above_m_w() -> None:
     assert config("scale_gev=80.379", text=ABOVE).scale_gev == HIGH_SCALE_GEV
     assert message("scale_gev=50", text=ABOVE) == "scale_gev: 'LNQd3_1122' does not exist at 50 GeV, below m_W = 80.379 GeV"
     assert message("theory.running=seed", text=ABOVE).startswith("theory.running: 'seed' has no theory above m_W")
+    violating = ABOVE.replace("LNQd3_1122", "LHB_12")
+    assert config("scale_gev=80.379", text=violating).parameters["C"].unit == "GeV^-3"
+    assert "scale_gev: 'LHB_12' violates lepton number and has no running above m_W" in message(text=violating)
+    assert "parameters.C.coefficients: coefficient 'LHB_22' vanishes" in message(text=ABOVE.replace("LNQd3_1122", "LHB_22"))
 
 
 def test_wrong_toml_names_the_source_and_line() -> None:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
+from derivative_checks import assert_derivatives
 
 from nmmfit.eft.amplitudes import linear_map, quark_couplings
 from nmmfit.eft.chiral import ChiralInputs
-from nmmfit.eft.smneft_inputs import ElectroweakInputs
+from nmmfit.eft.smneft_inputs import ElectroweakInputs, ckm_matrix
 from nmmfit.errors import UserInputError
 from nmmfit.evolution import MOMENTS, evolve
 from nmmfit.inputs import StandardModelInputs
+from nmmfit.physics.moments import effective_moment_squared_mub2
 
 M_W = 80.379
 
@@ -63,7 +68,7 @@ def test_what_has_no_operator_below_m_w():
 
 
 def test_a_top_quark_is_seen_from_above_m_w():
-    """LNuQ with top quarks makes C_NH, and with y_t y_b scalars of b quarks, 6 - 2 = 4; leading logarithms with couplings at m_W."""
+    """LNuQ with top quarks makes C_NH, and with y_t y_b scalars of b quarks, 6 - 2 = 4: leading logarithms, couplings at m_W."""
     (threshold,) = evolve({"LNuQ_1133": 1e-8}, 1000, 2).thresholds
     log = np.log(1000 / M_W) / (16 * np.pi**2)
     y_t, y_b, self_coupling = 0.98, 2.8 * np.sqrt(2) / 246.22, 125.1**2 / 2 / 246.22**2
@@ -139,6 +144,11 @@ def test_the_linear_map_of_a_fit_is_that_of_evolve():
         ({"NB_1": 1.0}, (1000, 2), "exact", "NB takes 2 flavour digits"),
         ({"LNQd2_1122": 1.0}, (1000, 2), "exact", "unknown operator 'LNQd2'; did you mean 'LNQd"),
         ({"NB_11": 1e308}, (1000, 2), "exact", "so large that what they lead to is not finite"),
+        ({"NB_11": 1.0}, (float("inf"), 2), "exact", "scale_from: inf is not finite"),
+        ({"NB_11": 1.0}, (1000, float("nan")), "exact", "scale_to: nan is not finite"),
+        ({"NB_11": "1e-9"}, (1000, 2), "exact", "coefficient 'NB_11': '1e-9' is not a number"),
+        ({"NB_11": 1.0, "nuNgamma_21": 1.0}, (M_W, 2), "exact", "belong to different theories"),
+        ({"LHW_12": 1.0}, (1000, 2), "exact", "'LHW_12' violates lepton number and has no running above m_W"),
     ],
 )
 def test_refused(coefficients, scales, method, message):
@@ -152,3 +162,55 @@ def test_inputs_of_the_wrong_kind():
         evolve({"NB_11": 1.0}, 1000, electroweak={})
     with pytest.raises(UserInputError, match=r"electroweak: sin2_theta_w = 0\.5 is out of range"):
         evolve({"NB_11": 1.0}, 1000, electroweak=ElectroweakInputs(sin2_theta_w=0.5))
+    with pytest.raises(UserInputError, match=r"electroweak: m_h_gev = 12\.5 is out of range \(allowed: between 100 and 150\)"):
+        evolve({"NB_11": 1.0}, 1000, electroweak=ElectroweakInputs(m_h_gev=12.5))
+    with pytest.raises(UserInputError, match="rho_solar: a density matrix is Hermitian, and this one is not"):
+        evolve({"NB_11": 1.0}, 1000, rho_solar=np.eye(3) + np.eye(3, k=1))
+
+
+@pytest.mark.parametrize("corner", list(itertools.product((-0.5, 0.5), (-2.0, 2.0), (-1.5, 1.5), (-1.5, 1.5))))
+def test_no_input_makes_a_ckm_matrix_that_is_not_unitary(corner):
+    names = ("wolfenstein_lambda", "wolfenstein_a", "wolfenstein_rhobar", "wolfenstein_etabar")
+    v = np.asarray(ckm_matrix(ElectroweakInputs(**dict(zip(names, corner, strict=True)))))
+    np.testing.assert_allclose(v @ v.conj().T, np.eye(3), atol=1e-14)
+
+
+NAMES = ("LNQd3_1122", "LNuQ_1133", "LNLe_1221", "NW_12")
+
+
+def test_derivatives_of_moments_with_respect_to_coefficients():
+    """Squared moments of couplings at 2 GeV from 1 TeV, also where all coefficients vanish."""
+    inputs, chiral = StandardModelInputs(), ChiralInputs()
+
+    def squares(x):
+        values = (x[:4] + 1j * x[4:]) * np.array([1e-8, 1e-8, 1e-8, 1e-10])
+        dipole = quark_couplings(dict(zip(NAMES, values, strict=True)), 1000.0, inputs, chiral).dipole
+        return effective_moment_squared_mub2(dipole, jnp.eye(3) / 3) * 1e22
+
+    assert_derivatives(squares, np.zeros(8), np.linspace(-1, 1, 8), rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.slow
+def test_derivatives_of_couplings_with_respect_to_the_scale_and_inputs():
+    """Scale, alpha_s, m_b and m_W relative to ordinary values; everything down to 2 GeV."""
+
+    def couplings(x):
+        inputs = StandardModelInputs(alpha_s_mz=0.1179 * x[1], m_b_gev=4.18 * x[2], m_w_gev=M_W * x[3])
+        given = dict.fromkeys(NAMES, 1e-8 + 0j)
+        found = quark_couplings(given, 1000.0 * x[0], inputs, ChiralInputs())
+        return jnp.stack([jnp.real(found.dipole[0, 0]) * 1e10, jnp.real(found.tensor_s[0, 0]) * 1e8])
+
+    assert_derivatives(couplings, np.ones(4), np.array([10.0, 1.0, 1.0, 1.0]), rtol=1e-6, atol=1e-6)
+
+
+def test_batches_by_vmap():
+    """Coefficients and scales in a batch are what they are one by one."""
+    inputs, chiral = StandardModelInputs(), ChiralInputs()
+
+    def dipole(value, scale):
+        return quark_couplings({"LNQd3_1122": value}, scale, inputs, chiral).dipole[0, 0]
+
+    values, scales = jnp.array([1e-8, 2e-8j]), jnp.array([300.0, 1000.0])
+    batch = jax.jit(jax.vmap(dipole))(values, scales)
+    for one, value, scale in zip(batch, values, scales, strict=True):
+        assert complex(one) == pytest.approx(complex(dipole(value, float(scale))), rel=1e-10)

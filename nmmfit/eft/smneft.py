@@ -93,14 +93,26 @@ def reached_above(c: Component, steps: tuple[int, int] | int) -> tuple[Component
     return reached_by_running(c) if np.any(steps) else (c,)
 
 
-def _by_name(coefficients: Iterable[SmneftCoefficient], vector: Array, steps: tuple[int, int] | int) -> dict[str, Array]:
-    """Entries of a vector (117, r) that any coefficient reaches."""
-    out: dict[str, Array] = {}
-    for c in coefficients:
-        if c.operator.conserves_lepton_number:
-            start, r = component(c)
-            out |= {other.name(r): vector[POSITION[other], r - 1] for other in reached_above(start, steps)}
-    return out
+def _by_name(targets: Mapping[str, tuple[int, int]], vector: Array) -> dict[str, Array]:
+    """Entries of a vector (component, r) by name; `targets`: name -> where."""
+    if not targets:
+        return {}
+    rows, columns = np.array(list(targets.values())).T
+    return dict(zip(targets, vector[rows, columns], strict=True))
+
+
+def _reached_above(parsed: Iterable[SmneftCoefficient], steps: tuple[int, int] | int) -> dict[str, tuple[int, int]]:
+    """Where everything stands that coefficients of dimension six run into, by name."""
+    starts = dict.fromkeys(component(c) for c in parsed if c.operator.conserves_lepton_number)
+    found = dict.fromkeys((x, r) for c, r in starts for x in reached_above(c, steps))
+    return {x.name(r): (POSITION[x], r - 1) for x, r in found}
+
+
+def _reached_below(parsed: Iterable[SmneftCoefficient], steps: int, electroweak: ElectroweakInputs) -> dict[str, tuple[int, int]]:
+    """Where everything stands below m_W that running and matching make of coefficients of dimension six, by name."""
+    starts = dict.fromkeys(component(c) for c in parsed if c.operator.conserves_lepton_number)
+    found = dict.fromkeys((x, r) for c, r in starts for x in _below(c, steps, electroweak))
+    return {x.name(r): (POSITION_BELOW[x], r - 1) for x, r in found}
 
 
 def run_smneft(
@@ -124,7 +136,7 @@ def run_smneft(
     steps = (steps_to_m_w(scale_from, inputs), steps_to_m_w(scale_to, inputs))
     both = jnp.stack([jnp.asarray(x, dtype=float) for x in scales.values()])
     six, lnv = _separated(parsed, coefficients)
-    return _by_name(parsed, run_in_basis(placed(six), both, inputs, electroweak, steps), steps) | lnv
+    return _by_name(_reached_above(parsed, steps), run_in_basis(placed(six), both, inputs, electroweak, steps)) | lnv
 
 
 def smneft_to_lneft(
@@ -146,13 +158,8 @@ def smneft_to_lneft(
     six, lnv = _separated(parsed, coefficients)
     steps = steps_to_m_w(scale_gev, inputs)
     vector, matched = run_and_match(placed(six), jnp.asarray(scale_gev, dtype=float), inputs, electroweak, steps)
-    above = _by_name(parsed, vector, steps)
-    below: dict[str, Array] = {}
-    for c in parsed:
-        if c.operator.conserves_lepton_number:
-            start, r = component(c)
-            for target in _below(start, steps, electroweak):
-                below[target.name(r)] = matched[POSITION_BELOW[target], r - 1]
+    above = _by_name(_reached_above(parsed, steps), vector)
+    below = _by_name(_reached_below(parsed, steps, electroweak), matched)
     return above | lnv, below | match_at_m_w(lnv, electroweak)
 
 

@@ -72,6 +72,7 @@ def higgs_wave_function(c: SmCouplings) -> Array:
     return 3.0 * jnp.sum(sum(squares), axis=(-2, -1)) + jnp.sum(c.lepton**2, axis=-1)
 
 
+@jax.jit
 def couplings_at_m_w(inputs: StandardModelInputs, electroweak: ElectroweakInputs) -> SmCouplings:
     """Couplings at m_W: e and alpha_s of the theory below, g = e / s_W, g' = e / c_W, Yukawas from running masses.
 
