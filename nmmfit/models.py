@@ -115,6 +115,7 @@ def _dipole_matrix() -> ModelDescription:
             "kind": ModelOption("Dirac (nine entries) or Majorana (mu_12, mu_13, mu_23)", ("dirac", "majorana")),
             "basis": ModelOption("what the digits are: mass states or flavours", ("mass", "flavour")),
         },
+        # Columns are final states of Dirac neutrinos; Majorana neutrinos have one common sign.
         signs=(*(tuple(n for n in names if n.endswith(r)) for r in _DIGITS), names),
         vanishing=(names,),
     )
