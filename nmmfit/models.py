@@ -99,7 +99,9 @@ def _leptoquark(name: str, charges: str) -> ModelDescription:
 
 
 def _dipole_matrix() -> ModelDescription:
-    entries = [ModelParameter(f"mu_{pair}", f"size of the moment of neutrinos {pair[0]} and {pair[1]}", unit="mu_B") for pair in _PAIRS]
+    entries = [
+        ModelParameter(f"mu_{pair}", f"size of the moment of neutrinos {pair[0]} and {pair[1]}", unit="mu_B") for pair in _PAIRS
+    ]
     phases = [ModelParameter(f"{e.name}_phase", f"phase of {e.name}", "phase", "rad") for e in entries]
     preset = "that of the mixing preset capozzi2025"
     mixing = [ModelParameter(n, f"sin^2 theta_{n[1:3]}", "squared_sine", left_out=preset) for n in ("s12sq", "s13sq", "s23sq")]
@@ -199,7 +201,9 @@ def phase_prior(given: PriorSpec, period: float = CIRCLE) -> PriorSpec:
     if abs(high - low - period) <= NEARLY_A_CIRCLE * period:
         return whole_circle(low, period)
     if high - low > period:
-        raise UserInputError(f"a phase has the period {period:g}; uniform = [{low:g}, {high:g}] is longer (whole circle: '{FREE}')")
+        raise UserInputError(
+            f"a phase has the period {period:g}; uniform = [{low:g}, {high:g}] is longer (whole circle: '{FREE}')"
+        )
     return given
 
 

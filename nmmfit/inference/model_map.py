@@ -119,7 +119,9 @@ def model_slots(spec: ModelSpec, inputs: TheoryInputs) -> ModelSlots:
     free = {name: prior for name, prior in spec.parameters.items() if not prior.is_fixed}
     held = {name: prior.numbers[0] for name, prior in spec.parameters.items() if prior.is_fixed}
     parameters = tuple(model_parameter(n, prior, known[n].unit, known[n].period) for n, prior in free.items())
-    samples = [held | {p.name: float(p.prior.sample(k)) for p, k in zip(parameters, keys, strict=True)} for keys in _keys(parameters)]
+    samples = [
+        held | {p.name: float(p.prior.sample(k)) for p, k in zip(parameters, keys, strict=True)} for keys in _keys(parameters)
+    ]
     told = repr((spec.model_dump(mode="json"), sorted(inputs.nominal.items())))
     if spec.description.theory == "moments":
         found, scale = _moments(spec), REFERENCE_SCALE_GEV
@@ -236,7 +238,9 @@ def _above(spec: ModelSpec, inputs: TheoryInputs, told: str) -> Found:
     nominal = inputs.standard(inputs.nominal), inputs.electroweak(inputs.nominal)
     low, high = spec.parameters["mass_gev"].support
     # Coefficients are sums of conj(y_left) y_right / mass^2 over pairs of couplings.
-    active = {s: [(i, j) for i in range(3) for j in range(3) if f"y_{s}_{i + 1}{j + 1}" in spec.parameters] for s in ("left", "right")}
+    active = {
+        s: [(i, j) for i in range(3) for j in range(3) if f"y_{s}_{i + 1}{j + 1}" in spec.parameters] for s in ("left", "right")
+    }
     pairs = [(a, b) for a in active["left"] for b in active["right"]]
     units = [jnp.stack([jnp.zeros((3, 3)).at[pair[side]].set(1.0) for pair in pairs]) for side in (0, 1)]
     unit = jax.jit(lambda left, right: matched(left, right, low, nominal[0]))(*units)
@@ -283,7 +287,7 @@ class _Table:
         """Raises: NotConvergedError if no degree reaches `TABLE_ACCURACY`."""
         low, high = math.log(masses[0]), math.log(masses[1])
         self.middle, self.half, self.masses = 0.5 * (low + high), max(0.5 * (high - low), 1e-6), masses
-        self.function = function
+        self.compiled = jax.jit(function)
         self.coefficients = kept_or_made("models", fingerprint, self._make)
 
     def __call__(self, mass: Array) -> Array:
@@ -293,7 +297,7 @@ class _Table:
     def _exact(self, x: np.ndarray) -> np.ndarray:
         # At the edges of the range rounding must not lead out of it.
         masses = jnp.clip(jnp.exp(self.middle + self.half * jnp.asarray(x)), *self.masses)
-        return np.asarray(jax.jit(lambda m: jax.lax.map(self.function, m))(masses))
+        return np.stack([np.asarray(self.compiled(mass)) for mass in masses])
 
     def _make(self) -> np.ndarray:
         between = np.linspace(-1.0, 1.0, 7)

@@ -46,7 +46,11 @@ def charged(**changes: Any) -> JointLikelihood:
 
 
 def leptoquark(name: str = "leptoquark_s1", **changes: Any) -> JointLikelihood:
-    parameters = {"y_left_31": {"normal": [0.0, 1.0]}, "y_right_31": {"normal": [0.0, 1.0]}, "mass_gev": {"uniform": [M_W, 5000.0]}}
+    parameters = {
+        "y_left_31": {"normal": [0.0, 1.0]},
+        "y_right_31": {"normal": [0.0, 1.0]},
+        "mass_gev": {"uniform": [M_W, 5000.0]},
+    }
     return joint({"name": name, "parameters": parameters | changes})
 
 
@@ -131,7 +135,10 @@ def test_leptoquark_runs_as_its_equations_say() -> None:
 
     def right(t: float, c: np.ndarray) -> np.ndarray:
         g1, g2, g3 = start**2 / (1.0 - 2.0 * slopes * start**2 * t / (16.0 * math.pi**2))
-        matrix = [[g1 / 3.0 - 8.0 * g3, -2.0 * g1 + 18.0 * g2], [-g1 / 24.0 + 3.0 * g2 / 8.0, -10.0 * g1 / 9.0 - 3.0 * g2 + 8.0 * g3 / 3.0]]
+        matrix = [
+            [g1 / 3.0 - 8.0 * g3, -2.0 * g1 + 18.0 * g2],
+            [-g1 / 24.0 + 3.0 * g2 / 8.0, -10.0 * g1 / 9.0 - 3.0 * g2 + 8.0 * g3 / 3.0],
+        ]
         return np.asarray(matrix) @ c / (16.0 * math.pi**2)
 
     mass = 3000.0
@@ -148,7 +155,11 @@ def test_tabulated_running_is_that_at_floating_inputs() -> None:
     anew = joint(
         {
             "name": "leptoquark_s1",
-            "parameters": {"y_left_31": {"normal": [0.0, 1.0]}, "y_right_31": {"normal": [0.0, 1.0]}, "mass_gev": {"uniform": [M_W, 5000.0]}},
+            "parameters": {
+                "y_left_31": {"normal": [0.0, 1.0]},
+                "y_right_31": {"normal": [0.0, 1.0]},
+                "mass_gev": {"uniform": [M_W, 5000.0]},
+            },
         },
         theory={"alpha_s_mz": {"normal": [0.1179, 0.001]}},
     )
@@ -206,12 +217,16 @@ def test_a_phase_turns_interference_as_a_cosine() -> None:
         expected = alone[0] ** 2 + alone[1] ** 2 + 2.0 * sign * alone[0] * alone[1] * math.cos(angle)
         assert moment(found, d=d, t=t, t_phase=angle) ** 2 == pytest.approx(expected, rel=1e-9)
     # c_T F_pi / 4 pi = -2.9 x 92.3 MeV / 4 pi, times 2 e Q with e at 2 GeV, as chiral matching has it: t is that much of a dipole.
-    assert alone[1] / alone[0] == pytest.approx(2.9 * 0.0923 / (4.0 * math.pi) * 2.0 / 3.0 * math.sqrt(4 * math.pi / 133.30) * t / d, rel=2e-3)
+    assert alone[1] / alone[0] == pytest.approx(
+        2.9 * 0.0923 / (4.0 * math.pi) * 2.0 / 3.0 * math.sqrt(4 * math.pi / 133.30) * t / d, rel=2e-3
+    )
 
 
 def test_magnetic_and_electric_moments_add_in_squares() -> None:
     """m + i eps of one entry: sqrt(m^2 + eps^2)."""
-    specs = {n: {"coefficients": {"nuNgamma_11": a}, "prior": {"normal": [0.0, 1e-8]}} for n, a in (("m", 1.0), ("eps", [0.0, 1.0]))}
+    specs = {
+        n: {"coefficients": {"nuNgamma_11": a}, "prior": {"normal": [0.0, 1e-8]}} for n, a in (("m", 1.0), ("eps", [0.0, 1.0]))
+    }
     found = joint(parameters=specs)
     assert moment(found, m=3e-9, eps=4e-9) == pytest.approx(5.0 * moment(found, m=1e-9), rel=1e-12)
 
@@ -301,7 +316,12 @@ def test_coordinates_are_a_bijection_with_their_determinant(which: str) -> None:
 
 
 def test_fingerprints_tell_models_apart() -> None:
-    prints = {charged().fingerprint, charged(y_s=0.6).fingerprint, charged(scale_gev=20.0).fingerprint, charged(phase=0.1).fingerprint}
+    prints = {
+        charged().fingerprint,
+        charged(y_s=0.6).fingerprint,
+        charged(scale_gev=20.0).fingerprint,
+        charged(phase=0.1).fingerprint,
+    }
     assert len(prints) == 4 and None not in prints
 
 
