@@ -120,8 +120,8 @@ _PHASE_SCHEMA = WithJsonSchema(prior_schema((FREE,)))
 class ParameterSpec(StrictModel):
     """One real parameter: how much of each coefficient one unit of it is, and its prior.
 
-    Coefficients are named `<operator>_<flavours>` (`nmmfit list coefficients`), complex, in GeV^(4-dimension), at `scale_gev`. With a
-    `phase` they are multiplied by e^{i phase}: the parameter is then a modulus, and `NAME_phase` a parameter of its own.
+    Coefficients are named `<operator>_<flavours>` (`nmmfit list coefficients`), complex, in GeV^(4-dimension), at `scale_gev`.
+    With a `phase` they are multiplied by e^{i phase}: the parameter is then a modulus, and `NAME_phase` a parameter of its own.
     """
 
     coefficients: Annotated[
@@ -469,8 +469,8 @@ class RunConfig(StrictModel):
         mass = self.model.lowest_mass_gev
         if mass is not None and self.parameters and self.scale_gev > mass:
             raise refuse(
-                f"scale_gev: coefficients at {self.scale_gev:g} GeV lie above {mass:g} GeV, the lowest mass of {self.model.name}, "
-                "which is not integrated out there"
+                f"scale_gev: coefficients at {self.scale_gev:g} GeV lie above {mass:g} GeV, the lowest mass of "
+                f"{self.model.name}, which is not integrated out there"
             )
 
     def _check_theory(self) -> None:

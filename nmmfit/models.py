@@ -26,8 +26,8 @@ FREE = "free"
 class ModelParameter:
     """One parameter of a model.
 
-    `kind`: "coupling" (any real number), "mass" (GeV, bounded by the scale of matching), "angle" (radians), "phase" (radians, with a
-    `period`), "squared_sine" (0 to 1). One that is not `required` is 0 when left out, or what `left_out` says.
+    `kind`: "coupling" (any real number), "mass" (GeV, bounded by the scale of matching), "angle" (radians), "phase" (radians,
+    with a `period`), "squared_sine" (0 to 1). One that is not `required` is 0 when left out, or what `left_out` says.
     """
 
     name: str
@@ -58,8 +58,8 @@ class ModelDescription:
     """A model as a run file knows it.
 
     Attributes:
-        theory: "lneft" (matched below m_W at a scale of choice), "smneft" (runs from its mass to m_W), or "moments" (dipoles at zero
-            momentum transfer).
+        theory: "lneft" (matched below m_W at a scale of choice), "smneft" (runs from its mass to m_W), or "moments" (dipoles at
+            zero momentum transfer).
         parameters: all that it may take.
         options: its choices.
         signs: sets of parameters whose common sign may be free; whether it is, is found out for each run.

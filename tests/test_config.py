@@ -423,7 +423,8 @@ def test_models_keep_what_is_written() -> None:
     assert {n: p.family for n, p in made.parameters.items()} == {"y_c": "normal", "y_s": "delta", "m_phi_gev": "log_uniform"}
     assert made.lowest_mass_gev == 100.0
     lower = config("model.scale_gev=10", "model.parameters.m_phi_gev=20", text=MODEL).model
-    assert lower is not None and lower.lowest_mass_gev == 20.0
+    assert lower is not None
+    assert lower.lowest_mass_gev == 20.0
     again = validate(read_toml(write_toml(config(text=MODEL).model_dump(mode="json", exclude_none=True))))
     assert again.hash == config(text=MODEL).hash != config("model.parameters.y_s=0.6", text=MODEL).hash
 
@@ -432,7 +433,8 @@ def test_phases_cover_their_circle() -> None:
     """ "free", and 6.283 for 2 pi, are the whole circle; a Majorana phase, which enters by halves, has twice the period."""
     for written in ("free", "{ uniform = [0, 6.283] }", "{ uniform = [0.0, 6.2832] }"):
         made = config(f"model.parameters.phase={written}", text=MODEL).model
-        assert made is not None and made.parameters["phase"].numbers == (0.0, 2.0 * math.pi)
+        assert made is not None
+        assert made.parameters["phase"].numbers == (0.0, 2.0 * math.pi)
     matrix = config("model.kind=majorana", "model.parameters.alpha1=free", "model.parameters.mu_12_phase=free", text=MATRIX).model
     assert matrix is not None
     assert matrix.parameters["alpha1"].numbers == (0.0, 4.0 * math.pi)

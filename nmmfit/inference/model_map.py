@@ -4,14 +4,14 @@ A model of `nmmfit.eft.models` says what coefficients its couplings and masses m
 that the run file names, with values where the linear map begins:
 
 - models of the theory below m_W at `scale_gev` of the model (m_W if left out), at fixed order above it;
-- models of the theory above m_W at m_W: their four-fermion coefficients are those at the mass, run down to m_W with all that running
-  generates; the loop's dipole is taken at the mass as well, where it has no logarithm, so that the logarithm is that of the
-  running alone;
+- models of the theory above m_W at m_W: their four-fermion coefficients are those at the mass, run down to m_W with all that
+  running generates; the loop's dipole is taken at the mass as well, where it has no logarithm, so that the logarithm is that of
+  the running alone;
 - a matrix of moments at 2 GeV, from moments at zero momentum transfer.
 
 Running from a mass takes too long for every point of a posterior. At fixed theory inputs its factors are Chebyshev polynomials in
-the logarithm of the mass over the range of its prior, accurate to `TABLE_ACCURACY`; where an input of the running floats, they are
-made anew at every point.
+the logarithm of the mass over the range of its prior, accurate to `TABLE_ACCURACY`; where an input of the running floats, they
+are made anew at every point.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from nmmfit.inputs import StandardModelInputs
 from nmmfit.kept import digest, kept_or_made, program_digest
 from nmmfit.models import CIRCLE, covers_circle
 from nmmfit.numerics.chebyshev import chebyshev_nodes, chebyshev_values, coefficients_1d
-from nmmfit.physics.dipole_matrix import coefficients_from_matrix, majorana_phases, to_flavour_basis
+from nmmfit.physics.dipole_matrix import coefficients_from_matrix, majorana_phases
 from nmmfit.physics.oscillation import OscillationParameters, pmns_matrix
 from nmmfit.priors import PriorSpec
 from nmmfit.shapes import Array

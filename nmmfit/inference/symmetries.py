@@ -3,10 +3,10 @@
 Rates are sums over final states r of products of two couplings that lead to the same r. Reversing the sign of every coupling
 that leads to a set of final states changes no rate, so each set of coefficient parameters that shares no final state with the
 others can be reversed as a whole: (L, T) -> (-L, -T). The posterior has the symmetry if every prior of the set is even, which
-an off-centre prior is not. Parameters of a model have such symmetries too: sets of them whose common sign multiplies, for each final
-state, all that the model makes by one sign, together with the coefficients that lead to the same states. Chains are diagnosed on folded draws (absolute values, which the symmetry leaves alone) and
-symmetrised afterwards: a draw multiplied by a random sign is independent of its neighbours, so that r_hat and ESS computed
-after it would prove nothing.
+an off-centre prior is not. Parameters of a model have such symmetries too: sets of them whose common sign multiplies, for each
+final state, all that the model makes by one sign, together with the coefficients that lead to the same states. Chains are
+diagnosed on folded draws (absolute values, which the symmetry leaves alone) and symmetrised afterwards: a draw multiplied by a
+random sign is independent of its neighbours, so that r_hat and ESS computed after it would prove nothing.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from nmmfit.inference.joint import JointLikelihood
-
 
 _POINTS = 3
 """Random points in which the signs of a model are looked at."""

@@ -69,7 +69,7 @@ def seen(entry: int) -> float:
 
 
 def test_charged_scalar_has_the_moment_of_its_loop() -> None:
-    """e m y_c y_s / (16 pi^2 M^2) |1 + ln(m^2 / M^2)| (derived in docs/theory/models.md); electromagnetic running is left: 2 %."""
+    """e m y_c y_s / (16 pi^2 M^2) |1 + ln(m^2 / M^2)| (docs/theory/models.md); electromagnetic running is left: 2 %."""
     found = charged()
     for mass, y_c in ((150.0, 0.2), (500.0, 1.0), (1900.0, -0.7)):
         loop = E_0 * M_TAU * abs(y_c) * 0.5 / (16.0 * math.pi**2 * mass**2) * abs(1.0 + math.log(M_TAU**2 / mass**2))
@@ -216,7 +216,8 @@ def test_a_phase_turns_interference_as_a_cosine() -> None:
     for angle in (0.0, 0.4, 1.3, math.pi / 2.0, 2.5, 4.0, 6.0):
         expected = alone[0] ** 2 + alone[1] ** 2 + 2.0 * sign * alone[0] * alone[1] * math.cos(angle)
         assert moment(found, d=d, t=t, t_phase=angle) ** 2 == pytest.approx(expected, rel=1e-9)
-    # c_T F_pi / 4 pi = -2.9 x 92.3 MeV / 4 pi, times 2 e Q with e at 2 GeV, as chiral matching has it: t is that much of a dipole.
+    # c_T F_pi / 4 pi = -2.9 x 92.3 MeV / 4 pi, times 2 e Q with e at 2 GeV, as chiral matching has it: t is that much of a
+    # dipole.
     assert alone[1] / alone[0] == pytest.approx(
         2.9 * 0.0923 / (4.0 * math.pi) * 2.0 / 3.0 * math.sqrt(4 * math.pi / 133.30) * t / d, rel=2e-3
     )
@@ -254,7 +255,7 @@ def test_the_phase_of_a_model_is_that_of_its_product() -> None:
 def test_moments_between_mass_states_are_turned_by_the_mixing_matrix() -> None:
     """Dirac, one entry mu~_11: the incoherent Sun sees P_e1 of its square; explicit sum over the eigenstates of rho."""
     found = joint({"name": "dipole_matrix", "parameters": {"mu_11": {"normal": [0.0, 1e-11]}, "mu_22": {"normal": [0.0, 1e-11]}}})
-    values, vectors = np.linalg.eigh(solar_density())
+    values, _vectors = np.linalg.eigh(solar_density())
     # rho = sum_k P_k |nu_k><nu_k|: its eigenvalues are P_e3 < P_e2 < P_e1.
     assert moment(found, mu_11=1e-11) == pytest.approx(math.sqrt(values[2]), rel=1e-4)
     assert moment(found, mu_22=1e-11) == pytest.approx(math.sqrt(values[1]), rel=1e-4)
@@ -292,7 +293,8 @@ def test_a_wound_phase_is_uniform_on_its_circle() -> None:
         assert float(winding(winding.inv(jnp.asarray(x)))) == pytest.approx(x, rel=1e-14)
     slope = jax.grad(lambda z: winding.log_abs_det_jacobian(z, jnp.asarray(0.0)))
     for z in (0.5, 0.3, 9.0, -30.0):
-        assert np.isfinite(float(slope(z))) and np.isfinite(float(jax.grad(slope)(z)))
+        assert np.isfinite(float(slope(z)))
+        assert np.isfinite(float(jax.grad(slope)(z)))
     # -ln(normal(0 | 1)) curvature at the middle of a box as wide as the normal: (phi'(0.5) - phi'(-0.5)) / mass
     pdf, mass = math.exp(-0.125) / math.sqrt(2.0 * math.pi), math.erf(0.5 / math.sqrt(2.0))
     assert float(jax.grad(slope)(0.5)) == pytest.approx(-pdf / mass, rel=1e-12)
@@ -322,7 +324,8 @@ def test_fingerprints_tell_models_apart() -> None:
         charged(scale_gev=20.0).fingerprint,
         charged(phase=0.1).fingerprint,
     }
-    assert len(prints) == 4 and None not in prints
+    assert len(prints) == 4
+    assert None not in prints
 
 
 def test_the_standard_model_is_where_the_switches_are_off() -> None:
@@ -362,7 +365,9 @@ def test_profile_and_limits_of_a_model() -> None:
     assert np.all(profiled.converged)
     assert profiled.delta_chi2[2] < 1e-3 < profiled.delta_chi2[0]
     grid = nmmfit.profile(found, "m_phi_gev", points=4)
-    assert np.all(grid.converged) and grid.grid[0] >= 400.0 and grid.grid[-1] <= 600.0
+    assert np.all(grid.converged)
+    assert grid.grid[0] >= 400.0
+    assert grid.grid[-1] <= 600.0
     with pytest.raises(nmmfit.NmmfitError, match="lies between 400 and 600; the grid goes from 100 to 500"):
         nmmfit.profile(found, "m_phi_gev", points=4, low=100.0, high=500.0)
 
@@ -393,7 +398,8 @@ def test_a_phase_without_data_is_sampled_uniformly() -> None:
     spec = {"coefficients": {"nuNgamma_11": 1.0}, "prior": {"half_normal": 1e-9}, "phase": {"uniform": [1.0, 1.0 + 6.2832]}}
     result = nmmfit.sample(joint(parameters={"L": spec}), nmmfit.SamplerSettings(chains=4, warmup=300, draws=1500))
     angles = np.ravel(result.draws["L_phase"])
-    assert angles.min() >= 1.0 and angles.max() < 1.0 + 2.0 * math.pi
+    assert angles.min() >= 1.0
+    assert angles.max() < 1.0 + 2.0 * math.pi
     counts, _ = np.histogram(angles, 8, (1.0, 1.0 + 2.0 * math.pi))
     assert counts == pytest.approx(np.full(8, len(angles) / 8.0), rel=0.12)
     assert np.abs(np.mean(np.exp(1j * angles))) < 0.05
