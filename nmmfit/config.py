@@ -10,7 +10,16 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, ValidationError, WithJsonSchema, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    ValidationError,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
 
 from nmmfit.constants import STANDARD_MODEL_INPUTS
 from nmmfit.eft import operators, smneft_operators
@@ -111,8 +120,8 @@ _PHASE_SCHEMA = WithJsonSchema(prior_schema((FREE,)))
 class ParameterSpec(StrictModel):
     """One real parameter: how much of each coefficient one unit of it is, and its prior.
 
-    Coefficients are named `<operator>_<flavours>` (`nmmfit list coefficients`), complex, in GeV^(4-dimension), at `scale_gev`. With a
-    `phase` they are multiplied by e^{i phase}: the parameter is then a modulus, and `NAME_phase` a parameter of its own.
+    Coefficients are named `<operator>_<flavours>` (`nmmfit list coefficients`), complex, in GeV^(4-dimension), at `scale_gev`.
+    With a `phase` they are multiplied by e^{i phase}: the parameter is then a modulus, and `NAME_phase` a parameter of its own.
     """
 
     coefficients: Annotated[
@@ -124,7 +133,9 @@ class ParameterSpec(StrictModel):
         BeforeValidator(_phase),
         _refusing(lambda given: given if given is None else phase_prior(given)),
         _PHASE_SCHEMA,
-        Field(description="phase of all coefficients, radians: a number, a prior, or 'free' for the whole circle; makes NAME_phase"),
+        Field(
+            description="phase of all coefficients, radians: a number, a prior, or 'free' for the whole circle; makes NAME_phase"
+        ),
     ] = None
 
     @model_validator(mode="after")
@@ -309,8 +320,8 @@ class ModelSpec(StrictModel):
         for together in model.vanishing:
             given = [self.parameters[n] for n in together if n in self.parameters]
             if all(g.is_fixed and g.numbers[0] == 0.0 for g in given):
-                shown = together[0] if len(together) == 1 else f"{together[0]} ... {together[-1]}"
-                raise UserInputError(f"parameters: with {shown} all 0 {model.name} does nothing")
+                shown = f"{together[0]} = 0" if len(together) == 1 else f"{together[0]} ... {together[-1]} all 0"
+                raise UserInputError(f"parameters: with {shown} {model.name} does nothing")
         return {name: self._in_range(known[name], prior) for name, prior in self.parameters.items()}
 
     def _in_range(self, parameter: ModelParameter, prior: PriorSpec) -> PriorSpec:
@@ -401,7 +412,9 @@ class RunConfig(StrictModel):
         list[str], Field(description="names of experiments (`nmmfit list experiments`); none: the priors alone")
     ]
     parameters: dict[str, ParameterSpec] = Field(default_factory=dict)
-    model: Annotated[ModelSpec | None, Field(description="a model whose parameters are sampled, beside or instead of coefficients")] = None
+    model: Annotated[
+        ModelSpec | None, Field(description="a model whose parameters are sampled, beside or instead of coefficients")
+    ] = None
     theory: TheorySpec = TheorySpec()
     pulls: Annotated[
         dict[str, PriorSpec],
@@ -457,8 +470,8 @@ class RunConfig(StrictModel):
         mass = self.model.lowest_mass_gev
         if mass is not None and self.parameters and self.scale_gev > mass:
             raise refuse(
-                f"scale_gev: coefficients at {self.scale_gev:g} GeV lie above {mass:g} GeV, the lowest mass of {self.model.name}, "
-                "which is not integrated out there"
+                f"scale_gev: coefficients at {self.scale_gev:g} GeV lie above {mass:g} GeV, the lowest mass of "
+                f"{self.model.name}, which is not integrated out there"
             )
 
     def _check_theory(self) -> None:

@@ -26,8 +26,8 @@ FREE = "free"
 class ModelParameter:
     """One parameter of a model.
 
-    `kind`: "coupling" (any real number), "mass" (GeV, bounded by the scale of matching), "angle" (radians), "phase" (radians, with a
-    `period`), "squared_sine" (0 to 1). One that is not `required` is 0 when left out, or what `left_out` says.
+    `kind`: "coupling" (any real number), "mass" (GeV, bounded by the scale of matching), "angle" (radians), "phase" (radians,
+    with a `period`), "squared_sine" (0 to 1). One that is not `required` is 0 when left out, or what `left_out` says.
     """
 
     name: str
@@ -58,8 +58,8 @@ class ModelDescription:
     """A model as a run file knows it.
 
     Attributes:
-        theory: "lneft" (matched below m_W at a scale of choice), "smneft" (runs from its mass to m_W), or "moments" (dipoles at zero
-            momentum transfer).
+        theory: "lneft" (matched below m_W at a scale of choice), "smneft" (runs from its mass to m_W), or "moments" (dipoles at
+            zero momentum transfer).
         parameters: all that it may take.
         options: its choices.
         signs: sets of parameters whose common sign may be free; whether it is, is found out for each run.
@@ -99,7 +99,9 @@ def _leptoquark(name: str, charges: str) -> ModelDescription:
 
 
 def _dipole_matrix() -> ModelDescription:
-    entries = [ModelParameter(f"mu_{pair}", f"size of the moment of neutrinos {pair[0]} and {pair[1]}", unit="mu_B") for pair in _PAIRS]
+    entries = [
+        ModelParameter(f"mu_{pair}", f"size of the moment of neutrinos {pair[0]} and {pair[1]}", unit="mu_B") for pair in _PAIRS
+    ]
     phases = [ModelParameter(f"{e.name}_phase", f"phase of {e.name}", "phase", "rad") for e in entries]
     preset = "that of the mixing preset capozzi2025"
     mixing = [ModelParameter(n, f"sin^2 theta_{n[1:3]}", "squared_sine", left_out=preset) for n in ("s12sq", "s13sq", "s23sq")]
@@ -115,6 +117,7 @@ def _dipole_matrix() -> ModelDescription:
             "kind": ModelOption("Dirac (nine entries) or Majorana (mu_12, mu_13, mu_23)", ("dirac", "majorana")),
             "basis": ModelOption("what the digits are: mass states or flavours", ("mass", "flavour")),
         },
+        # Columns are final states of Dirac neutrinos; Majorana neutrinos have one common sign.
         signs=(*(tuple(n for n in names if n.endswith(r)) for r in _DIGITS), names),
         vanishing=(names,),
     )
@@ -198,7 +201,9 @@ def phase_prior(given: PriorSpec, period: float = CIRCLE) -> PriorSpec:
     if abs(high - low - period) <= NEARLY_A_CIRCLE * period:
         return whole_circle(low, period)
     if high - low > period:
-        raise UserInputError(f"a phase has the period {period:g}; uniform = [{low:g}, {high:g}] is longer (whole circle: '{FREE}')")
+        raise UserInputError(
+            f"a phase has the period {period:g}; uniform = [{low:g}, {high:g}] is longer (whole circle: '{FREE}')"
+        )
     return given
 
 

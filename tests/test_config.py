@@ -395,3 +395,131 @@ def test_unknown_where_nothing_is_known() -> None:
 
     assert str(unknown("pull", "x", [], "pulls")) == "pulls: unknown pull 'x' (there are none)"
     assert str(unknown("flavour", 0, ["e", "mu"])) == "unknown flavour 0 (allowed: e, mu)"
+
+
+MODEL = """
+experiments = []
+[model]
+name = "charged_scalar"
+[model.parameters]
+y_c = { normal = [0.0, 1.0] }
+y_s = 0.5
+m_phi_gev = { log_uniform = [100.0, 2000.0] }
+"""
+LEPTOQUARK = """
+experiments = []
+[model]
+name = "leptoquark_s1"
+parameters = { y_left_31 = 1.0, y_right_31 = { normal = [0.0, 1.0] }, mass_gev = 1000.0 }
+"""
+MATRIX = """
+experiments = []
+[model]
+name = "dipole_matrix"
+parameters = { mu_12 = { normal = [0.0, 1e-11] } }
+"""
+
+
+def test_models_keep_what_is_written() -> None:
+    made = config(text=MODEL).model
+    assert made is not None
+    assert (made.name, made.lepton, made.neutrinos, made.scale_gev) == ("charged_scalar", None, None, None)
+    assert {n: p.family for n, p in made.parameters.items()} == {"y_c": "normal", "y_s": "delta", "m_phi_gev": "log_uniform"}
+    assert made.lowest_mass_gev == 100.0
+    lower = config("model.scale_gev=10", "model.parameters.m_phi_gev=20", text=MODEL).model
+    assert lower is not None
+    assert lower.lowest_mass_gev == 20.0
+    again = validate(read_toml(write_toml(config(text=MODEL).model_dump(mode="json", exclude_none=True))))
+    assert again.hash == config(text=MODEL).hash != config("model.parameters.y_s=0.6", text=MODEL).hash
+
+
+def test_phases_cover_their_circle() -> None:
+    """ "free", and 6.283 for 2 pi, are the whole circle; a Majorana phase, which enters by halves, has twice the period."""
+    for written in ("free", "{ uniform = [0, 6.283] }", "{ uniform = [0.0, 6.2832] }"):
+        made = config(f"model.parameters.phase={written}", text=MODEL).model
+        assert made is not None
+        assert made.parameters["phase"].numbers == (0.0, 2.0 * math.pi)
+    matrix = config("model.kind=majorana", "model.parameters.alpha1=free", "model.parameters.mu_12_phase=free", text=MATRIX).model
+    assert matrix is not None
+    assert matrix.parameters["alpha1"].numbers == (0.0, 4.0 * math.pi)
+    assert matrix.parameters["mu_12_phase"].numbers == (0.0, 2.0 * math.pi)
+    modulus = "parameters.X={coefficients={nuNgamma_11=2},prior={half_normal=1.0},phase=%s}"
+    assert config(modulus % "'free'").parameters["X"].has_free_phase
+    held = config("parameters.X={coefficients={nuNgamma_11=2},prior={normal=[0.0,1.0]},phase=1.0}").parameters["X"]
+    assert not held.has_free_phase
+    assert held.weights["nuNgamma_11"] == pytest.approx(2.0 * complex(math.cos(1.0), math.sin(1.0)), rel=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("text", "overrides", "expected"),
+    [
+        (MODEL, ["model.name=charged_scaler"], "model.name: unknown model 'charged_scaler'; did you mean 'charged_scalar'?"),
+        (MODEL, ["model.parameters.y_d=1"], "unknown parameter of charged_scalar 'y_d'; did you mean 'y_s'?"),
+        (MODEL, ["model.y_s=1"], "model: unknown key 'y_s'"),
+        (MODEL, ["model.lepton=taw"], "model.lepton: unknown choice 'taw'; did you mean 'tau'?"),
+        (MODEL, ["model.kind=dirac"], "unknown option of charged_scalar 'kind' (allowed: lepton, neutrinos)"),
+        (MODEL, ["model.neutrinos=[1,4]"], "model.neutrinos[1]: expected less than or equal to 3, got 4"),
+        (MODEL, ["model.neutrinos=[1]"], "model.neutrinos"),
+        (MODEL, ["model.scale_gev=1000"], "model.scale_gev: expected less than or equal to 80.379, got 1000"),
+        (MODEL.replace("y_s = 0.5", ""), [], "charged_scalar needs y_s (coupling to l_L and N_R)"),
+        (MODEL, ["model.parameters.y_s=0"], "with y_s = 0 charged_scalar does nothing"),
+        (MODEL, ["model.parameters.m_phi_gev=50"], "m_phi_gev: 50 (allowed: 80.379 to 1e+10 GeV: m_W and above)"),
+        (MODEL, ["model.parameters.m_phi_gev={uniform=[50,200]}"], "uniform(50, 200) reaches from 50 to 200 (allowed: 80.379 to"),
+        (MODEL, ["model.parameters.m_phi_gev={normal=[500,10]}"], "normal(500, 10) reaches from -inf to inf (allowed: 80.379 to"),
+        (MODEL, ["model.parameters.m_phi_gev={log_uniform=[100,1e11]}"], "reaches from 100 to 1e+11"),
+        (
+            MODEL,
+            ["model.scale_gev=20", "model.parameters.m_phi_gev=10"],
+            "10 (allowed: 20 to 1e+10 GeV: at the scale of matching and above)",
+        ),
+        (MODEL, ["model.parameters.y_c=free"], "model.parameters: y_c: only a phase can be 'free'"),
+        (MODEL, ["model.parameters.phase={uniform=[0,7]}"], "a phase has the period 6.28319; uniform = [0, 7] is longer"),
+        (MODEL, ["model.parameters.phase={normal=[0,inf]}"], "model.parameters.phase: width of normal must be finite, got inf"),
+        (MODEL, ["model.parameters.phase=fre"], "model.parameters.phase: expected a number or a prior"),
+        (MODEL, ["theory.running=seed"], "theory.running: 'seed' cannot run charged_scalar (allowed: 'exact')"),
+        (
+            MODEL + "[parameters.y_c]\ncoefficients = { nuNgamma_11 = 1 }\nprior = 1.0\n",
+            [],
+            "parameters.y_c: this is the name of a parameter of the model; choose another one",
+        ),
+        (
+            MODEL + "[parameters.C]\ncoefficients = { NB_11 = 1 }\nprior = 1.0\n",
+            ["scale_gev=1000"],
+            "scale_gev: coefficients at 1000 GeV lie above 100 GeV, the lowest mass of charged_scalar",
+        ),
+        (LEPTOQUARK, ["model.parameters.mass_gev=79"], "mass_gev: 79 (allowed: 80.379 to 1e+10 GeV"),
+        (LEPTOQUARK, ["model.scale_gev=80.0"], "scale_gev: leptoquark_s1 runs from its mass to m_W and has no other scale"),
+        (LEPTOQUARK, ["model.parameters.y_left_41=1"], "unknown parameter of leptoquark_s1 'y_left_41'; did you mean"),
+        (LEPTOQUARK, ["model.parameters.y_left_31=0"], "with y_left_11 ... y_left_33 all 0 leptoquark_s1 does nothing"),
+        (MATRIX, ["model.parameters.alpha1=1"], "unknown parameter of dipole_matrix 'alpha1'"),
+        (MATRIX, ["model.kind=majorana", "model.parameters.mu_11=1"], "unknown parameter of dipole_matrix 'mu_11'; did you mean"),
+        (MATRIX, ["model.parameters.s12sq=1.5"], "s12sq: 1.5 (allowed: 0 to 1)"),
+        (MATRIX, ["model.basis=flavour", "model.parameters.s12sq=0.3"], "unknown parameter of dipole_matrix 's12sq'"),
+        (MATRIX, ["model.scale_gev=2"], "scale_gev: dipole_matrix is that at zero momentum transfer and has no other scale"),
+        (
+            BASE,
+            ["parameters.X={coefficients={nuNgamma_11=1},prior={normal=[0.0,1.0]},phase='free'}"],
+            "parameters.X: prior: with a free phase this is a modulus, whose prior must not reach below 0, got normal(0, 1)",
+        ),
+        (
+            BASE,
+            ["parameters.X={coefficients={nuNgamma_11=1},prior=1.0,phase={uniform=[0,nan]}}"],
+            "parameters.X.phase: high of uniform must be finite, got nan",
+        ),
+        (
+            BASE,
+            ["parameters.X={coefficients={nuNgamma_11=1},prior=1.0,phase={uniform=[-4,4]}}"],
+            "is longer (whole circle: 'free')",
+        ),
+        (
+            BASE,
+            [
+                "parameters.X={coefficients={nuNgamma_11=1},prior=1.0,phase='free'}",
+                "parameters.X_phase={coefficients={nuNgamma_11=1},prior=1.0}",
+            ],
+            "parameters.X_phase: this is the name of the phase of X; choose another one",
+        ),
+    ],
+)
+def test_wrong_models_and_phases_are_one_line(text: str, overrides: list[str], expected: str) -> None:
+    assert expected in message(*overrides, text=text)

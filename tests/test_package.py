@@ -22,6 +22,7 @@ LAYERS = (
         "nmmfit.presets",
         "nmmfit.runfile",
         "nmmfit.samplers",
+        "nmmfit.models",
         "nmmfit.eft.operators",
         "nmmfit.eft.smneft_operators",
     ),

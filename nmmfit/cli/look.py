@@ -112,7 +112,13 @@ def models(text: Match = None, as_json: Json = False, out: Out = None) -> None:
             console.print(f"{name}: {model.summary}", markup=False)
             made = table(name, "key", "unit", "what it is", "left out")
             for key, option in model.options.items():
-                add_row(made, key, "", f"{option.meaning}; {', '.join(option.allowed)}".removesuffix("; "), "the first" if option.allowed else "")
+                add_row(
+                    made,
+                    key,
+                    "",
+                    f"{option.meaning}; {', '.join(option.allowed)}".removesuffix("; "),
+                    "the first" if option.allowed else "",
+                )
             for first, last in _runs(model.parameters):
                 shown = first.name if first is last else f"{first.name} ... {last.name}"
                 meaning = first.meaning if first is last else f"{first.meaning}, and so on"

@@ -33,8 +33,8 @@ def predict(
         list[str] | None,
         typer.Argument(
             metavar="[NAME=VALUE]...",
-            help="Coefficients (complex: 1e-6+2e-6j), parameters of the default run or of a model (--set model.name=...), pulls such as sns.flux, theory.c_T; none: "
-            "the Standard Model.",
+            help="Coefficients (complex: 1e-6+2e-6j), parameters of the default run or of a model (--set model.name=...), pulls "
+            "such as sns.flux, theory.c_T; none: the Standard Model.",
             show_default=False,
         ),
     ] = None,

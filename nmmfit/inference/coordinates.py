@@ -4,12 +4,13 @@ Rates depend on a few linear combinations of the coefficients; in the coefficien
 sheet. Unbounded coefficient parameters are replaced by y = M x', M square and invertible: the rows of the amplitudes at nominal
 theory inputs (independent ones by pivoted QR), completed by directions that no rate depends on. x' differs from x by a shear of
 the directly floated dipoles, L' = L + D^+ (d(theory) - d(nominal)) of the other coefficients, so that the dipole rows follow the
-current c_T (of coefficients that M does not mix, bounded ones and those that models make, L' has all of d); its determinant is one. Nuisances are shifted by their linear response to the signal, a quadratic form in the
+current c_T (of coefficients that M does not mix, bounded ones and those that models make, L' has all of d); its determinant is
+one. Nuisances are shifted by their linear response to the signal, a quadratic form in the
 amplitudes: a background that looks like a magnetic moment trades places with it along a parabola, which the shift straightens;
 again the determinant is one. Amplitudes are stretched and nuisances bent where the posterior's width changes along them
 (bends.py). Bounded parameters keep natural coordinates through a bijection, whose log-determinant is
-added. Couplings of a model, of whose products with others the amplitudes are made, are scaled by what the other parameters of the model
-leave them to say, so that neither a cross nor a funnel is left. All else is shifted and scaled by its natural step.
+added. Couplings of a model, of whose products with others the amplitudes are made, are scaled by what the other parameters of
+the model leave them to say, so that neither a cross nor a funnel is left. All else is shifted and scaled by its natural step.
 """
 
 from __future__ import annotations
@@ -84,7 +85,8 @@ class Coordinates:
     def _offset(self, vector: Array, rows: Array) -> Array:
         """What the shear adds to the linear coefficients; depends on other parameters only.
 
-        Of coefficients that M mixes it is what changes with the theory inputs, of all others (bounded, held or computed) everything.
+        Of coefficients that M mixes it is what changes with the theory inputs, of all others (bounded, held or computed)
+        everything.
         """
         mixed = np.zeros(self.nominal.shape[1])
         mixed[self.linear] = 1.0

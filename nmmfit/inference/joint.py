@@ -69,7 +69,8 @@ class JointLikelihood:
         experiments: the experiments.
         fixed: values of pulls and theory inputs that are held.
         fixed_coefficients: values of coefficient parameters that are held; in the coupling map they follow the free ones.
-        derived: coefficients that are functions of parameters of kind "model", the last ones of the coupling map; None: there are none.
+        derived: coefficients that are functions of parameters of kind "model", the last ones of the coupling map; None: there
+        are none.
         method: "templates" or "direct".
         amplitudes: basis of the real amplitudes that the coefficients excite.
         identified: quantities that rates depend on directly.
@@ -322,7 +323,7 @@ class JointLikelihood:
         return log_prior(self.own, vector[: self.n_own])
 
     def nll_vector(self, vector: Array) -> Array:
-        """Minus data log-likelihood and constraint terms at a vector (parameter,); priors of the user's parameters do not enter."""
+        """Minus data log-likelihood and constraint terms at a vector (parameter,), without priors of the user's parameters."""
         return -(self.data_vector(vector) + self.constraint_vector(vector))
 
     def log_prob_vector(self, vector: Array) -> Array:

@@ -4,14 +4,14 @@ A model of `nmmfit.eft.models` says what coefficients its couplings and masses m
 that the run file names, with values where the linear map begins:
 
 - models of the theory below m_W at `scale_gev` of the model (m_W if left out), at fixed order above it;
-- models of the theory above m_W at m_W: their four-fermion coefficients are those at the mass, run down to m_W with all that running
-  generates; the loop's dipole is taken at the mass as well, where it has no logarithm, so that the logarithm is that of the
-  running alone;
+- models of the theory above m_W at m_W: their four-fermion coefficients are those at the mass, run down to m_W with all that
+  running generates; the loop's dipole is taken at the mass as well, where it has no logarithm, so that the logarithm is that of
+  the running alone;
 - a matrix of moments at 2 GeV, from moments at zero momentum transfer.
 
 Running from a mass takes too long for every point of a posterior. At fixed theory inputs its factors are Chebyshev polynomials in
-the logarithm of the mass over the range of its prior, accurate to `TABLE_ACCURACY`; where an input of the running floats, they are
-made anew at every point.
+the logarithm of the mass over the range of its prior, accurate to `TABLE_ACCURACY`; where an input of the running floats, they
+are made anew at every point.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from nmmfit.inputs import StandardModelInputs
 from nmmfit.kept import digest, kept_or_made, program_digest
 from nmmfit.models import CIRCLE, covers_circle
 from nmmfit.numerics.chebyshev import chebyshev_nodes, chebyshev_values, coefficients_1d
-from nmmfit.physics.dipole_matrix import coefficients_from_matrix, majorana_phases, to_flavour_basis
+from nmmfit.physics.dipole_matrix import coefficients_from_matrix, majorana_phases
 from nmmfit.physics.oscillation import OscillationParameters, pmns_matrix
 from nmmfit.priors import PriorSpec
 from nmmfit.shapes import Array
@@ -119,14 +119,16 @@ def model_slots(spec: ModelSpec, inputs: TheoryInputs) -> ModelSlots:
     free = {name: prior for name, prior in spec.parameters.items() if not prior.is_fixed}
     held = {name: prior.numbers[0] for name, prior in spec.parameters.items() if prior.is_fixed}
     parameters = tuple(model_parameter(n, prior, known[n].unit, known[n].period) for n, prior in free.items())
-    samples = [held | {p.name: float(p.prior.sample(k)) for p, k in zip(parameters, keys, strict=True)} for keys in _keys(parameters)]
+    samples = [
+        held | {p.name: float(p.prior.sample(k)) for p, k in zip(parameters, keys, strict=True)} for keys in _keys(parameters)
+    ]
     told = repr((spec.model_dump(mode="json"), sorted(inputs.nominal.items())))
     if spec.description.theory == "moments":
         found, scale = _moments(spec), REFERENCE_SCALE_GEV
     elif spec.description.theory == "lneft":
         found, scale = _below(spec), spec.scale_gev
     else:
-        found, scale = _above(spec, inputs, samples, told), None
+        found, scale = _above(spec, inputs, told), None
 
     def at(values: Mapping[str, Any], theory: Mapping[str, Any]) -> dict[str, Array]:
         return found(values, inputs.standard(theory), inputs.electroweak(theory))
@@ -223,60 +225,59 @@ def _moments(spec: ModelSpec) -> Found:
     return found
 
 
-def _above(spec: ModelSpec, inputs: TheoryInputs, samples: list[dict[str, float]], told: str) -> Found:
+def _above(spec: ModelSpec, inputs: TheoryInputs, told: str) -> Found:
     """Coefficients just below m_W, of a model of the theory above m_W."""
 
-    def matched(y: Mapping[str, Array], mass: Any, standard: StandardModelInputs) -> Matching:
+    def matched(left: Array, right: Array, mass: Any, standard: StandardModelInputs) -> Matching:
         # At the mass itself the loop's dipole has no logarithm.
-        return FUNCTIONS[spec.name](y["left"], y["right"], mass, mass, inputs=standard)
+        return FUNCTIONS[spec.name](left, right, mass, mass, inputs=standard)
 
-    def couplings(values: Mapping[str, Any]) -> dict[str, Array]:
-        rows = {s: [[_turned(values, f"y_{s}_{i}{j}") for j in (1, 2, 3)] for i in (1, 2, 3)] for s in ("left", "right")}
-        return {side: jnp.stack([jnp.stack(row) for row in found]) for side, found in rows.items()}
+    def couplings(values: Mapping[str, Any], side: str) -> Array:
+        return jnp.stack([jnp.stack([_turned(values, f"y_{side}_{i}{j}") for j in (1, 2, 3)]) for i in (1, 2, 3)])
 
     nominal = inputs.standard(inputs.nominal), inputs.electroweak(inputs.nominal)
-    made = [matched(couplings(values), values["mass_gev"], nominal[0]) for values in samples]
-    tree = tuple(n for n in made[0].tree if any(complex(m.tree[n]) != 0.0 for m in made))
-    loops = tuple(n for n in made[0].threshold if any(complex(m.threshold[n]) != 0.0 for m in made))
     low, high = spec.parameters["mass_gev"].support
+    # Coefficients are sums of conj(y_left) y_right / mass^2 over pairs of couplings.
+    active = {
+        s: [(i, j) for i in range(3) for j in range(3) if f"y_{s}_{i + 1}{j + 1}" in spec.parameters] for s in ("left", "right")
+    }
+    pairs = [(a, b) for a in active["left"] for b in active["right"]]
+    units = [jnp.stack([jnp.zeros((3, 3)).at[pair[side]].set(1.0) for pair in pairs]) for side in (0, 1)]
+    unit = jax.jit(lambda left, right: matched(left, right, low, nominal[0]))(*units)
+
+    def table_of(parts: Mapping[str, Array]) -> tuple[tuple[str, ...], Array]:
+        """Names that some pair makes, and the squared mass times their coefficients, (pair, name)."""
+        names = tuple(n for n, value in parts.items() if np.any(np.asarray(value)))
+        return names, low**2 * jnp.stack([parts[n] for n in names], axis=-1) if names else jnp.zeros((len(pairs), 0))
+
+    (tree, per_pair), (loops, loop_per_pair) = table_of(unit.tree), table_of(unit.threshold)
     below, _ = smneft_weights(tree, low, *nominal)
     names = tuple(dict.fromkeys((*below, *loops)))
 
-    def at(y: Mapping[str, Array], mass: Any, standard: StandardModelInputs, electroweak: ElectroweakInputs) -> Array:
-        """All of `names`, (name,)."""
-        here, weights = matched(y, mass, standard), smneft_weights(tree, mass, standard, electroweak)[1]
-        return _placed(names, below, jnp.stack([here.tree[n] for n in tree]) @ weights) + _placed(
-            names, loops, jnp.stack([here.threshold[n] for n in loops])
-        )
+    def by_name(run: Array, direct: Array) -> dict[str, Array]:
+        out = dict(zip(loops, jnp.unstack(direct), strict=True)) if loops else {}
+        for name, value in zip(below, jnp.unstack(run), strict=True):
+            out[name] = out.get(name, 0.0) + value
+        return {name: out[name] for name in names}
 
-    def by_name(values: Array) -> dict[str, Array]:
-        return dict(zip(names, jnp.unstack(values), strict=True))
+    def anew(values: Mapping[str, Any], standard: StandardModelInputs, electroweak: ElectroweakInputs) -> dict[str, Array]:
+        here = matched(couplings(values, "left"), couplings(values, "right"), values["mass_gev"], standard)
+        weights = smneft_weights(tree, values["mass_gev"], standard, electroweak)[1]
+        direct = jnp.stack([here.threshold[n] for n in loops]) if loops else jnp.zeros(0)
+        return by_name(jnp.stack([here.tree[n] for n in tree]) @ weights, direct)
 
     if inputs.floats_running:
-        return lambda values, s, e: by_name(at(couplings(values), values["mass_gev"], s, e))
-    # Coefficients are sums of conj(y_left) y_right over pairs of couplings, with a factor that depends on the mass.
-    active = {s: [(i, j) for i in range(3) for j in range(3) if f"y_{s}_{i + 1}{j + 1}" in spec.parameters] for s in ("left", "right")}
-    pairs = [(a, b) for a in active["left"] for b in active["right"]]
-    units = {k: jnp.stack([jnp.zeros((3, 3)).at[pair[k]].set(1.0) for pair in pairs]) for k in (0, 1)}
-
-    def per_pair(mass: Array) -> Array:
-        """(pair, name), times the squared mass."""
-        return mass**2 * jax.vmap(lambda left, right: at({"left": left, "right": right}, mass, *nominal))(units[0], units[1])
-
-    table = _Table(per_pair, (low, high), digest([told, repr(names), jax.default_backend(), program_digest()]))
+        return anew
+    fingerprint = digest([told, repr(names), jax.default_backend(), program_digest()])
+    table = _Table(lambda mass: smneft_weights(tree, mass, *nominal)[1], (low, high), fingerprint)
 
     def found(values: Mapping[str, Any], standard: StandardModelInputs, electroweak: ElectroweakInputs) -> dict[str, Array]:
         left, right = (jnp.stack([_turned(values, f"y_{s}_{i + 1}{j + 1}") for i, j in active[s]]) for s in ("left", "right"))
         mass = jnp.asarray(values["mass_gev"], dtype=float)
         products = (jnp.conj(left)[:, None] * right[None, :]).reshape(-1) / mass**2
-        return by_name(products @ table(mass))
+        return by_name(products @ per_pair @ table(mass), products @ loop_per_pair)
 
     return found
-
-
-def _placed(names: tuple[str, ...], some: tuple[str, ...], values: Array) -> Array:
-    """Values of some names, among all of them."""
-    return jnp.zeros(len(names), dtype=complex).at[np.asarray([names.index(n) for n in some], dtype=int)].set(values)
 
 
 class _Table:
@@ -286,7 +287,7 @@ class _Table:
         """Raises: NotConvergedError if no degree reaches `TABLE_ACCURACY`."""
         low, high = math.log(masses[0]), math.log(masses[1])
         self.middle, self.half, self.masses = 0.5 * (low + high), max(0.5 * (high - low), 1e-6), masses
-        self.function = function
+        self.compiled = jax.jit(function)
         self.coefficients = kept_or_made("models", fingerprint, self._make)
 
     def __call__(self, mass: Array) -> Array:
@@ -296,7 +297,7 @@ class _Table:
     def _exact(self, x: np.ndarray) -> np.ndarray:
         # At the edges of the range rounding must not lead out of it.
         masses = jnp.clip(jnp.exp(self.middle + self.half * jnp.asarray(x)), *self.masses)
-        return np.asarray(jax.jit(lambda m: jax.lax.map(self.function, m))(masses))
+        return np.stack([np.asarray(self.compiled(mass)) for mass in masses])
 
     def _make(self) -> np.ndarray:
         between = np.linspace(-1.0, 1.0, 7)

@@ -22,8 +22,8 @@ class Parameter:
 
     Attributes:
         name: coefficient parameters as the run file names them, the rest `owner.name`.
-        kind: "coefficient" (the user's), "model" (the user's too: coefficients depend on it, but not in proportion), "theory" (c_T
-            and other inputs) or "nuisance" (pulls).
+        kind: "coefficient" (the user's), "model" (the user's too: coefficients depend on it, but not in proportion), "theory"
+            (c_T and other inputs) or "nuisance" (pulls).
         unit: of its values, "1" for pulls.
         prior: numpyro distribution.
         start: where fits begin (the prior's centre; 0 for coefficients).
@@ -75,9 +75,9 @@ class Parameter:
 class Winding:
     """The real line wound around a circle [low, low + period): many to one, so that no chain meets an end.
 
-    On the line the uniform density of the circle becomes a box of one period convolved with a normal of one period's width; wound up
-    it is uniform exactly, because the boxes of all windings add up to a constant. It is proper, so that chains do not drift
-    away, and draws wound up follow the posterior whatever the likelihood, which is periodic.
+    On the line the uniform density of the circle becomes a box of one period convolved with a normal of one period's width;
+    wound up it is uniform exactly, because the boxes of all windings add up to a constant. It is proper, so that chains do not
+    drift away, and draws wound up follow the posterior whatever the likelihood, which is periodic.
     """
 
     low: float

@@ -167,8 +167,8 @@ class Profiler:
         )
 
     def scattered(self, job: Job, center: np.ndarray, count: int) -> np.ndarray:
-        """Starts (count, n) around a point, in mirrored pairs: free coefficients thrown by 0.3 to 10 units of sensitivity, parameters
-        of a model by up to a natural step."""
+        """Starts (count, n) around a point, in mirrored pairs: free coefficients thrown by 0.3 to 10 units of sensitivity,
+        parameters of a model by up to a natural step."""
         rng = np.random.default_rng(self.seed)
         coefficient = self.space.kinds == "coefficient"
         half = (count + 1) // 2

@@ -92,9 +92,15 @@ def _of_models(joint: JointLikelihood) -> tuple[SignSymmetry, ...]:
         members = sorted({*moved, *flipped})
         if states & (kept | SM_FINAL_STATES) or any(i >= n for i in moved):
             continue
-        if all(joint.parameters[i].is_symmetric for i in members):
+        if all(joint.parameters[i].is_symmetric for i in members) and not _is_made_of(members, [s.indices for s in found]):
             found.append(SignSymmetry(tuple(members), tuple(joint.names[i] for i in members)))
     return tuple(found)
+
+
+def _is_made_of(members: list[int], others: list[tuple[int, ...]]) -> bool:
+    """Whether a set is the disjoint union of others, whose signs then are all there is."""
+    inside = [i for other in others if set(other) <= set(members) for i in other]
+    return sorted(inside) == sorted(members)
 
 
 def _reversed_states(joint: JointLikelihood, flipped: list[int], finals: tuple[frozenset[int], ...]) -> frozenset[int] | None:

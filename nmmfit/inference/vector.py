@@ -117,8 +117,8 @@ class NegativeLogLikelihood(_OfJoint):
         """Value, gradient (n,) and Hessian (n, n), the latter without the second derivatives of counts in the nuisances.
 
         With counts mu, their Jacobian J and data n, the Hessian is J^T diag(n / mu^2) J + sum_b (1 - n_b / mu_b) mu_b'' minus the
-        constraints' one. The middle term is kept for the user's parameters and theory inputs, where it is all there is at zero dipole; for
-        nuisances it is a sum over residuals of either sign, small wherever the fit is any good, and dear.
+        constraints' one. The middle term is kept for the user's parameters and theory inputs, where it is all there is at zero
+        dipole; for nuisances it is a sum over residuals of either sign, small wherever the fit is any good, and dear.
         """
         observed = np.concatenate([self.joint.observed[name] for name in self.joint.channels])
         mean, push = jax.linearize(self.counts, z)

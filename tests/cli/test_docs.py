@@ -12,6 +12,7 @@ import typer.main
 import nmmfit
 from nmmfit.cli.main import app
 from nmmfit.config import RunConfig, SamplerSpec, TheorySpec, validate
+from nmmfit.models import MODELS
 from nmmfit.priors import FAMILIES
 
 DOCS = Path(nmmfit.__file__).resolve().parent.parent / "docs"
@@ -42,10 +43,20 @@ def test_options_of_examples_exist(line: str) -> None:
 
 
 def test_the_example_run_file_is_valid() -> None:
-    (example,) = blocks(RUN_FILE, "toml")
+    example, *parts = blocks(RUN_FILE, "toml")
     made = validate(tomllib.loads(example))
     assert made.theory.c_T.numbers == (-3.2,)
     assert made.sampler.draws == 2000
+    parts += blocks((DOCS / "theory" / "moments.md").read_text(encoding="utf-8"), "toml")
+    for part in parts:
+        assert validate({"experiments": [], **tomllib.loads(part)})
+
+
+def test_every_model_and_option_is_documented() -> None:
+    section = RUN_FILE.partition("## Models")[2].partition("## Priors")[0]
+    named = set(re.findall(r"`([\w.]+)`", section))
+    assert set(MODELS) <= named
+    assert {option for model in MODELS.values() for option in model.options} <= named
 
 
 def test_every_key_and_family_is_documented() -> None:

@@ -71,6 +71,44 @@ def test_list_coefficients_above_m_w(capsys: pytest.CaptureFixture[str]) -> None
     assert "(Lbar^j N) eps_jk (Lbar^k e)" in " ".join(capsys.readouterr().out.split())
 
 
+def test_list_models(capsys: pytest.CaptureFixture[str]) -> None:
+    found = answer(capsys, "list", "models", "--json")["models"]
+    assert set(found) == {"charged_scalar", "left_right", "leptoquark_s1", "leptoquark_r2_tilde", "dipole_matrix"}
+    assert found["charged_scalar"]["parameters"]["m_phi_gev"]["unit"] == "GeV"
+    assert found["leptoquark_s1"]["parameters"]["y_left_31"]["left_out"] == "0"
+    assert main(["list", "models", "leptoquark"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "y_right_11 ... y_right_33" in shown
+    assert "charged_scalar" not in shown
+
+
+def test_list_parameters_of_a_model(capsys: pytest.CaptureFixture[str]) -> None:
+    example = str(ROOT / "examples" / "charged_scalar.toml")
+    found = answer(capsys, "list", "parameters", example, "--json")["parameters"]
+    assert found["m_phi_gev"] == {
+        "kind": "model", "prior": "log_uniform(100, 2000)", "unit": "GeV", "meaning": "charged_scalar: mass of the scalar"
+    }  # fmt: skip
+    turned = answer(capsys, "list", "parameters", str(ROOT / "examples" / "cp_violation.toml"), "--json")["parameters"]
+    assert turned["tensor_d_phase"]["meaning"] == "phase of tensor_d"
+    assert turned["tensor_d"]["kind"] == "model"
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        (["model.name=charged_scaler"], "model.name: unknown model 'charged_scaler'; did you mean 'charged_scalar'?"),
+        (["model.parameters.y_d=1"], "unknown parameter of charged_scalar 'y_d'; did you mean 'y_s'?"),
+        (
+            ["model.parameters.m_phi_gev={uniform=[10,100]}"],
+            "m_phi_gev: uniform(10, 100) reaches from 10 to 100 (allowed: 80.379",
+        ),
+    ],
+)
+def test_wrong_models_are_one_line(changes: list[str], expected: str, capsys: pytest.CaptureFixture[str]) -> None:
+    options = [word for change in changes for word in ("--set", change)]
+    assert expected in fails(capsys, "fit", str(ROOT / "examples" / "charged_scalar.toml"), *options)
+
+
 def test_list_coefficients(capsys: pytest.CaptureFixture[str]) -> None:
     found = answer(capsys, "list", "coefficients", "--json")["coefficients"]
     assert tuple(found) == operators.coefficient_names()
