@@ -15,7 +15,12 @@ import nmmfit
 from likelihoods.borexino_phase2_limit import solar_density
 from nmmfit.inference.joint import JointLikelihood
 from nmmfit.inference.symmetries import sign_symmetries
-from nmmfit.physics.dipole_parameters import TRIANGULAR_COEFFICIENTS, triangular_parameters
+from nmmfit.physics.dipole_parameters import (
+    MAJORANA_COEFFICIENTS,
+    TRIANGULAR_COEFFICIENTS,
+    phase_free_parameters,
+    triangular_parameters,
+)
 from nmmfit.shapes import Array
 
 EXAMPLES = Path(nmmfit.__file__).resolve().parent.parent / "examples"
@@ -62,6 +67,7 @@ def test_run_files_load_and_name_their_own_command(path: Path) -> None:
         ({"L_12": 1.0}, 1.0, 1.0),
         ({"L_13": 1.0}, 0.0, 1.0),
         ({"L_23": 3.0, "L_23_imaginary": 4.0}, 5.0, 0.0),
+        ({"L_13": 3.0, "L_13_imaginary": -4.0}, 0.0, 5.0),
         ({"L_12": 1.0, "L_23": 1.0}, math.sqrt(2.0), 1.0),
     ],
 )
@@ -74,7 +80,23 @@ def test_majorana_moments_by_hand(majorana: JointLikelihood, point: dict[str, fl
 
 
 def test_majorana_moments_have_one_common_sign(majorana: JointLikelihood) -> None:
-    assert [set(s.names) for s in sign_symmetries(majorana)] == [{"L_12", "L_13", "L_23", "L_23_imaginary"}]
+    names = {"L_12", "L_13", "L_13_imaginary", "L_23", "L_23_imaginary"}
+    assert [set(s.names) for s in sign_symmetries(majorana)] == [names]
+
+
+def test_majorana_example_floats_the_phase_free_parameters(majorana: JointLikelihood) -> None:
+    """The run file's amounts are those of the parametrisation, in its order; a generic matrix and its five numbers agree."""
+    specs = nmmfit.load_run(EXAMPLES / "majorana_transition_moments.toml").config.parameters.values()
+    assert tuple(next(iter(spec.coefficients.items())) for spec in specs) == MAJORANA_COEFFICIENTS
+    random = np.random.default_rng(2)
+    coefficient = 1e-9 * (random.normal(size=(3, 3)) + 1j * random.normal(size=(3, 3)))
+    coefficient = coefficient - coefficient.T
+    point = dict(zip(majorana.names[:5], np.asarray(phase_free_parameters(coefficient)), strict=True))
+    mu = 4.0 * coefficient.conj().T / BOHR_AT_2_GEV / 1e-11
+    solar = np.trace(solar_density() @ mu @ mu.conj().T).real
+    found = majorana.identified_values(point)
+    assert float(found["mu_eff_solar"]) == pytest.approx(math.sqrt(solar), rel=1e-4)
+    assert float(found["mu_eff_sns_mu"]) == pytest.approx(math.sqrt(np.sum(np.abs(mu[1]) ** 2)), rel=1e-4)
 
 
 def test_flavours_add_up_to_the_solar_moment(by_flavour: JointLikelihood) -> None:

@@ -86,6 +86,7 @@ def test_index_order_of_the_literature():
     mu[0] = [1.0, 0.0, 0.0]
     survival = float(np.sum(P * np.abs(u[0]) ** 2))
     assert incoherent(mu, u, P) == pytest.approx(survival, rel=1e-13, abs=0)
+    assert survival == pytest.approx(0.53, abs=5e-3)
     literal = []
     for k in range(3):
         right = np.roll(np.eye(3), k, axis=1)
