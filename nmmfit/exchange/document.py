@@ -15,6 +15,7 @@ from nmmfit.inference.priors import describe
 from nmmfit.results.provenance import git_commit, package_versions
 
 if TYPE_CHECKING:
+    from nmmfit.config import RunConfig
     from nmmfit.inference.joint import JointLikelihood
     from nmmfit.run import Run
 
@@ -44,13 +45,19 @@ def head(kind: str, run: Run, joint: JointLikelihood) -> dict[str, Any]:
             {
                 "name": p.name,
                 "unit": p.unit,
-                "coefficients": {c: [z.real, z.imag] for c, z in config.parameters[p.name].coefficients.items()},
+                "coefficients": _coefficients(config, p.name),
                 "prior": describe(p.prior),
             }
             for p in free
         ],
         "held": {**joint.fixed_coefficients, **joint.fixed},
     }
+
+
+def _coefficients(config: RunConfig, name: str) -> dict[str, list[float]]:
+    """The coefficients that one unit of a parameter stands for, complex numbers as [re, im]; none where the run names none."""
+    spec = config.parameters.get(name)
+    return {} if spec is None else {c: [complex(z).real, complex(z).imag] for c, z in spec.coefficients.items()}
 
 
 def popxf(

@@ -37,21 +37,24 @@ DEFINITIONS = {
     "normal channels have ((d_b - n_b)^2 / variance_b) instead",
     "gaussian_profile": "r^T [diag(variance) + R covariance R^T]^-1 r, r = d - n(c, nominal + mean), R = dn/deta at c: the same "
     "minimum with every channel normal",
+    "nominal": "the published values of nuisances, at which prediction holds exactly",
     "variance": "of a Poisson channel: its expected counts without coefficients at nominal nuisances",
     "one_sigma_error": "largest error of the first-order response over all bins at nominal +- one prior width and vanishing "
     "coefficients, in units of sqrt(variance)",
 }
 
 
-def export_likelihood(run: Run, joint: JointLikelihood | None = None, progress: Callable[[int, int], None] | None = None) -> dict[str, Any]:
+def export_likelihood(
+    run: Run, joint: JointLikelihood | None = None, progress: Callable[[int, int], None] | None = None
+) -> dict[str, Any]:
     """The likelihood of a run as a document (JSON-compatible), counts by the direct evaluation.
 
     Args:
         run: the run.
         joint: its joint likelihood if there is one already, by either method.
         progress: called with (nuisances done, nuisances in all).
-    Raises: UserInputError if the run has no free coefficient or no experiment, if a channel is neither Poisson nor normal, or a
-        nuisance's prior has no standard deviation.
+    Raises: UserInputError if the run has no free coefficient or no experiment, if a channel is neither Poisson nor normal, a
+        nuisance's prior has no standard deviation, or `around` is none of its choices; NotConvergedError if that fit failed.
     """
     require_double_precision()
     joint = run.joint(method="direct") if joint is None else joint

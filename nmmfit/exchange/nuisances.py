@@ -51,13 +51,13 @@ class NormalNuisances:
 
 
 def normal_nuisances(joint: JointLikelihood) -> NormalNuisances:
-    """The nuisances and theory inputs of a likelihood around their nominal values.
+    """The nuisances and theory inputs of a likelihood around their published nominal values.
 
     Raises: UserInputError for a prior without a standard deviation, and for constraints that fix no maximum.
     """
     n = joint.n_coefficients
     parameters = joint.parameters[n:]
-    nominal = joint.start[n:]
+    nominal = np.asarray(joint.start[n:])
     width = np.array([p.prior_sd for p in parameters])
     for p, sd in zip(parameters, width, strict=True):
         if not (np.isfinite(sd) and sd > 0.0):

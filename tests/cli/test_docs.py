@@ -38,6 +38,7 @@ def test_options_of_examples_exist(line: str) -> None:
     words = line.split()
     assert words[0] == "nmmfit"
     command = PROGRAM.commands[words[1]]  # type: ignore[attr-defined]
+    command = getattr(command, "commands", {}).get(words[2] if len(words) > 2 else "", command)
     known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
     assert {word for word in words if word.startswith("--")} <= known
 

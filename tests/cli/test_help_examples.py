@@ -12,6 +12,7 @@ from nmmfit.cli import main as program
 from nmmfit.cli.main import main
 from nmmfit.inference.joint import JointLikelihood
 
+VALUES = "eft: LNEFT\nbasis: nmmfit\nscale: 80.379\nvalues:\n  NAME: 1e-6\n"
 SHORT_RUN = "experiments = []\n[sampler]\nchains = 2\nwarmup = 60\ndraws = 40\n"
 
 
@@ -33,7 +34,7 @@ def _synthetic(joint: JointLikelihood, monkeypatch: pytest.MonkeyPatch, tmp_path
 
 
 def _marked(example: str) -> object:
-    heavy = example.split()[1] in ("fit", "limits", "predict")
+    heavy = example.split()[1] in ("export", "fit", "limits", "predict")
     return pytest.param(example, marks=pytest.mark.slow if heavy else ())
 
 
@@ -44,9 +45,12 @@ def test_the_example_works(example: str, tmp_path: Path, capsys: pytest.CaptureF
     if words[1] != "init":
         for name in ("my-run.toml", "run.toml"):
             (tmp_path / name).write_text(SHORT_RUN)
+        (tmp_path / "values.yml").write_text(VALUES.replace("NAME", "TnuNdRR_1122"))
+        (tmp_path / "vectors.yml").write_text(VALUES.replace("NAME", "VnueLL_1122"))
     # So few draws do not converge, which is code 3; wrong input would be 2.
     assert main(words[1:]) in ((0, 3) if words[1] in ("fit", "limits") else (0,))
     printed = capsys.readouterr()
-    assert printed.out or words[1] == "init"
+    assert printed.out or words[1] == "init" or "--out" in words
     if "--out" in words:
-        assert (tmp_path / words[words.index("--out") + 1]).is_dir()
+        out = tmp_path / words[words.index("--out") + 1]
+        assert out.is_file() if out.suffix else out.is_dir()
