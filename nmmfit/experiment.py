@@ -20,7 +20,7 @@ from numpyro import distributions as dist
 
 from nmmfit import precision as precision
 from nmmfit.errors import DataError
-from nmmfit.physics.forms import Forms
+from nmmfit.physics.forms import ALL_FORMS, Forms, TargetCouplings, quadratic_forms, split_forms, split_names
 from nmmfit.shapes import Array
 
 Pulls = Mapping[str, Array]
@@ -28,12 +28,36 @@ Pulls = Mapping[str, Array]
 
 @dataclass(frozen=True)
 class TheoryChoices:
-    """Named choices of theory that experiments are built with; the run file's [theory] sets them."""
+    """Choices of theory that experiments are built with; the run file's [theory] sets them.
+
+    `m_n_mev` is the mass of the right-handed neutrinos N, MeV, 0 for massless ones; a range (low, high), with low < high, where a
+    fit floats it.
+    """
 
     tensor_coherence: str = "coherent"
     weak_charges: str = "radiative"
     electron_radiative: str = "bks"
     form_factor: str = "helm"
+    nuclear_spin: str = "half"
+    m_n_mev: float | tuple[float, float] = 0.0
+
+
+@dataclass(frozen=True)
+class MassDependence:
+    """How an experiment's rates to a massive N follow its mass: forms of N times `weights(m)`, see `forms.split_forms`.
+
+    `size` is the number of weights, 1 for a fixed mass; `largest_mev` the mass above which no N can be made.
+    """
+
+    size: int
+    weights: Callable[[Array], Array]
+    """m in MeV, scalar -> (size,)."""
+    largest_mev: float
+
+    @classmethod
+    def fixed(cls, largest_mev: float) -> MassDependence:
+        """Of one mass, with which the experiment is built."""
+        return cls(1, lambda m_n_mev: jnp.ones((1,)), largest_mev)
 
 
 @dataclass(frozen=True)
@@ -140,7 +164,7 @@ class BinnedExperiment:
     experiments (`solar.be7`, `sns.flux`) have the same prior everywhere. `constraint(pulls)` is a log density added to the
     likelihood, for example a sum rule. `nuclei` names the nuclides whose tensor charges it sees. `effective_moments` maps a
     name such as "solar" to (density (3, 3), antineutrino): the moment that this experiment constrains is sqrt(Tr[rho 4 d
-    d^dagger]) / mu_B.
+    d^dagger]) / mu_B. `mass_dependence` is None for massless N, whose rates read the forms by their plain names.
     """
 
     name: str
@@ -154,6 +178,26 @@ class BinnedExperiment:
     choices: Mapping[str, str] = field(default_factory=dict)
     nuclei: tuple[str, ...] = ()
     effective_moments: Mapping[str, tuple[np.ndarray, bool]] = field(default_factory=dict)
+    mass_dependence: MassDependence | None = None
+
+    @property
+    def masses(self) -> int:
+        """Number of sets of forms of a massive N that its rates read, 0 for massless N."""
+        return 0 if self.mass_dependence is None else self.mass_dependence.size
+
+    @property
+    def form_names(self) -> tuple[str, ...]:
+        """Names of the forms that its rates may read, beside `sm`."""
+        return split_names(self.masses) if self.masses else ALL_FORMS
+
+    def mass_weights(self, m_n_mev: Array) -> Array | None:
+        """(mass,) weights of its forms of N at a mass in MeV; None for massless N."""
+        return None if self.mass_dependence is None else self.mass_dependence.weights(m_n_mev)
+
+    def forms(self, couplings: TargetCouplings, m_n_mev: Array | float = 0.0) -> Forms:
+        """The quadratic forms that its rates read; the mass matters only where it floats."""
+        weights = self.mass_weights(jnp.asarray(m_n_mev))
+        return quadratic_forms(couplings) if weights is None else split_forms(couplings, weights)
 
     def __post_init__(self) -> None:
         for channel in self.channels:
@@ -172,6 +216,21 @@ class BinnedExperiment:
     def expected(self, forms: Forms, pulls: Pulls) -> dict[str, Array]:
         """Expected counts, channel name -> (bin,), by direct evaluation."""
         return {c.name: c.expected(forms, pulls) for c in self.channels}
+
+
+def mass_choice(theory: TheoryChoices, dependence: MassDependence | None) -> dict[str, str]:
+    """The mass of N as a named choice of an experiment, with what it means; nothing for massless N."""
+    if dependence is None:
+        return {}
+    if isinstance(theory.m_n_mev, tuple):
+        low, high = theory.m_n_mev
+        text, lowest = f"floated from {low:g} to {high:g} MeV", low
+    else:
+        text, lowest = f"{theory.m_n_mev:g} MeV", theory.m_n_mev
+    if lowest >= dependence.largest_mev:
+        text += f", above every threshold here ({dependence.largest_mev:.4g} MeV): no N is made, which leaves the Standard Model"
+        text += " and operators that lead to massless neutrinos"
+    return {"m_N": text}
 
 
 def check_counts(counts: np.ndarray, where: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib.resources import files
 from typing import Any, Literal
 
+import jax.numpy as jnp
 import numpy as np
 from numpyro import distributions as dist
 from pydantic import BaseModel, ConfigDict
@@ -12,10 +13,11 @@ from pydantic import BaseModel, ConfigDict
 from likelihoods.borexino_phase2.backgrounds import C14_SCALE, PO210_SCALE, background_components, background_pull
 from likelihoods.borexino_phase2.fluxes import flux_constraint, flux_widths, solar_moment_density
 from likelihoods.borexino_phase2.inputs import BACKGROUNDS, FIRST_HITS, LAST_HITS
+from likelihoods.borexino_phase2.massive import with_massive_n
 from likelihoods.borexino_phase2.response import SHAPE_PULLS, hit_edges
 from likelihoods.borexino_phase2.solar_rates import fold_kernels, recoil_grid, solar_factor
 from nmmfit.errors import DataError
-from nmmfit.experiment import BinnedExperiment, Channel, Component, TheoryChoices
+from nmmfit.experiment import BinnedExperiment, Channel, Component, TheoryChoices, mass_choice
 from nmmfit.physics.oscillation import oscillation_pull_priors
 from nmmfit.physics.solar import (
     GALLIUM_STATUS,
@@ -49,7 +51,7 @@ def build(theory: TheoryChoices | None = None, **options: Any) -> BinnedExperime
     """The experiment: one Poisson channel of 601 bins.
 
     Args:
-        theory: named choices of theory; uses `electron_radiative`.
+        theory: choices of theory; uses `electron_radiative` and `m_n_mev`.
         options: see Options.
     Raises: pydantic.ValidationError for an unknown option; DataError for a broken table.
     """
@@ -64,6 +66,10 @@ def build(theory: TheoryChoices | None = None, **options: Any) -> BinnedExperime
     fluxes = {name: flux for name, (flux, _) in solar_fluxes(chosen.ssm).items()}
     grid = recoil_grid(sources.values())
     kernels = fold_kernels(sources, fluxes, grid, theory.electron_radiative)
+    mass_dependence = None
+    if theory.m_n_mev != 0.0:
+        nominal = dict.fromkeys(SHAPE_PULLS, jnp.asarray(0.0))
+        kernels, mass_dependence = with_massive_n(kernels, sources, fluxes, theory.m_n_mev, nominal)
     solar = tuple(
         Component(
             name,
@@ -94,6 +100,7 @@ def build(theory: TheoryChoices | None = None, **options: Any) -> BinnedExperime
         constraint=constraint,
         overlaps=("borexino_phase2_limit",),
         status="official counts; background curves from a vector extraction by a third party; gallium numbers " + GALLIUM_STATUS,
-        choices={**chosen.model_dump(), "electron_radiative": theory.electron_radiative},
+        choices={**chosen.model_dump(), "electron_radiative": theory.electron_radiative, **mass_choice(theory, mass_dependence)},
         effective_moments={"solar": (solar_moment_density(chosen.ssm), False)},
+        mass_dependence=mass_dependence,
     )

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
 
@@ -19,9 +19,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from likelihoods.borexino_phase2.inputs import ELECTRONS_PER_100T, EXPOSURE_DAY_100T
+from likelihoods.borexino_phase2.massive import heavy_recoils, heavy_spectrum
 from likelihoods.borexino_phase2.response import HIGHEST_RECOIL_MEV, LOWEST_RECOIL_MEV, SHAPE_PULLS, response_matrix
 from nmmfit.constants import M_ELECTRON_MEV
 from nmmfit.experiment import Factor, Pulls
+from nmmfit.numerics.interpolation import lagrange_matrix
 from nmmfit.numerics.quadrature import unit_gauss_legendre
 from nmmfit.physics import electron
 from nmmfit.physics.forms import ELECTRON_FORMS, Forms
@@ -61,12 +63,14 @@ class RecoilGrid:
 class FoldedKernel:
     """Kernels of one component, contracted over energy onto the nodes of the density matrix.
 
-    `sm` (3, recoil, node) and `forms` name -> (recoil, node): counts before the response, quadrature weights included.
+    `sm` (3, recoil, node) and `forms` name -> (recoil, node): counts before the response, quadrature weights included. With a
+    massive N `forms` are those of massless final states, and `heavy` those of N on the nodes of `massive.heavy_recoils`.
     """
 
     energy_mev: np.ndarray
     sm: np.ndarray
     forms: dict[str, np.ndarray]
+    heavy: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 def recoil_grid(sources: Iterable[NeutrinoSource]) -> RecoilGrid:
@@ -86,18 +90,6 @@ def recoil_grid(sources: Iterable[NeutrinoSource]) -> RecoilGrid:
         nodes.append(lower + (upper - lower) * s**3 * (10.0 - 15.0 * s + 6.0 * s**2))
         weights.append((upper - lower) * w * 30.0 * s**2 * (1.0 - s) ** 2)
     return RecoilGrid(np.concatenate(nodes), np.concatenate(weights))
-
-
-def lagrange_matrix(nodes: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """Values at x of the Lagrange polynomials of distinct nodes (node,): shape of x plus (node,)."""
-    # Distances in units of a quarter of the range keep the barycentric weights near 1.
-    unit = 4.0 / (nodes.max() - nodes.min()) if len(nodes) > 1 else 1.0
-    weights = 1.0 / np.prod((nodes[:, None] - nodes[None, :]) * unit + np.eye(len(nodes)), axis=1)
-    distance = x[..., None] - nodes
-    exact = distance == 0.0
-    terms = weights / np.where(exact, 1.0, distance)
-    ratio = terms / terms.sum(axis=-1, keepdims=True)
-    return np.where(exact.any(axis=-1, keepdims=True), exact.astype(float), ratio)
 
 
 def density_nodes(source: NeutrinoSource) -> np.ndarray:
@@ -159,6 +151,9 @@ def solar_factor(source: NeutrinoSource, kernel: FoldedKernel, grid: RecoilGrid)
         density = source.density(energy, oscillation_from_pulls(pulls))
         nodes = SourceNodes(energy, jnp.ones_like(energy), density, source.antineutrino)
         spectrum = recoil_spectrum(forms, nodes, jnp.asarray(kernel.sm), {n: jnp.asarray(k) for n, k in kernel.forms.items()})
-        return response_matrix(jnp.asarray(grid.t_mev), pulls) @ spectrum
+        total = response_matrix(jnp.asarray(grid.t_mev), pulls) @ spectrum
+        if not kernel.heavy:
+            return total
+        return total + response_matrix(jnp.asarray(heavy_recoils().t_mev), pulls) @ heavy_spectrum(forms, nodes, kernel.heavy)
 
-    return Factor(counts, SHAPE_PULLS + OSCILLATION_PULLS, ELECTRON_FORMS)
+    return Factor(counts, SHAPE_PULLS + OSCILLATION_PULLS, (*kernel.forms, *kernel.heavy))

@@ -4,26 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from itertools import product
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from numpyro import distributions as dist
 
 from nmmfit.constants import ATOMIC_MASS_UNIT_MEV, M_ELECTRON_MEV
-from nmmfit.experiment import Component, Factor, Pulls, TheoryChoices, Weighting
-from nmmfit.physics.folded import fold_cevns
+from nmmfit.experiment import Component, Factor, MassDependence, Pulls, TheoryChoices, Weighting
+from nmmfit.physics.folded import FoldedKernels, fold_cevns
 from nmmfit.physics.form_factors import form_factor
-from nmmfit.physics.forms import NUCLEAR_FORMS, Forms
+from nmmfit.physics.forms import Forms
 from nmmfit.physics.kinematics import max_recoil_energy, min_neutrino_energy, momentum_transfer
-from nmmfit.physics.nuclei import Nucleus, nucleus
+from nmmfit.physics.nuclei import Nucleus, nucleus, target_spin
 from nmmfit.physics.sns import SNS_FLUX_PULL, flux_per_pot_cm2, sns_flux_scale, sns_pull_priors, sns_sources
-from nmmfit.physics.sources import NeutrinoSource, flavour_projector
+from nmmfit.physics.sources import flavour_projector
 from nmmfit.shapes import Array
 from nmmfit.units import AVOGADRO_PER_MOL
 
+from .massive import HEAVY_RECOIL_ORDER, HeavyFold, heavy_kernels
 from .options import Options
-from .response import EFFICIENCY, QF0, QF1, Response, recoil_nodes
+from .response import EFFICIENCY, QF0, QF1, RECOIL_ORDER, Response, recoil_nodes
 from .timing import TIMING, signal_times
 
 # arXiv:2110.07730, as quoted with its ancillary files. 3.198e23 protons are 13.99 GWh.
@@ -57,58 +60,105 @@ def radius_pull(nuclide: str) -> str:
     return f"theory.rn_{nuclide.lower()}"
 
 
-@partial(jax.jit, static_argnames="profile")
+@partial(jax.jit, static_argnames=("profile", "order"))
 def _recoils(
-    e_max_mev: float, mass_mev: float, r_p_fm: float, profile: Callable[[Any, Any], Array]
+    e_max_mev: float, mass_mev: float, r_p_fm: float, profile: Callable[[Any, Any], Array], order: int = RECOIL_ORDER
 ) -> tuple[Array, Array, Array, Array, Array]:
     """Recoil energies, their weights, thresholds, momentum transfers and form factors of protons, each (recoil,).
 
     Compiled as one, for all sources and nuclei.
     """
-    t_mev, weight = recoil_nodes(max_recoil_energy(e_max_mev, mass_mev))
+    t_mev, weight = recoil_nodes(max_recoil_energy(e_max_mev, mass_mev), order)
     q_mev = momentum_transfer(t_mev, mass_mev)
     return t_mev, weight, min_neutrino_energy(t_mev, mass_mev), q_mev, profile(q_mev, r_p_fm)
 
 
-def signal_energy_factor(
-    source: NeutrinoSource, target: Nucleus, response: Response, efficiency: Weighting, theory: TheoryChoices, rn_width: float
-) -> Factor:
-    """Counts per energy bin of one source on one nucleus, before time efficiency and at nominal flux.
+def signal_energy_factors(
+    response: Response, efficiency: Weighting, theory: TheoryChoices, rn_width: float
+) -> tuple[dict[tuple[str, str], Factor], MassDependence | None]:
+    """Counts per energy bin of each source on each nucleus, before time efficiency and at nominal flux.
 
     Args:
-        source: spectrum normalised to 1, flavour density matrix.
-        target: Cs133 or I127.
         response: detector response.
         efficiency: its weighting, one for all sources and nuclei.
-        theory: weak charges, tensor coherence, form factor.
+        theory: weak charges, tensor coherence, spin, form factor, mass of N.
         rn_width: relative standard deviation of the neutron radius.
+    Returns: (source, nuclide) -> factor, and how rates follow a mass of N (None: massless).
     """
     profile = form_factor(theory.form_factor)
-    numbers = _recoils(source.e_max_mev, target.mass_mev, target.r_p_fm, profile)
-    t_mev, weight, threshold, q_mev, f_p = (np.asarray(n) for n in numbers)
-    nodes = source.nodes(threshold, order=_ENERGY_ORDER)
-    kernels = fold_cevns(nodes, t_mev, target, theory.weak_charges, theory.tensor_coherence)
-    exposure = weight * fluence_per_cm2() * nuclei_of_each_kind()
+    massive = theory.m_n_mev != 0.0
+    factors: dict[tuple[str, str], Factor] = {}
+    order = HEAVY_RECOIL_ORDER if massive else RECOIL_ORDER
+    parts, folds = {}, {}
+    for (name, source), nuclide in product(sns_sources().items(), NUCLIDES):
+        target = nucleus(nuclide)
+        spin = target_spin(target, theory.nuclear_spin)
+        numbers = _recoils(source.e_max_mev, target.mass_mev, target.r_p_fm, profile, order)
+        t_mev, weight, threshold, q_mev, f_p = (np.asarray(n) for n in numbers)
+        nodes = source.nodes(threshold, order=_ENERGY_ORDER)
+        kernels = fold_cevns(nodes, t_mev, target, theory.weak_charges, theory.tensor_coherence, spin)
+        parts[name, nuclide] = (target, t_mev, weight, q_mev, f_p, kernels)
+        if massive:
+            t_max = float(max_recoil_energy(source.e_max_mev, target.mass_mev))
+            folds[name, nuclide] = HeavyFold(source, target, t_mev, t_max, theory.tensor_coherence, spin)
+    heavy, dependence = _heavy(folds, theory, response, {key: part[4] for key, part in parts.items()})
+    for key, (target, t_mev, weight, q_mev, f_p, kernels) in parts.items():
+        exposure = fluence_per_cm2() * nuclei_of_each_kind()
+        energy = (target, t_mev, weight * exposure, exposure, q_mev, f_p)
+        light = kernels.of_light() if massive else kernels
+        factors[key] = _energy_factor(energy, light, heavy.get(key), response, efficiency, profile, rn_width)
+    return factors, dependence
+
+
+def _heavy(
+    folds: dict[tuple[str, str], HeavyFold], theory: TheoryChoices, response: Response, f_p: dict[tuple[str, str], np.ndarray]
+) -> tuple[dict[tuple[str, str], FoldedKernels], MassDependence | None]:
+    """Kernels of a massive N; none where there are no folds."""
+    if not folds:
+        return {}, None
+    nominal = {pull: jnp.asarray(0.0) for pull in (QF0, QF1)}
+
+    def seen(key: tuple[str, str], values: np.ndarray) -> np.ndarray:
+        smear = jax.jit(lambda v: response.smeared(v, folds[key].t_mev, nominal))
+        flat = (values * f_p[key] ** 2).reshape(-1, values.shape[-1])
+        return np.asarray(smear(flat.T)).T.reshape(*values.shape[:-1], -1)
+
+    return heavy_kernels(folds, theory, seen)
+
+
+def _energy_factor(
+    energy: tuple[Nucleus, np.ndarray, np.ndarray, float, np.ndarray, np.ndarray],
+    kernels: FoldedKernels,
+    heavy: FoldedKernels | None,
+    response: Response,
+    efficiency: Weighting,
+    profile: Callable[[Any, Any], Array],
+    rn_width: float,
+) -> Factor:
+    target, t_mev, weight, exposure, q_mev, f_p = energy
     radius = radius_pull(target.name)
 
     def function(forms: Forms, pulls: Pulls) -> Array:
         f_n = profile(q_mev, target.r_n_fm * (1.0 + rn_width * pulls[radius]))
-        recoils = kernels.spectrum(forms, f_p, f_n) * exposure
+        recoils = kernels.spectrum(forms, f_p, f_n) * weight
+        if heavy is not None:
+            recoils = recoils + heavy.spectrum(forms, f_p, f_n) * exposure
         return response.smeared(recoils, t_mev, pulls)
 
-    return Factor(function, shape_pulls=(QF0, QF1, radius), forms=NUCLEAR_FORMS, weighting=efficiency)
+    names = (*kernels.forms, *(() if heavy is None else heavy.forms))
+    return Factor(function, shape_pulls=(QF0, QF1, radius), forms=names, weighting=efficiency)
 
 
 def signal(
     response: Response, time_edges_us: np.ndarray, theory: TheoryChoices, options: Options
-) -> tuple[list[Component], dict[str, dist.Distribution]]:
-    """One component for each source and nucleus, `cevns_<source>_<nuclide>`, with their pulls."""
+) -> tuple[list[Component], dict[str, dist.Distribution], MassDependence | None]:
+    """One component for each source and nucleus, `cevns_<source>_<nuclide>`, with their pulls and how they follow a mass of N."""
     components = []
-    efficiency = response.weighting()
-    for name, source in sns_sources().items():
+    energies, mass_dependence = signal_energy_factors(response, response.weighting(), theory, options.rn_width)
+    for name in sns_sources():
         arrival = signal_times(name, time_edges_us, options.timing_centre_ns, options.timing_width_ns)
         for nuclide in NUCLIDES:
-            energy = signal_energy_factor(source, nucleus(nuclide), response, efficiency, theory, options.rn_width)
-            components.append(Component(f"cevns_{name}_{nuclide.lower()}", (energy, arrival), sns_flux_scale, (SNS_FLUX_PULL,)))
+            factors = (energies[name, nuclide], arrival)
+            components.append(Component(f"cevns_{name}_{nuclide.lower()}", factors, sns_flux_scale, (SNS_FLUX_PULL,)))
     own = (QF0, QF1, EFFICIENCY, TIMING, *(radius_pull(n) for n in NUCLIDES))
-    return components, {**sns_pull_priors(), **{pull: dist.Normal(0.0, 1.0) for pull in own}}
+    return components, {**sns_pull_priors(), **{pull: dist.Normal(0.0, 1.0) for pull in own}}, mass_dependence

@@ -23,6 +23,8 @@ from nmmfit.physics.forms import (
     TargetCouplings,
     forms_to_vector,
     quadratic_forms,
+    restricted,
+    split_names,
     vector_to_forms,
 )
 from nmmfit.shapes import Array
@@ -90,18 +92,45 @@ class AmplitudeBasis:
             return jnp.zeros((0,))
         return jnp.concatenate([amplitudes[i] * amplitudes[i:] for i in range(self.size)])
 
-    def form_columns(self) -> np.ndarray:
-        """(1 + pair, form coordinate): forms (as `forms_to_vector` of ALL_FORMS) of the SM and of each product."""
+    def form_columns(self, masses: int = 0) -> np.ndarray:
+        """(1 + pair, form coordinate): forms (as `forms_to_vector` of ALL_FORMS) of the SM and of each product.
+
+        With `masses` weights of a massive N (`forms.split_forms`): (1 + pair + mass * pair, form coordinate of `split_names`), in
+        the order of `extended_products`.
+        """
+        if masses:
+            light, heavy = self._columns(heavy=False)[1:, 1:], self._columns(heavy=True)[1:, 1:]
+            (pairs, size), rows = light.shape, np.arange(len(light))
+            columns = np.zeros((1 + pairs * (1 + masses), 1 + size * (1 + masses)))
+            columns[0, 0] = 1.0
+            columns[1 : 1 + pairs, 1 : 1 + size] = light
+            for k in range(masses):
+                columns[1 + pairs * (1 + k) + rows, 1 + size * (1 + k) : 1 + size * (2 + k)] = heavy
+            return columns
+        return self._columns()
+
+    def _columns(self, heavy: bool | None = None) -> np.ndarray:
+        """(1 + pair, coordinate of ALL_FORMS) of all couplings, or of those to N or to massless final states alone."""
         columns = [np.eye(1 + 9 * len(ALL_FORMS))[0]]
 
         def of(a: np.ndarray) -> np.ndarray:
-            return np.asarray(forms_to_vector(quadratic_forms(self.couplings(jnp.asarray(a)), sm=0.0), ALL_FORMS))
+            couplings = self.couplings(jnp.asarray(a))
+            chosen = couplings if heavy is None else restricted(couplings, heavy)
+            return np.asarray(forms_to_vector(quadratic_forms(chosen, sm=0.0), ALL_FORMS))
 
         unit = np.eye(self.size)
         square = [of(unit[i]) for i in range(self.size)]
         for i, j in self.pairs:
             columns.append(square[i] if i == j else of(unit[i] + unit[j]) - square[i] - square[j])
         return np.asarray(columns)
+
+
+def extended_products(products: Array, weights: Array | None) -> Array:
+    """Everything that counts are linear in: 1, the products (pair,) and, with weights (mass,) of a massive N, all their products."""
+    parts = [jnp.ones((1,)), products]
+    if weights is not None:
+        parts.append(jnp.ravel(weights[:, None] * products[None, :]))
+    return jnp.concatenate(parts)
 
 
 def independent_rows(matrix: np.ndarray, tolerance: float = _RANK_TOLERANCE) -> np.ndarray:
@@ -131,9 +160,9 @@ def amplitude_basis(samples: np.ndarray) -> AmplitudeBasis:
 
 @dataclass(frozen=True)
 class MergedMonomials:
-    """The independent combinations of (1, a_i a_j) that an experiment sees.
+    """The independent combinations of (1, a_i a_j), or of all `extended_products`, that an experiment sees.
 
-    `weights` (monomial, 1 + pair) makes the monomials, `forms` holds the forms (leading axis monomial) that each one multiplies.
+    `weights` (monomial, 1 + pair [+ mass * pair]) makes the monomials, `forms` holds the forms (leading axis monomial) that each one multiplies.
     """
 
     weights: np.ndarray
@@ -145,15 +174,18 @@ class MergedMonomials:
         return len(self.weights)
 
 
-def merged_monomials(basis: AmplitudeBasis, relevant: np.ndarray) -> MergedMonomials:
+def merged_monomials(basis: AmplitudeBasis, relevant: np.ndarray, masses: int = 0) -> MergedMonomials:
     """Merge products of amplitudes that an experiment cannot tell apart.
 
     Args:
         basis: the amplitudes.
-        relevant: (form coordinate,) True where the experiment's rate depends on that coordinate of ALL_FORMS.
+        relevant: (form coordinate,) True where the experiment's rate depends on that coordinate of ALL_FORMS, or with `masses`
+            weights of a massive N of `split_names`.
+        masses: 0 for massless N.
     Returns: monomials m = weights @ (1, a_i a_j) and forms with sum_m m F_m equal to the full sum on every relevant coordinate.
     """
-    columns = np.where(relevant, basis.form_columns(), 0.0).T
+    names = split_names(masses) if masses else ALL_FORMS
+    columns = np.where(relevant, basis.form_columns(masses), 0.0).T
     scale = np.abs(columns).max(axis=1)
     # Rows that carry interference of operators of different dimension differ by powers of 1e-3 in natural units.
     used = np.flatnonzero(scale > 0)
@@ -162,5 +194,5 @@ def merged_monomials(basis: AmplitudeBasis, relevant: np.ndarray) -> MergedMonom
     lifted, *_ = np.linalg.lstsq(scaled[picked].T, scaled.T, rcond=None)
     vectors = np.zeros((len(picked), columns.shape[0]))
     vectors[:, used] = np.where(np.abs(lifted) > 1e-13, lifted, 0.0) * scale[used]
-    forms = [vector_to_forms(jnp.asarray(v), ALL_FORMS) for v in vectors]
+    forms = [vector_to_forms(jnp.asarray(v), names) for v in vectors]
     return MergedMonomials(scaled[picked], {name: jnp.stack([f[name] for f in forms]) for name in forms[0]})

@@ -4,7 +4,7 @@ A neutrino in the flavour state rho scatters with probability sum_k Tr[rho Q_k] 
 A[p, r] of the operator (nubar_p ... N_r), the incoming neutrino is annihilated by the Hermitian-conjugate operator, so that
 sum_r |sum_p c_p A*[p, r]|^2 = Tr[rho A A^dagger]; for an antineutrino rho is that of the antineutrino and Q becomes its
 transpose. Final states: columns 0-2 are N_1, N_2, N_3 (lepton number conserved), columns 3-5 the charge conjugates of
-nu_e, nu_mu, nu_tau (lepton number broken); they never interfere, so that one product serves both.
+nu_e, nu_mu, nu_tau (lepton number broken); they never interfere, so that one product serves both. Experiments with a massive N take the two apart (`split_forms`).
 """
 
 from __future__ import annotations
@@ -35,6 +35,9 @@ ELECTRON_FORMS = (
     "electron_dipole_scalar", "electron_dipole_tensor",
 )  # fmt: skip
 ALL_FORMS = NUCLEAR_FORMS + ELECTRON_FORMS[1:]
+
+LIGHT, HEAVY = "light_", "heavy_"
+"""Prefixes of a form's name: what of it leads to massless neutrinos (columns 3-5 of the couplings), and to N (columns 0-2)."""
 
 Forms = dict[str, Array]
 """`sm`: scalar, 1 for the Standard Model (a signal strength); every other name: Hermitian (3, 3)."""
@@ -110,6 +113,49 @@ def quadratic_forms(couplings: TargetCouplings, sm: float | Array = 1.0) -> Form
         "electron_dipole_scalar": pair(c.dipole, c.electron_s1 + c.electron_s2),
         "electron_dipole_tensor": pair(c.dipole, c.electron_tensor),
     }
+
+
+def heavy_prefix(k: int, masses: int) -> str:
+    """Prefix of the k-th set of forms of N, of `masses` sets: one mass needs one, a floated mass several (`split_forms`)."""
+    return HEAVY if masses == 1 else f"{HEAVY}{k}_"
+
+
+def split_names(masses: int = 1) -> tuple[str, ...]:
+    """Names of `split_forms` beside `sm`: all forms of massless final states, then those of N, once for every mass weight."""
+    prefixes = (LIGHT, *(heavy_prefix(k, masses) for k in range(masses)))
+    return tuple(prefix + name for prefix in prefixes for name in ALL_FORMS)
+
+
+def restricted(couplings: TargetCouplings, heavy: bool) -> TargetCouplings:
+    """Couplings to N alone (columns 0-2), or to massless final states alone; the other columns are 0.
+
+    A coupling that has no such columns has no N in its final state.
+    """
+
+    def keep(leaf: Array) -> Array:
+        if leaf.shape[-1] != N_FINAL:
+            return jnp.zeros_like(leaf) if heavy else leaf
+        return jnp.where((jnp.arange(N_FINAL) < N_FLAVOUR) == heavy, leaf, 0.0)
+
+    return jax.tree.map(keep, couplings)
+
+
+def split_forms(couplings: TargetCouplings, weights: Array, sm: float | Array = 1.0) -> Forms:
+    """Quadratic forms by the mass of the final state, for experiments that are built with a massive N.
+
+    N and massless neutrinos do not interfere, so that every form is a sum of the two.
+
+    Args:
+        couplings: target-level couplings.
+        weights: (mass,) what multiplies the forms of N, set by set: 1 for a single mass; the basis functions of a floated one.
+        sm: strength of the Standard Model part.
+    Returns: `sm`, "light_" + name and "heavy_" + name (several weights: "heavy_0_" + name and so on), as `split_names`.
+    """
+    light, heavy = (quadratic_forms(restricted(couplings, part), sm) for part in (False, True))
+    forms: Forms = {"sm": light["sm"], **{LIGHT + name: light[name] for name in ALL_FORMS}}
+    for k, weight in enumerate(jnp.unstack(weights)):
+        forms.update({heavy_prefix(k, len(weights)) + name: weight * heavy[name] for name in ALL_FORMS})
+    return forms
 
 
 _UPPER = ((0, 1), (0, 2), (1, 2))

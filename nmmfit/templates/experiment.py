@@ -14,8 +14,8 @@ from threadpoolctl import threadpool_limits
 from nmmfit.experiment import BinnedExperiment, Channel, Pulls
 from nmmfit.kept import digest, kept_or_made
 from nmmfit.memory import hand_back
-from nmmfit.physics.amplitude_basis import AmplitudeBasis, MergedMonomials, merged_monomials
-from nmmfit.physics.forms import ALL_FORMS, vector_to_forms
+from nmmfit.physics.amplitude_basis import AmplitudeBasis, MergedMonomials, extended_products, merged_monomials
+from nmmfit.physics.forms import vector_to_forms
 from nmmfit.shapes import Array
 from nmmfit.templates.build import channel_plan
 from nmmfit.templates.fit import HALF_WIDTH
@@ -88,23 +88,24 @@ class ExperimentTemplate:
                 result[pull] = max(degree, result.get(pull, 0))
         return result
 
-    def expected(self, products: Array, pulls: Pulls) -> dict[str, Array]:
-        """Expected counts, channel name -> (bin,), from the products a_i a_j (pair,) and pulls."""
-        monomials = jnp.concatenate([jnp.ones((1,)), products]) @ jnp.asarray(self.monomials.weights.T)
+    def expected(self, products: Array, pulls: Pulls, mass_weights: Array | None = None) -> dict[str, Array]:
+        """Expected counts, channel name -> (bin,), from the products a_i a_j (pair,), pulls and the weights (mass,) of a massive N."""
+        monomials = extended_products(products, mass_weights) @ jnp.asarray(self.monomials.weights.T)
         table = polynomial_table(pulls, self.degrees, HALF_WIDTH)
         return {t.channel.name: t.expected(monomials, table, pulls) for t in self.channels}
 
 
 def relevant_coordinates(experiment: BinnedExperiment) -> np.ndarray:
-    """(form coordinate,) True where some rate of the experiment depends on that real coordinate of ALL_FORMS."""
-    size = 1 + 9 * len(ALL_FORMS)
+    """(form coordinate,) True where some rate of the experiment depends on that real coordinate of its forms (`form_names`)."""
+    names = experiment.form_names
+    size = 1 + 9 * len(names)
     pulls = experiment.nominal_pulls()
     functions = [f.function for ch in experiment.channels for c in ch.components for f in c.factors if f.forms is not None]
     # Rates are linear in the forms: one coordinate at a time against none shows what they depend on.
     points = jnp.concatenate([jnp.zeros((1, size)), jnp.eye(size)])
 
     def rates(vector: Array) -> list[Array]:
-        forms = vector_to_forms(vector, ALL_FORMS)
+        forms = vector_to_forms(vector, names)
         return [function(forms, pulls) for function in functions]
 
     # All factors in one program: what they have in common, a response matrix say, is compiled once.
@@ -129,7 +130,7 @@ def build_templates(
     """
 
     def made() -> Kept:
-        monomials = merged_monomials(basis, relevant_coordinates(experiment))
+        monomials = merged_monomials(basis, relevant_coordinates(experiment), experiment.masses)
         nominal = experiment.nominal_pulls()
         # An error of the counts, in norm, meets residuals of about one in every bin.
         tolerances = [tolerance / np.sqrt(len(c.observed)) for c in experiment.channels]
