@@ -43,24 +43,6 @@ class TheoryChoices:
 
 
 @dataclass(frozen=True)
-class MassDependence:
-    """How an experiment's rates to a massive N follow its mass: forms of N times `weights(m)`, see `forms.split_forms`.
-
-    `size` is the number of weights, 1 for a fixed mass; `largest_mev` the mass above which no N can be made.
-    """
-
-    size: int
-    weights: Callable[[Array], Array]
-    """m in MeV, scalar -> (size,)."""
-    largest_mev: float
-
-    @classmethod
-    def fixed(cls, largest_mev: float) -> MassDependence:
-        """Of one mass, with which the experiment is built."""
-        return cls(1, lambda m_n_mev: jnp.ones((1,)), largest_mev)
-
-
-@dataclass(frozen=True)
 class Weighting:
     """What follows a factor's function: counts = matrix @ (weight(at, pulls) * fine values).
 
@@ -164,7 +146,8 @@ class BinnedExperiment:
     experiments (`solar.be7`, `sns.flux`) have the same prior everywhere. `constraint(pulls)` is a log density added to the
     likelihood, for example a sum rule. `nuclei` names the nuclides whose tensor charges it sees. `effective_moments` maps a
     name such as "solar" to (density (3, 3), antineutrino): the moment that this experiment constrains is sqrt(Tr[rho 4 d
-    d^dagger]) / mu_B. `mass_dependence` is None for massless N, whose rates read the forms by their plain names.
+    d^dagger]) / mu_B. `largest_m_n_mev`: of an experiment built with a massive N, whose rates read the forms as
+    `forms.split_forms` names them, the mass above which no N is made; None for massless N and plain names.
     """
 
     name: str
@@ -178,26 +161,21 @@ class BinnedExperiment:
     choices: Mapping[str, str] = field(default_factory=dict)
     nuclei: tuple[str, ...] = ()
     effective_moments: Mapping[str, tuple[np.ndarray, bool]] = field(default_factory=dict)
-    mass_dependence: MassDependence | None = None
+    largest_m_n_mev: float | None = None
 
     @property
-    def masses(self) -> int:
-        """Number of sets of forms of a massive N that its rates read, 0 for massless N."""
-        return 0 if self.mass_dependence is None else self.mass_dependence.size
+    def is_massive(self) -> bool:
+        """Whether its rates take a massive N apart from massless final states."""
+        return self.largest_m_n_mev is not None
 
     @property
     def form_names(self) -> tuple[str, ...]:
         """Names of the forms that its rates may read, beside `sm`."""
-        return split_names(self.masses) if self.masses else ALL_FORMS
-
-    def mass_weights(self, m_n_mev: Array) -> Array | None:
-        """(mass,) weights of its forms of N at a mass in MeV; None for massless N."""
-        return None if self.mass_dependence is None else self.mass_dependence.weights(m_n_mev)
+        return split_names() if self.is_massive else ALL_FORMS
 
     def forms(self, couplings: TargetCouplings, m_n_mev: Array | float = 0.0) -> Forms:
-        """The quadratic forms that its rates read; the mass matters only where it floats."""
-        weights = self.mass_weights(jnp.asarray(m_n_mev))
-        return quadratic_forms(couplings) if weights is None else split_forms(couplings, weights)
+        """The quadratic forms that its rates read; the mass matters only where the experiment is built for a range of them."""
+        return split_forms(couplings, m_n_mev) if self.is_massive else quadratic_forms(couplings)
 
     def __post_init__(self) -> None:
         for channel in self.channels:
@@ -218,17 +196,17 @@ class BinnedExperiment:
         return {c.name: c.expected(forms, pulls) for c in self.channels}
 
 
-def mass_choice(theory: TheoryChoices, dependence: MassDependence | None) -> dict[str, str]:
+def mass_choice(theory: TheoryChoices, largest_mev: float | None) -> dict[str, str]:
     """The mass of N as a named choice of an experiment, with what it means; nothing for massless N."""
-    if dependence is None:
+    if largest_mev is None:
         return {}
     if isinstance(theory.m_n_mev, tuple):
         low, high = theory.m_n_mev
         text, lowest = f"floated from {low:g} to {high:g} MeV", low
     else:
         text, lowest = f"{theory.m_n_mev:g} MeV", theory.m_n_mev
-    if lowest >= dependence.largest_mev:
-        text += f", above every threshold here ({dependence.largest_mev:.4g} MeV): no N is made, which leaves the Standard Model"
+    if lowest >= largest_mev:
+        text += f", above every threshold here ({largest_mev:.4g} MeV): no N is made, which leaves the Standard Model"
         text += " and operators that lead to massless neutrinos"
     return {"m_N": text}
 

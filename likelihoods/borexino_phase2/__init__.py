@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from importlib.resources import files
 from typing import Any, Literal
 
@@ -13,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 from likelihoods.borexino_phase2.backgrounds import C14_SCALE, PO210_SCALE, background_components, background_pull
 from likelihoods.borexino_phase2.fluxes import flux_constraint, flux_widths, solar_moment_density
 from likelihoods.borexino_phase2.inputs import BACKGROUNDS, FIRST_HITS, LAST_HITS
-from likelihoods.borexino_phase2.massive import with_massive_n
+from likelihoods.borexino_phase2.massive import largest_mass_mev, massive_kernels
 from likelihoods.borexino_phase2.response import SHAPE_PULLS, hit_edges
 from likelihoods.borexino_phase2.solar_rates import fold_kernels, recoil_grid, solar_factor
 from nmmfit.errors import DataError
@@ -28,6 +30,7 @@ from nmmfit.physics.solar import (
     solar_pull_priors,
     solar_sources,
 )
+from nmmfit.shapes import Array
 from nmmfit.tables import read_table
 
 
@@ -66,14 +69,17 @@ def build(theory: TheoryChoices | None = None, **options: Any) -> BinnedExperime
     fluxes = {name: flux for name, (flux, _) in solar_fluxes(chosen.ssm).items()}
     grid = recoil_grid(sources.values())
     kernels = fold_kernels(sources, fluxes, grid, theory.electron_radiative)
-    mass_dependence = None
+    heavy: dict[str, Callable[[Array], Array]] = {}
     if theory.m_n_mev != 0.0:
+        energies = {name: kernel.energy_mev for name, kernel in kernels.items()}
         nominal = dict.fromkeys(SHAPE_PULLS, jnp.asarray(0.0))
-        kernels, mass_dependence = with_massive_n(kernels, sources, fluxes, theory.m_n_mev, nominal)
+        massive = massive_kernels(sources, energies, fluxes, theory.m_n_mev, nominal)
+        heavy = {name: partial(_of_component, massive, name) for name in SOLAR_COMPONENTS}
+    largest = largest_mass_mev(sources) if heavy else None
     solar = tuple(
         Component(
             name,
-            (solar_factor(sources[name], kernels[name], grid),),
+            (solar_factor(sources[name], kernels[name], grid, heavy.get(name)),),
             solar_flux_scale(name, chosen.ssm, widths[name]),
             (flux_pull_name(name),),
         )
@@ -100,7 +106,11 @@ def build(theory: TheoryChoices | None = None, **options: Any) -> BinnedExperime
         constraint=constraint,
         overlaps=("borexino_phase2_limit",),
         status="official counts; background curves from a vector extraction by a third party; gallium numbers " + GALLIUM_STATUS,
-        choices={**chosen.model_dump(), "electron_radiative": theory.electron_radiative, **mass_choice(theory, mass_dependence)},
+        choices={**chosen.model_dump(), "electron_radiative": theory.electron_radiative, **mass_choice(theory, largest)},
         effective_moments={"solar": (solar_moment_density(chosen.ssm), False)},
-        mass_dependence=mass_dependence,
+        largest_m_n_mev=largest,
     )
+
+
+def _of_component(kernels: Callable[[Array], dict[str, Array]], name: str, m_n_mev: Array) -> Array:
+    return kernels(m_n_mev)[name]

@@ -8,9 +8,7 @@ deviation apart, where the interpolation of a Gaussian is good to 1e-9.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
@@ -19,20 +17,18 @@ import numpy as np
 from likelihoods.borexino_phase2.inputs import ELECTRONS_PER_100T, EXPOSURE_DAY_100T
 from likelihoods.borexino_phase2.response import HIGHEST_RECOIL_MEV, LOWEST_RECOIL_MEV, response_matrix
 from nmmfit.constants import M_ELECTRON_MEV
-from nmmfit.experiment import MassDependence, Pulls
+from nmmfit.experiment import Pulls
 from nmmfit.numerics.chebyshev import chebyshev_nodes
 from nmmfit.numerics.interpolation import lagrange_matrix
 from nmmfit.physics import electron
-from nmmfit.physics.forms import ELECTRON_FORMS, HEAVY, LIGHT, Forms, heavy_prefix
-from nmmfit.physics.massive import RecoilNodes, fold_recoils, mass_basis, threshold_mass_mev
+from nmmfit.physics.forms import ELECTRON_FORMS, HEAVY, Forms
+from nmmfit.physics.massive import MassPanels, RecoilNodes, fold_recoils, mass_table, threshold_mass_mev
 from nmmfit.physics.rates import SourceNodes
 from nmmfit.physics.sources import NeutrinoSource
 from nmmfit.shapes import Array
 from nmmfit.units import SECONDS_PER_DAY
 
-if TYPE_CHECKING:
-    from likelihoods.borexino_phase2.solar_rates import FoldedKernel
-
+HEAVY_FORMS = tuple(HEAVY + name for name in ELECTRON_FORMS)
 _RECOIL_NODES = 180
 
 
@@ -44,18 +40,16 @@ def heavy_recoils() -> RecoilNodes:
     return RecoilNodes(root**2, np.sqrt, LOWEST_RECOIL_MEV, HIGHEST_RECOIL_MEV)
 
 
-def heavy_spectrum(forms: Forms, nodes: SourceNodes, kernels: Mapping[str, np.ndarray]) -> Array:
+def heavy_spectrum(forms: Forms, nodes: SourceNodes, kernels: Array) -> Array:
     """Counts of N at the nodes of `heavy_recoils` before the response, (recoil,).
 
     Args:
         forms: quadratic forms, split by mass.
         nodes: energies of the kernels with the flavour density matrices there.
-        kernels: name -> (recoil, energy).
+        kernels: (form of HEAVY_FORMS, recoil, energy).
     """
-    stacked = jnp.asarray(np.stack(list(kernels.values())))
-    matrices = jnp.stack([forms[name] for name in kernels])
-    seen = jnp.real(jnp.einsum("jab,kba->kj", nodes.density, matrices))
-    return jnp.einsum("krj,kj->r", stacked, seen)
+    matrices = jnp.stack([forms[name] for name in HEAVY_FORMS])
+    return jnp.einsum("krj,kj->r", kernels, jnp.real(jnp.einsum("jab,kba->kj", nodes.density, matrices)))
 
 
 @jax.jit
@@ -73,57 +67,42 @@ def largest_mass_mev(sources: Mapping[str, NeutrinoSource]) -> float:
     return max(threshold_mass_mev(s.e_max_mev, M_ELECTRON_MEV.value) for s in sources.values())
 
 
-def with_massive_n(
-    folded: Mapping[str, FoldedKernel],
+def massive_kernels(
     sources: Mapping[str, NeutrinoSource],
+    energies_mev: Mapping[str, np.ndarray],
     fluxes_cm2_s: Mapping[str, float],
     m_n_mev: float | tuple[float, float],
-    pulls: Pulls,
-) -> tuple[dict[str, FoldedKernel], MassDependence]:
-    """Kernels with the final states taken apart: those of massless ones as they are, and those of N.
+    nominal: Pulls,
+) -> Callable[[Array], dict[str, Array]]:
+    """Kernels of N, component -> (form of HEAVY_FORMS, recoil, energy), in counts before the response, as a function of the mass.
 
     Args:
-        folded: kernels of massless final states, component by component.
         sources, fluxes_cm2_s: normalised sources and their fluxes before oscillation.
-        m_n_mev: one mass, MeV, > 0, or a range in which it floats.
-        pulls: nominal pulls, at which a floated mass's basis is compressed.
+        energies_mev: component -> energies at which its density matrix is known.
+        m_n_mev: one mass, MeV, > 0, which then is the only one; or a range in which it floats.
+        nominal: pulls at 0.
     """
     exposure = EXPOSURE_DAY_100T.value * SECONDS_PER_DAY * ELECTRONS_PER_100T.value
 
     def of_mass(m: float) -> dict[str, np.ndarray]:
-        """Component -> (form, recoil, energy)."""
         found = {}
         for name, source in sources.items():
-            along: Callable[[np.ndarray], np.ndarray] = partial(_along, source.lines_mev, folded[name].energy_mev)
+            along = partial(_along, source.lines_mev, energies_mev[name])
             values = fold_recoils(source, M_ELECTRON_MEV.value, m, heavy_recoils(), _kernels, along)
             found[name] = fluxes_cm2_s[name] * exposure * values
         return found
 
-    largest = largest_mass_mev(sources)
     if not isinstance(m_n_mev, tuple):
-        kernels = {name: values[None] for name, values in of_mass(m_n_mev).items()}
-        dependence = MassDependence.fixed(largest)
-    else:
-        ends = [e for s in sources.values() for e in (s.lines_mev or (s.e_max_mev,))]
-        basis = mass_basis(*m_n_mev, [threshold_mass_mev(e, M_ELECTRON_MEV.value) for e in ends])
-        every = [of_mass(float(m)) for m in basis.nodes()]
-        stacked = {name: np.stack([one[name] for one in every]) for name in sources}
-        response = np.asarray(jax.jit(response_matrix)(heavy_recoils().t_mev, pulls))
-        # What is seen of every component and form with every energy alike: the energies' flavours hardly differ.
-        counts = [np.einsum("mkrj,br->mkb", values, response, optimize=True) for values in stacked.values()]
-        basis, mixture = basis.compressed(np.concatenate(counts, axis=1))
-        kernels = {name: np.einsum("mkrj,mn->nkrj", values, mixture, optimize=True) for name, values in stacked.items()}
-        dependence = MassDependence(basis.size, basis.weights, largest)
+        known = of_mass(m_n_mev)
+        return lambda m: {name: jnp.asarray(values) for name, values in known.items()}
+    ends = [e for s in sources.values() for e in (s.lines_mev or (s.e_max_mev,))]
+    panels = MassPanels.make(*m_n_mev, [threshold_mass_mev(e, M_ELECTRON_MEV.value) for e in ends])
+    response = np.asarray(jax.jit(response_matrix)(heavy_recoils().t_mev, nominal))
 
-    def named(values: np.ndarray) -> dict[str, np.ndarray]:
-        prefixes = [heavy_prefix(k, len(values)) for k in range(len(values))]
-        return {p + n: v for p, part in zip(prefixes, values, strict=True) for n, v in zip(ELECTRON_FORMS, part, strict=True)}
+    def seen(kernels: dict[str, np.ndarray]) -> np.ndarray:
+        return np.concatenate([np.einsum("mkrj,br->mkjb", v, response, optimize=True) for v in kernels.values()], axis=2)
 
-    apart = {
-        name: replace(kernel, forms={LIGHT + n: v for n, v in kernel.forms.items()}, heavy=named(kernels[name]))
-        for name, kernel in folded.items()
-    }
-    return apart, dependence
+    return mass_table(panels, of_mass, seen).at
 
 
 def _along(lines_mev: tuple[float, ...], energies_mev: np.ndarray, e_nu_mev: np.ndarray) -> np.ndarray:

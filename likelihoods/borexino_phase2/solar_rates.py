@@ -9,8 +9,8 @@ polynomials of these nodes when the model is built.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 
@@ -19,14 +19,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from likelihoods.borexino_phase2.inputs import ELECTRONS_PER_100T, EXPOSURE_DAY_100T
-from likelihoods.borexino_phase2.massive import heavy_recoils, heavy_spectrum
+from likelihoods.borexino_phase2.massive import HEAVY_FORMS, heavy_recoils, heavy_spectrum
 from likelihoods.borexino_phase2.response import HIGHEST_RECOIL_MEV, LOWEST_RECOIL_MEV, SHAPE_PULLS, response_matrix
 from nmmfit.constants import M_ELECTRON_MEV
 from nmmfit.experiment import Factor, Pulls
 from nmmfit.numerics.interpolation import lagrange_matrix
 from nmmfit.numerics.quadrature import unit_gauss_legendre
 from nmmfit.physics import electron
-from nmmfit.physics.forms import ELECTRON_FORMS, Forms
+from nmmfit.physics.forms import ELECTRON_FORMS, LIGHT, Forms
 from nmmfit.physics.oscillation import OSCILLATION_PULLS, oscillation_from_pulls
 from nmmfit.physics.rates import SourceNodes, recoil_spectrum
 from nmmfit.physics.sources import NeutrinoSource
@@ -64,13 +64,12 @@ class FoldedKernel:
     """Kernels of one component, contracted over energy onto the nodes of the density matrix.
 
     `sm` (3, recoil, node) and `forms` name -> (recoil, node): counts before the response, quadrature weights included. With a
-    massive N `forms` are those of massless final states, and `heavy` those of N on the nodes of `massive.heavy_recoils`.
+    massive N they are those of massless final states, and `massive` has those of N.
     """
 
     energy_mev: np.ndarray
     sm: np.ndarray
     forms: dict[str, np.ndarray]
-    heavy: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 def recoil_grid(sources: Iterable[NeutrinoSource]) -> RecoilGrid:
@@ -143,17 +142,25 @@ def fold_kernels(
     return folded
 
 
-def solar_factor(source: NeutrinoSource, kernel: FoldedKernel, grid: RecoilGrid) -> Factor:
-    """Counts per bin of one component at its nominal flux, as a factor with the pulls of response and mixing."""
+def solar_factor(
+    source: NeutrinoSource, kernel: FoldedKernel, grid: RecoilGrid, heavy: Callable[[Array], Array] | None = None
+) -> Factor:
+    """Counts per bin of one component at its nominal flux, as a factor with the pulls of response and mixing.
+
+    `heavy`: kernels of a massive N as a function of its mass (`massive.massive_kernels`); None for massless N.
+    """
+    prefix = "" if heavy is None else LIGHT
 
     def counts(forms: Forms, pulls: Pulls) -> Array:
         energy = jnp.asarray(kernel.energy_mev)
         density = source.density(energy, oscillation_from_pulls(pulls))
         nodes = SourceNodes(energy, jnp.ones_like(energy), density, source.antineutrino)
-        spectrum = recoil_spectrum(forms, nodes, jnp.asarray(kernel.sm), {n: jnp.asarray(k) for n, k in kernel.forms.items()})
-        total = response_matrix(jnp.asarray(grid.t_mev), pulls) @ spectrum
-        if not kernel.heavy:
-            return total
-        return total + response_matrix(jnp.asarray(heavy_recoils().t_mev), pulls) @ heavy_spectrum(forms, nodes, kernel.heavy)
+        kernels = {prefix + n: jnp.asarray(k) for n, k in kernel.forms.items()}
+        light = response_matrix(jnp.asarray(grid.t_mev), pulls) @ recoil_spectrum(forms, nodes, jnp.asarray(kernel.sm), kernels)
+        if heavy is None:
+            return light
+        spectrum = heavy_spectrum(forms, nodes, heavy(forms.get("m_n_mev", jnp.asarray(0.0))))
+        return light + response_matrix(jnp.asarray(heavy_recoils().t_mev), pulls) @ spectrum
 
-    return Factor(counts, SHAPE_PULLS + OSCILLATION_PULLS, (*kernel.forms, *kernel.heavy))
+    names = tuple(prefix + name for name in ELECTRON_FORMS)
+    return Factor(counts, SHAPE_PULLS + OSCILLATION_PULLS, names if heavy is None else names + HEAVY_FORMS)

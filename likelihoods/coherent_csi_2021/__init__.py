@@ -37,7 +37,7 @@ def build(theory: TheoryChoices = TheoryChoices(), **options: Any) -> BinnedExpe
     anticoincidence = counts["anticoincidence"].reshape(len(energy_edges) - 1, len(time_edges) - 1)
 
     response = read_response(coefficients, energy_edges, chosen.efficiency_pull)
-    cevns, signal_pulls, mass_dependence = signal(response, time_edges, theory, chosen)
+    cevns, signal_pulls, largest = signal(response, time_edges, theory, chosen)
     neutron, neutron_pulls = neutrons(
         read_table(data / "background_energy.csv"), read_table(data / "background_time.csv"), time_edges
     )
@@ -62,11 +62,11 @@ def build(theory: TheoryChoices = TheoryChoices(), **options: Any) -> BinnedExpe
             "efficiency_pull": chosen.efficiency_pull,
             "steady_state": chosen.steady_state,
             **({} if theory.nuclear_spin == "half" else {"nuclear_spin": theory.nuclear_spin}),
-            **mass_choice(theory, mass_dependence),
+            **mass_choice(theory, largest),
         },
         nuclei=NUCLIDES,
         effective_moments=EFFECTIVE_MOMENTS,
-        mass_dependence=mass_dependence,
+        largest_m_n_mev=largest,
     )
 
 

@@ -9,22 +9,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nmmfit.experiment import MassDependence, TheoryChoices
 from nmmfit.physics import cevns
 from nmmfit.physics.folded import FoldedKernels
-from nmmfit.physics.forms import NUCLEAR_FORMS, heavy_prefix
-from nmmfit.physics.massive import MassBasis, RecoilNodes, fold_recoils, mass_basis, threshold_mass_mev
+from nmmfit.physics.forms import HEAVY, NUCLEAR_FORMS
+from nmmfit.physics.massive import MassPanels, RecoilNodes, fold_recoils, mass_table, threshold_mass_mev
 from nmmfit.physics.nuclei import Nucleus
 from nmmfit.physics.sources import NeutrinoSource
 from nmmfit.shapes import Array
-
-Key = tuple[str, str]
 
 HEAVY_RECOIL_ORDER = 64
 LOWEST_RECOIL_MEV = 1e-4
@@ -75,36 +71,27 @@ class HeavyFold:
 
 
 def heavy_kernels(
-    folds: dict[Key, HeavyFold], theory: TheoryChoices, seen: Callable[[Key, np.ndarray], np.ndarray]
-) -> tuple[dict[Key, FoldedKernels], MassDependence]:
-    """Kernels of N of every source and nucleus, with the names of split forms, and how they follow the mass.
+    folds: dict[str, HeavyFold], m_n_mev: float | tuple[float, float], seen: Callable[[str, np.ndarray], np.ndarray]
+) -> Callable[[Array], dict[str, Array]]:
+    """Kernels of N of every source and nucleus, (form, recoil, 3, 3), as a function of the mass.
 
     Args:
-        folds: by source and nuclide.
-        theory: with the mass, or the range in which it floats.
-        seen: of source and nuclide, values at their recoil nodes (..., recoil) -> what the detector makes of them, (..., node), nominally: in
-            this a floated mass's basis is compressed.
+        folds: by name of a component.
+        m_n_mev: one mass, MeV, > 0, which then is the only one; or a range in which it floats.
+        seen: of a component, values at its recoil nodes (..., recoil) -> what the detector makes of them, (..., node), nominally.
     """
-    thresholds = [fold.threshold_mass_mev for fold in folds.values()]
-    if not isinstance(theory.m_n_mev, tuple):
-        values = {name: fold.of_mass(theory.m_n_mev)[None] for name, fold in folds.items()}
-        dependence = MassDependence.fixed(max(thresholds))
-    else:
-        basis: MassBasis = mass_basis(*theory.m_n_mev, thresholds)
-        masses = [float(m) for m in basis.nodes()]
-        values = {name: np.stack([fold.of_mass(m) for m in masses]) for name, fold in folds.items()}
+    if not isinstance(m_n_mev, tuple):
+        known = {name: fold.of_mass(m_n_mev) for name, fold in folds.items()}
+        return lambda m: {name: jnp.asarray(values) for name, values in known.items()}
+    panels = MassPanels.make(*m_n_mev, [fold.threshold_mass_mev for fold in folds.values()])
+
+    def traces(kernels: dict[str, np.ndarray]) -> np.ndarray:
         # Sources of one flavour each: the trace is what they see.
-        traces = {name: np.real(np.trace(v, axis1=-2, axis2=-1)) for name, v in values.items()}
-        basis, mixture = basis.compressed(np.concatenate([seen(name, t) for name, t in traces.items()], axis=1))
-        values = {name: np.einsum("mkrij,mn->nkrij", v, mixture, optimize=True) for name, v in values.items()}
-        dependence = MassDependence(basis.size, basis.weights, max(thresholds))
+        return np.concatenate([seen(n, np.real(np.trace(v, axis1=-2, axis2=-1))) for n, v in kernels.items()], axis=2)
 
-    def named(v: np.ndarray) -> FoldedKernels:
-        forms: dict[str, Any] = {
-            heavy_prefix(k, len(v)) + name: part
-            for k, kernels in enumerate(v)
-            for name, part in zip(NUCLEAR_FORMS, kernels, strict=True)
-        }
-        return FoldedKernels({}, forms)
+    return mass_table(panels, lambda m: {name: fold.of_mass(m) for name, fold in folds.items()}, traces).at
 
-    return {name: named(v) for name, v in values.items()}, dependence
+
+def heavy_folded(kernels: Array) -> FoldedKernels:
+    """Kernels (form, recoil, 3, 3) of N as `FoldedKernels`, without the Standard Model."""
+    return FoldedKernels({}, {HEAVY + name: part for name, part in zip(NUCLEAR_FORMS, kernels, strict=True)})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from itertools import product
 from typing import Any
@@ -13,10 +14,10 @@ import numpy as np
 from numpyro import distributions as dist
 
 from nmmfit.constants import ATOMIC_MASS_UNIT_MEV, M_ELECTRON_MEV
-from nmmfit.experiment import Component, Factor, MassDependence, Pulls, TheoryChoices, Weighting
+from nmmfit.experiment import Component, Factor, Pulls, TheoryChoices, Weighting
 from nmmfit.physics.folded import FoldedKernels, fold_cevns
 from nmmfit.physics.form_factors import form_factor
-from nmmfit.physics.forms import Forms
+from nmmfit.physics.forms import HEAVY, NUCLEAR_FORMS, Forms
 from nmmfit.physics.kinematics import max_recoil_energy, min_neutrino_energy, momentum_transfer
 from nmmfit.physics.nuclei import Nucleus, nucleus, target_spin
 from nmmfit.physics.sns import SNS_FLUX_PULL, flux_per_pot_cm2, sns_flux_scale, sns_pull_priors, sns_sources
@@ -24,7 +25,7 @@ from nmmfit.physics.sources import flavour_projector
 from nmmfit.shapes import Array
 from nmmfit.units import AVOGADRO_PER_MOL
 
-from .massive import HEAVY_RECOIL_ORDER, HeavyFold, heavy_kernels
+from .massive import HEAVY_RECOIL_ORDER, HeavyFold, heavy_folded, heavy_kernels
 from .options import Options
 from .response import EFFICIENCY, QF0, QF1, RECOIL_ORDER, Response, recoil_nodes
 from .timing import TIMING, signal_times
@@ -73,9 +74,21 @@ def _recoils(
     return t_mev, weight, min_neutrino_energy(t_mev, mass_mev), q_mev, profile(q_mev, r_p_fm)
 
 
+@dataclass(frozen=True)
+class _Signal:
+    """One source on one nucleus: recoil nodes with their weights, form factors and kernels."""
+
+    target: Nucleus
+    t_mev: np.ndarray
+    weight: np.ndarray
+    q_mev: np.ndarray
+    f_p: np.ndarray
+    kernels: FoldedKernels
+
+
 def signal_energy_factors(
     response: Response, efficiency: Weighting, theory: TheoryChoices, rn_width: float
-) -> tuple[dict[tuple[str, str], Factor], MassDependence | None]:
+) -> tuple[dict[str, Factor], float | None]:
     """Counts per energy bin of each source on each nucleus, before time efficiency and at nominal flux.
 
     Args:
@@ -83,13 +96,13 @@ def signal_energy_factors(
         efficiency: its weighting, one for all sources and nuclei.
         theory: weak charges, tensor coherence, spin, form factor, mass of N.
         rn_width: relative standard deviation of the neutron radius.
-    Returns: (source, nuclide) -> factor, and how rates follow a mass of N (None: massless).
+    Returns: `<source>_<nuclide>` -> factor, and the mass above which no N is made (None: massless N).
     """
     profile = form_factor(theory.form_factor)
     massive = theory.m_n_mev != 0.0
-    factors: dict[tuple[str, str], Factor] = {}
     order = HEAVY_RECOIL_ORDER if massive else RECOIL_ORDER
-    parts, folds = {}, {}
+    signals: dict[str, _Signal] = {}
+    folds: dict[str, HeavyFold] = {}
     for (name, source), nuclide in product(sns_sources().items(), NUCLIDES):
         target = nucleus(nuclide)
         spin = target_spin(target, theory.nuclear_spin)
@@ -97,68 +110,65 @@ def signal_energy_factors(
         t_mev, weight, threshold, q_mev, f_p = (np.asarray(n) for n in numbers)
         nodes = source.nodes(threshold, order=_ENERGY_ORDER)
         kernels = fold_cevns(nodes, t_mev, target, theory.weak_charges, theory.tensor_coherence, spin)
-        parts[name, nuclide] = (target, t_mev, weight, q_mev, f_p, kernels)
+        key = f"{name}_{nuclide.lower()}"
+        signals[key] = _Signal(target, t_mev, weight, q_mev, f_p, kernels.of_light() if massive else kernels)
         if massive:
             t_max = float(max_recoil_energy(source.e_max_mev, target.mass_mev))
-            folds[name, nuclide] = HeavyFold(source, target, t_mev, t_max, theory.tensor_coherence, spin)
-    heavy, dependence = _heavy(folds, theory, response, {key: part[4] for key, part in parts.items()})
-    for key, (target, t_mev, weight, q_mev, f_p, kernels) in parts.items():
-        exposure = fluence_per_cm2() * nuclei_of_each_kind()
-        energy = (target, t_mev, weight * exposure, exposure, q_mev, f_p)
-        light = kernels.of_light() if massive else kernels
-        factors[key] = _energy_factor(energy, light, heavy.get(key), response, efficiency, profile, rn_width)
-    return factors, dependence
+            folds[key] = HeavyFold(source, target, t_mev, t_max, theory.tensor_coherence, spin)
+    heavy: dict[str, Callable[[Array], Array]] = {}
+    if folds:
+        nominal = {pull: jnp.asarray(0.0) for pull in (QF0, QF1)}
+
+        def seen(key: str, values: np.ndarray) -> np.ndarray:
+            flat = (values * signals[key].f_p ** 2).reshape(-1, values.shape[-1])
+            smeared = jax.jit(lambda v: response.smeared(v, signals[key].t_mev, nominal))(flat.T)
+            return np.asarray(smeared).T.reshape(*values.shape[:-1], -1)
+
+        kernels_at = heavy_kernels(folds, theory.m_n_mev, seen)
+        heavy = {key: partial(_of_component, kernels_at, key) for key in folds}
+    factors = {key: _energy_factor(one, heavy.get(key), response, efficiency, profile, rn_width) for key, one in signals.items()}
+    return factors, max((fold.threshold_mass_mev for fold in folds.values()), default=None)
 
 
-def _heavy(
-    folds: dict[tuple[str, str], HeavyFold], theory: TheoryChoices, response: Response, f_p: dict[tuple[str, str], np.ndarray]
-) -> tuple[dict[tuple[str, str], FoldedKernels], MassDependence | None]:
-    """Kernels of a massive N; none where there are no folds."""
-    if not folds:
-        return {}, None
-    nominal = {pull: jnp.asarray(0.0) for pull in (QF0, QF1)}
-
-    def seen(key: tuple[str, str], values: np.ndarray) -> np.ndarray:
-        smear = jax.jit(lambda v: response.smeared(v, folds[key].t_mev, nominal))
-        flat = (values * f_p[key] ** 2).reshape(-1, values.shape[-1])
-        return np.asarray(smear(flat.T)).T.reshape(*values.shape[:-1], -1)
-
-    return heavy_kernels(folds, theory, seen)
+def _of_component(kernels: Callable[[Array], dict[str, Array]], key: str, m_n_mev: Array) -> Array:
+    return kernels(m_n_mev)[key]
 
 
 def _energy_factor(
-    energy: tuple[Nucleus, np.ndarray, np.ndarray, float, np.ndarray, np.ndarray],
-    kernels: FoldedKernels,
-    heavy: FoldedKernels | None,
+    signal: _Signal,
+    heavy: Callable[[Array], Array] | None,
     response: Response,
     efficiency: Weighting,
     profile: Callable[[Any, Any], Array],
     rn_width: float,
 ) -> Factor:
-    target, t_mev, weight, exposure, q_mev, f_p = energy
-    radius = radius_pull(target.name)
+    radius, target = radius_pull(signal.target.name), signal.target
+    exposure = signal.weight * fluence_per_cm2() * nuclei_of_each_kind()
 
     def function(forms: Forms, pulls: Pulls) -> Array:
-        f_n = profile(q_mev, target.r_n_fm * (1.0 + rn_width * pulls[radius]))
-        recoils = kernels.spectrum(forms, f_p, f_n) * weight
+        f_n = profile(signal.q_mev, target.r_n_fm * (1.0 + rn_width * pulls[radius]))
+        recoils = signal.kernels.spectrum(forms, signal.f_p, f_n) * exposure
         if heavy is not None:
-            recoils = recoils + heavy.spectrum(forms, f_p, f_n) * exposure
-        return response.smeared(recoils, t_mev, pulls)
+            of_n = heavy_folded(heavy(forms.get("m_n_mev", jnp.asarray(0.0))))
+            recoils = recoils + of_n.spectrum(forms, signal.f_p, f_n) * (fluence_per_cm2() * nuclei_of_each_kind())
+        return response.smeared(recoils, signal.t_mev, pulls)
 
-    names = (*kernels.forms, *(() if heavy is None else heavy.forms))
+    names = tuple(signal.kernels.forms)
+    if heavy is not None:
+        names += tuple(HEAVY + name for name in NUCLEAR_FORMS)
     return Factor(function, shape_pulls=(QF0, QF1, radius), forms=names, weighting=efficiency)
 
 
 def signal(
     response: Response, time_edges_us: np.ndarray, theory: TheoryChoices, options: Options
-) -> tuple[list[Component], dict[str, dist.Distribution], MassDependence | None]:
-    """One component for each source and nucleus, `cevns_<source>_<nuclide>`, with their pulls and how they follow a mass of N."""
+) -> tuple[list[Component], dict[str, dist.Distribution], float | None]:
+    """One component for each source and nucleus, `cevns_<source>_<nuclide>`, with their pulls; the largest mass of N."""
     components = []
-    energies, mass_dependence = signal_energy_factors(response, response.weighting(), theory, options.rn_width)
+    energies, largest = signal_energy_factors(response, response.weighting(), theory, options.rn_width)
     for name in sns_sources():
         arrival = signal_times(name, time_edges_us, options.timing_centre_ns, options.timing_width_ns)
         for nuclide in NUCLIDES:
-            factors = (energies[name, nuclide], arrival)
-            components.append(Component(f"cevns_{name}_{nuclide.lower()}", factors, sns_flux_scale, (SNS_FLUX_PULL,)))
+            key = f"{name}_{nuclide.lower()}"
+            components.append(Component(f"cevns_{key}", (energies[key], arrival), sns_flux_scale, (SNS_FLUX_PULL,)))
     own = (QF0, QF1, EFFICIENCY, TIMING, *(radius_pull(n) for n in NUCLIDES))
-    return components, {**sns_pull_priors(), **{pull: dist.Normal(0.0, 1.0) for pull in own}}, mass_dependence
+    return components, {**sns_pull_priors(), **{pull: dist.Normal(0.0, 1.0) for pull in own}}, largest

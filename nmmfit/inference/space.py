@@ -196,8 +196,8 @@ class Space:
                 relevant = relevant_coordinates(experiment)
                 if not np.any(relevant):
                     continue
-                weights = merged_monomials(joint.amplitudes, relevant, experiment.masses).weights
-            for row in weights[:, 1:].reshape(len(weights), -1, len(upper[0])).reshape(-1, len(upper[0])):
+                weights = merged_monomials(joint.amplitudes, relevant, experiment.is_massive).weights
+            for row in weights[:, 1:]:
                 square = np.zeros((size, size))
                 square[upper] = 0.5 * row
                 forms.append(square + square.T)

@@ -92,21 +92,13 @@ class AmplitudeBasis:
             return jnp.zeros((0,))
         return jnp.concatenate([amplitudes[i] * amplitudes[i:] for i in range(self.size)])
 
-    def form_columns(self, masses: int = 0) -> np.ndarray:
+    def form_columns(self, massive: bool = False) -> np.ndarray:
         """(1 + pair, form coordinate): forms (as `forms_to_vector` of ALL_FORMS) of the SM and of each product.
 
-        With `masses` weights of a massive N (`forms.split_forms`): (1 + pair + mass * pair, form coordinate of `split_names`), in
-        the order of `extended_products`.
+        With a massive N: the form coordinates of `split_names`.
         """
-        if masses:
-            light, heavy = self._columns(heavy=False)[1:, 1:], self._columns(heavy=True)[1:, 1:]
-            (pairs, size), rows = light.shape, np.arange(len(light))
-            columns = np.zeros((1 + pairs * (1 + masses), 1 + size * (1 + masses)))
-            columns[0, 0] = 1.0
-            columns[1 : 1 + pairs, 1 : 1 + size] = light
-            for k in range(masses):
-                columns[1 + pairs * (1 + k) + rows, 1 + size * (1 + k) : 1 + size * (2 + k)] = heavy
-            return columns
+        if massive:
+            return np.concatenate([self._columns(heavy=False), self._columns(heavy=True)[:, 1:]], axis=1)
         return self._columns()
 
     def _columns(self, heavy: bool | None = None) -> np.ndarray:
@@ -123,14 +115,6 @@ class AmplitudeBasis:
         for i, j in self.pairs:
             columns.append(square[i] if i == j else of(unit[i] + unit[j]) - square[i] - square[j])
         return np.asarray(columns)
-
-
-def extended_products(products: Array, weights: Array | None) -> Array:
-    """Everything that counts are linear in: 1, the products (pair,) and, with weights (mass,) of a massive N, all their products."""
-    parts = [jnp.ones((1,)), products]
-    if weights is not None:
-        parts.append(jnp.ravel(weights[:, None] * products[None, :]))
-    return jnp.concatenate(parts)
 
 
 def independent_rows(matrix: np.ndarray, tolerance: float = _RANK_TOLERANCE) -> np.ndarray:
@@ -160,9 +144,9 @@ def amplitude_basis(samples: np.ndarray) -> AmplitudeBasis:
 
 @dataclass(frozen=True)
 class MergedMonomials:
-    """The independent combinations of (1, a_i a_j), or of all `extended_products`, that an experiment sees.
+    """The independent combinations of (1, a_i a_j) that an experiment sees.
 
-    `weights` (monomial, 1 + pair [+ mass * pair]) makes the monomials, `forms` holds the forms (leading axis monomial) that each one multiplies.
+    `weights` (monomial, 1 + pair) makes the monomials, `forms` holds the forms (leading axis monomial) that each one multiplies.
     """
 
     weights: np.ndarray
@@ -174,18 +158,18 @@ class MergedMonomials:
         return len(self.weights)
 
 
-def merged_monomials(basis: AmplitudeBasis, relevant: np.ndarray, masses: int = 0) -> MergedMonomials:
+def merged_monomials(basis: AmplitudeBasis, relevant: np.ndarray, massive: bool = False) -> MergedMonomials:
     """Merge products of amplitudes that an experiment cannot tell apart.
 
     Args:
         basis: the amplitudes.
-        relevant: (form coordinate,) True where the experiment's rate depends on that coordinate of ALL_FORMS, or with `masses`
-            weights of a massive N of `split_names`.
-        masses: 0 for massless N.
+        relevant: (form coordinate,) True where the experiment's rate depends on that coordinate of ALL_FORMS, or
+            of `split_names`.
+        massive: whether N has a mass.
     Returns: monomials m = weights @ (1, a_i a_j) and forms with sum_m m F_m equal to the full sum on every relevant coordinate.
     """
-    names = split_names(masses) if masses else ALL_FORMS
-    columns = np.where(relevant, basis.form_columns(masses), 0.0).T
+    names = split_names() if massive else ALL_FORMS
+    columns = np.where(relevant, basis.form_columns(massive), 0.0).T
     scale = np.abs(columns).max(axis=1)
     # Rows that carry interference of operators of different dimension differ by powers of 1e-3 in natural units.
     used = np.flatnonzero(scale > 0)

@@ -62,7 +62,6 @@ class FoldedKernels:
             total = total + product * jnp.real(jnp.einsum("ktij,kji->t", stacked, matrices))
         return total
 
-
     def of_light(self) -> FoldedKernels:
         """The same for massless final states alone, as `forms.split_forms` names their forms."""
         return FoldedKernels(self.sm, {LIGHT + name: kernel for name, kernel in self.forms.items()})

@@ -115,15 +115,9 @@ def quadratic_forms(couplings: TargetCouplings, sm: float | Array = 1.0) -> Form
     }
 
 
-def heavy_prefix(k: int, masses: int) -> str:
-    """Prefix of the k-th set of forms of N, of `masses` sets: one mass needs one, a floated mass several (`split_forms`)."""
-    return HEAVY if masses == 1 else f"{HEAVY}{k}_"
-
-
-def split_names(masses: int = 1) -> tuple[str, ...]:
-    """Names of `split_forms` beside `sm`: all forms of massless final states, then those of N, once for every mass weight."""
-    prefixes = (LIGHT, *(heavy_prefix(k, masses) for k in range(masses)))
-    return tuple(prefix + name for prefix in prefixes for name in ALL_FORMS)
+def split_names() -> tuple[str, ...]:
+    """Names of `split_forms` beside `sm`: all forms of massless final states, then those of N."""
+    return tuple(prefix + name for prefix in (LIGHT, HEAVY) for name in ALL_FORMS)
 
 
 def restricted(couplings: TargetCouplings, heavy: bool) -> TargetCouplings:
@@ -140,21 +134,21 @@ def restricted(couplings: TargetCouplings, heavy: bool) -> TargetCouplings:
     return jax.tree.map(keep, couplings)
 
 
-def split_forms(couplings: TargetCouplings, weights: Array, sm: float | Array = 1.0) -> Forms:
+def split_forms(couplings: TargetCouplings, m_n_mev: float | Array = 0.0, sm: float | Array = 1.0) -> Forms:
     """Quadratic forms by the mass of the final state, for experiments that are built with a massive N.
 
     N and massless neutrinos do not interfere, so that every form is a sum of the two.
 
     Args:
         couplings: target-level couplings.
-        weights: (mass,) what multiplies the forms of N, set by set: 1 for a single mass; the basis functions of a floated one.
+        m_n_mev: mass of N, which comes along as `m_n_mev` for experiments in which it floats.
         sm: strength of the Standard Model part.
-    Returns: `sm`, "light_" + name and "heavy_" + name (several weights: "heavy_0_" + name and so on), as `split_names`.
+    Returns: `sm`, `m_n_mev`, and "light_" + name and "heavy_" + name for every form.
     """
     light, heavy = (quadratic_forms(restricted(couplings, part), sm) for part in (False, True))
-    forms: Forms = {"sm": light["sm"], **{LIGHT + name: light[name] for name in ALL_FORMS}}
-    for k, weight in enumerate(jnp.unstack(weights)):
-        forms.update({heavy_prefix(k, len(weights)) + name: weight * heavy[name] for name in ALL_FORMS})
+    forms: Forms = {"sm": light["sm"], "m_n_mev": jnp.asarray(m_n_mev)}
+    for name in ALL_FORMS:
+        forms[LIGHT + name], forms[HEAVY + name] = light[name], heavy[name]
     return forms
 
 

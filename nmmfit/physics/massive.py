@@ -10,8 +10,9 @@ over fixed nodes. A floated mass takes c_r(m) = sum_k phi_k(m) c_r(m_k), see `Ma
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -119,98 +120,102 @@ def _spectra(
             yield t, w * t, energy, spectrum
 
 
-# Nodes of a panel of masses between two thresholds, fewer where it is narrower than a part of its mass; and what a compressed
-# basis may leave out, in singular values relative to the largest.
-PANEL_NODES, THIN_PANEL_NODES, THIN, MASS_TOLERANCE = 48, 10, 0.05, 1e-8
+# Chebyshev nodes of a panel of masses between two thresholds; thresholds closer than this share a panel's end; and the singular
+# values, relative to the largest, that a panel may leave out.
+PANEL_NODES, CLOSE_THRESHOLDS, MASS_TOLERANCE = 40, 0.02, 1e-7
 
 
 @dataclass(frozen=True)
-class MassBasis:
-    """Functions phi_k(m) for rates that are known at some masses: f(m) = sum_k phi_k(m) f(`nodes`[k]), or of mixtures of them.
+class MassPanels:
+    """Ranges of masses between thresholds, MeV: `edges` (panel + 1,), increasing; whether the last one is the last threshold.
 
-    Between two thresholds a rate is smooth in sqrt(m_threshold - m), the variable s = sqrt((m_b - m) / (m_b - m_a)) of the panel
-    [m_a, m_b], in which it is interpolated at Chebyshev nodes. Above the last threshold every phi_k is 0; below the range the
-    values at its lower end are taken.
+    Below a threshold m_b a rate is smooth in sqrt(m_b - m): s = sqrt((m_b - m) / (m_b - m_a)) is the variable of [m_a, m_b].
     """
 
-    edges: tuple[float, ...]
-    """Ends of the panels, MeV, increasing."""
-    orders: tuple[int, ...]
-    mix: tuple[np.ndarray, ...]
-    """For each panel (order, function): Chebyshev coefficients of each function in 2 s - 1."""
+    edges: np.ndarray
     ends: bool
-    """Whether the last edge is the last threshold, above which nothing is left."""
 
-    @property
-    def size(self) -> int:
-        """Number of functions."""
-        return int(self.mix[0].shape[1])
+    @classmethod
+    def make(cls, low_mev: float, high_mev: float, thresholds_mev: Sequence[float]) -> MassPanels:
+        """Panels of a range of masses, 0 <= low < high, where high may be infinite."""
+        last = max(thresholds_mev)
+        top = min(high_mev, last)
+        if top <= low_mev:
+            # Nothing of the range is below a threshold.
+            return cls(np.asarray([0.5 * last, last]), True)
+        edges = [low_mev]
+        for t in sorted(t for t in set(thresholds_mev) if low_mev < t < top):
+            if t - edges[-1] > CLOSE_THRESHOLDS * t:
+                edges.append(t)
+        if len(edges) > 1 and top - edges[-1] < CLOSE_THRESHOLDS * top:
+            edges.pop()
+        return cls(np.asarray([*edges, top]), bool(top == last))
 
-    def nodes(self) -> np.ndarray:
-        """Masses of all nodes, MeV, (node,), panel by panel."""
-        s = [0.5 * (chebyshev_nodes(n) + 1.0) for n in self.orders]
-        return np.concatenate([b - (b - a) * x**2 for a, b, x in zip(self.edges, self.edges[1:], s, strict=False)])
-
-    def weights(self, m_n_mev: Array) -> Array:
-        """phi_k(m), (function,), m a scalar in MeV; finite derivatives everywhere (at a threshold, where a rate may begin like a
-        square root, those from above)."""
-        m = jnp.maximum(jnp.asarray(m_n_mev, dtype=float), self.edges[0])
-        total = jnp.zeros((self.size,))
-        for i, (a, b, order, mix) in enumerate(zip(self.edges, self.edges[1:], self.orders, self.mix, strict=False)):
-            last = i == len(self.orders) - 1
-            inside = (m >= a) & ((m < b) if not last or self.ends else jnp.asarray(True))
-            fraction = jnp.clip((b - m) / (b - a), 0.0, 1.0)
-            above = inside & (fraction > 0.0)
-            s = jnp.where(above, jnp.sqrt(jnp.where(above, fraction, 1.0)), 0.0)
-            values = chebyshev_values(2.0 * s - 1.0, order - 1) @ jnp.asarray(mix)
-            total = total + jnp.where(inside, values, 0.0)
-        return total
-
-    def compressed(self, values: np.ndarray) -> tuple[MassBasis, np.ndarray]:
-        """Few functions instead of one per node.
-
-        Args:
-            values: (node, kind, ...), what is seen at the masses of the nodes; every kind is taken in units of its largest value.
-        Returns: the basis, and orthonormal mixtures (node, function): f at the nodes (node, ...) becomes mixture^T f.
-        """
-        size = np.abs(values).max(axis=(0, *range(2, values.ndim)), keepdims=True)
-        flat = (values / np.where(size > 0.0, size, 1.0)).reshape(len(values), -1)
-        if not np.any(flat):
-            mixture = np.eye(len(flat))[:, :1]
-        else:
-            left, singular, _ = np.linalg.svd(flat, full_matrices=False)
-            mixture = left[:, : max(1, int(np.sum(singular > MASS_TOLERANCE * singular[0])))]
-        pieces = np.split(mixture, np.cumsum(self.orders)[:-1])
-        return MassBasis(self.edges, self.orders, tuple(m @ p for m, p in zip(self.mix_of_nodes(), pieces, strict=True)), self.ends), mixture
-
-    def mix_of_nodes(self) -> tuple[np.ndarray, ...]:
-        """For each panel (order, node of the panel): Chebyshev coefficients of the cardinal functions."""
-        return tuple(coefficients_1d(np.eye(n)) for n in self.orders)
+    def masses(self) -> np.ndarray:
+        """(panel, node), MeV: Chebyshev nodes in the panel's variable."""
+        s = 0.5 * (chebyshev_nodes(PANEL_NODES) + 1.0)
+        a, b = self.edges[:-1, None], self.edges[1:, None]
+        return b - (b - a) * s**2
 
 
-def mass_basis(low_mev: float, high_mev: float, thresholds_mev: Sequence[float]) -> MassBasis:
-    """Panels between thresholds, with a cardinal function for each node.
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class MassTable:
+    """Kernels as a function of the mass of N: in each panel a few mixtures of kernels with functions of m for each.
+
+    `edges` (panel + 1,); `functions` (panel, order, rank), Chebyshev coefficients in 2 s - 1; `kernels` name -> (panel, rank, ...).
+    """
+
+    edges: Array | np.ndarray
+    functions: Array | np.ndarray
+    kernels: dict[str, np.ndarray]
+    ends: bool = field(metadata={"static": True})
+
+    def weights(self, m_n_mev: Array) -> tuple[Array, Array]:
+        """Panel of a mass in MeV and the weights (rank,) of its kernels; 0 above the last threshold, below the range those of
+        its end. All derivatives are finite; at a threshold, where a rate may begin like a square root, they are given as 0."""
+        edges = jnp.asarray(self.edges)
+        panel = jnp.clip(jnp.searchsorted(edges, m_n_mev, side="right") - 1, 0, len(self.edges) - 2)
+        a, b = edges[panel], edges[panel + 1]
+        fraction = (b - jnp.maximum(m_n_mev, a)) / (b - a)
+        positive = fraction > 0.0
+        s = jnp.where(positive, jnp.sqrt(jnp.where(positive, fraction, 1.0)), 0.0)
+        values = chebyshev_values(2.0 * s - 1.0, self.functions.shape[1] - 1) @ jnp.asarray(self.functions)[panel]
+        return panel, jnp.where((m_n_mev >= edges[-1]) & self.ends, 0.0, values)
+
+    def at(self, m_n_mev: Array) -> dict[str, Array]:
+        """Name -> kernels (...) at a mass in MeV, a scalar."""
+        panel, weights = self.weights(m_n_mev)
+        return {name: jnp.tensordot(weights, jnp.asarray(values)[panel], axes=1) for name, values in self.kernels.items()}
+
+
+def mass_table(
+    panels: MassPanels, of_mass: Callable[[float], dict[str, np.ndarray]], seen: Callable[[dict[str, np.ndarray]], np.ndarray]
+) -> MassTable:
+    """Tabulate kernels in mass.
 
     Args:
-        low_mev, high_mev: range of masses, 0 <= low < high; high may be infinite.
-        thresholds_mev: where a line or spectrum ends.
+        panels: ranges of masses.
+        of_mass: m in MeV -> kernels by name.
+        seen: kernels (node, ...) by name -> (node, kind, ...) what a detector makes of them at nominal nuisances: mixtures are
+            chosen so that, of each kind in units of its largest value in the panel, less than 1e-7 is left out.
     """
-    last = max(thresholds_mev)
-    top = min(high_mev, last)
-    if top <= low_mev:
-        # Nothing of the range is below a threshold: one panel, in which every rate is 0.
-        return MassBasis((low_mev, low_mev + 1.0), (1,), (np.zeros((1, 1)),), True)
-    inner = sorted(t for t in set(thresholds_mev) if low_mev < t < top)
-    edges = [low_mev]
-    for t in (*inner, top):
-        # Thresholds that hardly differ share a panel's end.
-        if t - edges[-1] > 1e-3 * last or t == top:
-            edges.append(t)
-    width = np.diff(edges) / np.asarray(edges[1:])
-    orders = tuple(int(np.ceil(THIN_PANEL_NODES + (PANEL_NODES - THIN_PANEL_NODES) * min(1.0, w / THIN))) for w in width)
-    starts = np.concatenate([[0], np.cumsum(orders)])
-    mix = tuple(
-        np.pad(coefficients_1d(np.eye(n)), ((0, 0), (start, starts[-1] - start - n)))
-        for n, start in zip(orders, starts, strict=False)
-    )
-    return MassBasis(tuple(edges), orders, mix, bool(top == last))
+    transform = coefficients_1d(np.eye(PANEL_NODES))
+    mixtures, stacks = [], []
+    for masses in panels.masses():
+        every = [of_mass(float(m)) for m in masses]
+        stacked = {name: np.stack([one[name] for one in every]) for name in every[0]}
+        counts = seen(stacked)
+        size = np.abs(counts).max(axis=(0, *range(2, counts.ndim)), keepdims=True)
+        left, singular, _ = np.linalg.svd(
+            (counts / np.where(size > 0.0, size, 1.0)).reshape(PANEL_NODES, -1), full_matrices=False
+        )
+        mixtures.append(left[:, : max(1, int(np.sum(singular > MASS_TOLERANCE * singular[0])))])
+        stacks.append({name: np.tensordot(mixtures[-1], values, axes=(0, 0)) for name, values in stacked.items()})
+    rank = max(m.shape[1] for m in mixtures)
+
+    def padded(values: np.ndarray, axis: int) -> np.ndarray:
+        return np.pad(values, [(0, rank - values.shape[axis] if i == axis else 0) for i in range(values.ndim)])
+
+    functions = np.stack([transform @ padded(m, 1) for m in mixtures])
+    return MassTable(panels.edges, functions, {n: np.stack([padded(s[n], 0) for s in stacks]) for n in stacks[0]}, panels.ends)

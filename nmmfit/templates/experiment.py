@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 from nmmfit.experiment import BinnedExperiment, Channel, Pulls
 from nmmfit.kept import digest, kept_or_made
 from nmmfit.memory import hand_back
-from nmmfit.physics.amplitude_basis import AmplitudeBasis, MergedMonomials, extended_products, merged_monomials
+from nmmfit.physics.amplitude_basis import AmplitudeBasis, MergedMonomials, merged_monomials
 from nmmfit.physics.forms import vector_to_forms
 from nmmfit.shapes import Array
 from nmmfit.templates.build import channel_plan
@@ -88,9 +88,9 @@ class ExperimentTemplate:
                 result[pull] = max(degree, result.get(pull, 0))
         return result
 
-    def expected(self, products: Array, pulls: Pulls, mass_weights: Array | None = None) -> dict[str, Array]:
-        """Expected counts, channel name -> (bin,), from the products a_i a_j (pair,), pulls and the weights (mass,) of a massive N."""
-        monomials = extended_products(products, mass_weights) @ jnp.asarray(self.monomials.weights.T)
+    def expected(self, products: Array, pulls: Pulls) -> dict[str, Array]:
+        """Expected counts, channel name -> (bin,), from the products a_i a_j (pair,) and pulls."""
+        monomials = jnp.concatenate([jnp.ones((1,)), products]) @ jnp.asarray(self.monomials.weights.T)
         table = polynomial_table(pulls, self.degrees, HALF_WIDTH)
         return {t.channel.name: t.expected(monomials, table, pulls) for t in self.channels}
 
@@ -130,7 +130,7 @@ def build_templates(
     """
 
     def made() -> Kept:
-        monomials = merged_monomials(basis, relevant_coordinates(experiment), experiment.masses)
+        monomials = merged_monomials(basis, relevant_coordinates(experiment), experiment.is_massive)
         nominal = experiment.nominal_pulls()
         # An error of the counts, in norm, meets residuals of about one in every bin.
         tolerances = [tolerance / np.sqrt(len(c.observed)) for c in experiment.channels]
