@@ -186,6 +186,10 @@ class ParameterSpec(StrictModel):
         return units.pop() if len(units) == 1 else "mixed"
 
 
+NO_RUNNING = ("c_T", "c_T_s", "m_N_mev")
+"""Numerical theory inputs that running and matching at one loop do not depend on."""
+
+
 class TheorySpec(StrictModel):
     """Choices of theory, and theory inputs as numbers, presets or priors (`nmmfit list presets`)."""
 
@@ -206,6 +210,14 @@ class TheorySpec(StrictModel):
     weak_charges: Literal["radiative", "tree"] = "radiative"
     electron_radiative: Literal["bks", "rho_kappa", "none"] = "bks"
     form_factor: Literal["helm", "klein_nystrand", "fermi"] = "helm"
+    nuclear_spin: Annotated[
+        Literal["half", "true"],
+        Field(description="half: every nucleus as a spin-1/2 target, as in the literature; true: nuclides of spin 0 as such"),
+    ] = "half"
+    m_N_mev: Annotated[
+        PriorSpec,
+        Field(description="mass of the right-handed neutrinos N, MeV, one for the three; a prior on masses >= 0 floats it"),
+    ] = _prior({"delta": 0.0})
     running: Literal["exact", "seed"] = "exact"
     alpha_s_loops: Literal[1, 2, 3, 4] = 4
     gamma_T_loops: Literal[1, 2, 3] = 3
@@ -224,6 +236,13 @@ class TheorySpec(StrictModel):
     inv_alpha_mz: PriorSpec | None = _input("inv_alpha_mz")
     inv_alpha_0: PriorSpec | None = _input("inv_alpha_0")
     f_pi_gev: PriorSpec | None = _input("f_pi_gev")
+
+    @field_validator("m_N_mev")
+    @classmethod
+    def _is_a_mass(cls, given: PriorSpec) -> PriorSpec:
+        if given.support[0] < 0.0:
+            raise refuse(f"a mass is not negative, and {given} allows it (a number >= 0, uniform, log_uniform, half_normal, ...)")
+        return given
 
     def inputs(self) -> dict[str, PriorSpec]:
         """Numerical theory inputs that this run sets or floats, by name; those not named keep their default value."""

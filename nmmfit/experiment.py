@@ -20,7 +20,7 @@ from numpyro import distributions as dist
 
 from nmmfit import precision as precision
 from nmmfit.errors import DataError
-from nmmfit.physics.forms import Forms
+from nmmfit.physics.forms import ALL_FORMS, Forms, TargetCouplings, quadratic_forms, split_forms, split_names
 from nmmfit.shapes import Array
 
 Pulls = Mapping[str, Array]
@@ -28,12 +28,18 @@ Pulls = Mapping[str, Array]
 
 @dataclass(frozen=True)
 class TheoryChoices:
-    """Named choices of theory that experiments are built with; the run file's [theory] sets them."""
+    """Choices of theory that experiments are built with; the run file's [theory] sets them.
+
+    `m_n_mev` is the mass of the right-handed neutrinos N, MeV, 0 for massless ones; a range (low, high), with low < high, where a
+    fit floats it.
+    """
 
     tensor_coherence: str = "coherent"
     weak_charges: str = "radiative"
     electron_radiative: str = "bks"
     form_factor: str = "helm"
+    nuclear_spin: str = "half"
+    m_n_mev: float | tuple[float, float] = 0.0
 
 
 @dataclass(frozen=True)
@@ -140,7 +146,8 @@ class BinnedExperiment:
     experiments (`solar.be7`, `sns.flux`) have the same prior everywhere. `constraint(pulls)` is a log density added to the
     likelihood, for example a sum rule. `nuclei` names the nuclides whose tensor charges it sees. `effective_moments` maps a
     name such as "solar" to (density (3, 3), antineutrino): the moment that this experiment constrains is sqrt(Tr[rho 4 d
-    d^dagger]) / mu_B.
+    d^dagger]) / mu_B. `largest_m_n_mev`: of an experiment built with a massive N, whose rates read the forms as
+    `forms.split_forms` names them, the mass above which no N is made; None for massless N and plain names.
     """
 
     name: str
@@ -154,6 +161,21 @@ class BinnedExperiment:
     choices: Mapping[str, str] = field(default_factory=dict)
     nuclei: tuple[str, ...] = ()
     effective_moments: Mapping[str, tuple[np.ndarray, bool]] = field(default_factory=dict)
+    largest_m_n_mev: float | None = None
+
+    @property
+    def is_massive(self) -> bool:
+        """Whether its rates take a massive N apart from massless final states."""
+        return self.largest_m_n_mev is not None
+
+    @property
+    def form_names(self) -> tuple[str, ...]:
+        """Names of the forms that its rates may read, beside `sm`."""
+        return split_names() if self.is_massive else ALL_FORMS
+
+    def forms(self, couplings: TargetCouplings, m_n_mev: Array | float = 0.0) -> Forms:
+        """The quadratic forms that its rates read; the mass matters only where the experiment is built for a range of them."""
+        return split_forms(couplings, m_n_mev) if self.is_massive else quadratic_forms(couplings)
 
     def __post_init__(self) -> None:
         for channel in self.channels:
@@ -172,6 +194,21 @@ class BinnedExperiment:
     def expected(self, forms: Forms, pulls: Pulls) -> dict[str, Array]:
         """Expected counts, channel name -> (bin,), by direct evaluation."""
         return {c.name: c.expected(forms, pulls) for c in self.channels}
+
+
+def mass_choice(theory: TheoryChoices, largest_mev: float | None) -> dict[str, str]:
+    """The mass of N as a named choice of an experiment, with what it means; nothing for massless N."""
+    if largest_mev is None:
+        return {}
+    if isinstance(theory.m_n_mev, tuple):
+        low, high = theory.m_n_mev
+        text, lowest = f"floated from {low:g} to {high:g} MeV", low
+    else:
+        text, lowest = f"{theory.m_n_mev:g} MeV", theory.m_n_mev
+    if lowest >= largest_mev:
+        text += f", above every threshold here ({largest_mev:.4g} MeV): no N is made, which leaves the Standard Model"
+        text += " and operators that lead to massless neutrinos"
+    return {"m_N": text}
 
 
 def check_counts(counts: np.ndarray, where: str) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from importlib.resources import files
 from typing import Any, Literal
 
+import jax.numpy as jnp
 import numpy as np
 from numpyro import distributions as dist
 from pydantic import BaseModel, ConfigDict
@@ -12,10 +15,11 @@ from pydantic import BaseModel, ConfigDict
 from likelihoods.borexino_phase2.backgrounds import C14_SCALE, PO210_SCALE, background_components, background_pull
 from likelihoods.borexino_phase2.fluxes import flux_constraint, flux_widths, solar_moment_density
 from likelihoods.borexino_phase2.inputs import BACKGROUNDS, FIRST_HITS, LAST_HITS
+from likelihoods.borexino_phase2.massive import largest_mass_mev, massive_kernels
 from likelihoods.borexino_phase2.response import SHAPE_PULLS, hit_edges
 from likelihoods.borexino_phase2.solar_rates import fold_kernels, recoil_grid, solar_factor
 from nmmfit.errors import DataError
-from nmmfit.experiment import BinnedExperiment, Channel, Component, TheoryChoices
+from nmmfit.experiment import BinnedExperiment, Channel, Component, TheoryChoices, mass_choice
 from nmmfit.physics.oscillation import oscillation_pull_priors
 from nmmfit.physics.solar import (
     GALLIUM_STATUS,
@@ -26,6 +30,7 @@ from nmmfit.physics.solar import (
     solar_pull_priors,
     solar_sources,
 )
+from nmmfit.shapes import Array
 from nmmfit.tables import read_table
 
 
@@ -49,7 +54,7 @@ def build(theory: TheoryChoices | None = None, **options: Any) -> BinnedExperime
     """The experiment: one Poisson channel of 601 bins.
 
     Args:
-        theory: named choices of theory; uses `electron_radiative`.
+        theory: choices of theory; uses `electron_radiative` and `m_n_mev`.
         options: see Options.
     Raises: pydantic.ValidationError for an unknown option; DataError for a broken table.
     """
@@ -64,10 +69,17 @@ def build(theory: TheoryChoices | None = None, **options: Any) -> BinnedExperime
     fluxes = {name: flux for name, (flux, _) in solar_fluxes(chosen.ssm).items()}
     grid = recoil_grid(sources.values())
     kernels = fold_kernels(sources, fluxes, grid, theory.electron_radiative)
+    heavy: dict[str, Callable[[Array], Array]] = {}
+    if theory.m_n_mev != 0.0:
+        energies = {name: kernel.energy_mev for name, kernel in kernels.items()}
+        nominal = dict.fromkeys(SHAPE_PULLS, jnp.asarray(0.0))
+        massive = massive_kernels(sources, energies, fluxes, theory.m_n_mev, nominal)
+        heavy = {name: partial(_of_component, massive, name) for name in SOLAR_COMPONENTS}
+    largest = largest_mass_mev(sources) if heavy else None
     solar = tuple(
         Component(
             name,
-            (solar_factor(sources[name], kernels[name], grid),),
+            (solar_factor(sources[name], kernels[name], grid, heavy.get(name)),),
             solar_flux_scale(name, chosen.ssm, widths[name]),
             (flux_pull_name(name),),
         )
@@ -94,6 +106,11 @@ def build(theory: TheoryChoices | None = None, **options: Any) -> BinnedExperime
         constraint=constraint,
         overlaps=("borexino_phase2_limit",),
         status="official counts; background curves from a vector extraction by a third party; gallium numbers " + GALLIUM_STATUS,
-        choices={**chosen.model_dump(), "electron_radiative": theory.electron_radiative},
+        choices={**chosen.model_dump(), "electron_radiative": theory.electron_radiative, **mass_choice(theory, largest)},
         effective_moments={"solar": (solar_moment_density(chosen.ssm), False)},
+        largest_m_n_mev=largest,
     )
+
+
+def _of_component(kernels: Callable[[Array], dict[str, Array]], name: str, m_n_mev: Array) -> Array:
+    return kernels(m_n_mev)[name]

@@ -9,7 +9,7 @@ polynomials of these nodes when the model is built.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -19,12 +19,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from likelihoods.borexino_phase2.inputs import ELECTRONS_PER_100T, EXPOSURE_DAY_100T
+from likelihoods.borexino_phase2.massive import HEAVY_FORMS, heavy_recoils, heavy_spectrum
 from likelihoods.borexino_phase2.response import HIGHEST_RECOIL_MEV, LOWEST_RECOIL_MEV, SHAPE_PULLS, response_matrix
 from nmmfit.constants import M_ELECTRON_MEV
 from nmmfit.experiment import Factor, Pulls
+from nmmfit.numerics.interpolation import lagrange_matrix
 from nmmfit.numerics.quadrature import unit_gauss_legendre
 from nmmfit.physics import electron
-from nmmfit.physics.forms import ELECTRON_FORMS, ELECTRON_VECTOR_FORMS, N_FLAVOUR, SM_FORMS, Forms
+from nmmfit.physics.forms import ELECTRON_FORMS, ELECTRON_VECTOR_FORMS, LIGHT, N_FLAVOUR, SM_FORMS, Forms
 from nmmfit.physics.oscillation import OSCILLATION_PULLS, oscillation_from_pulls
 from nmmfit.physics.rates import SourceNodes, recoil_spectrum
 from nmmfit.physics.sources import NeutrinoSource
@@ -89,18 +91,6 @@ def recoil_grid(sources: Iterable[NeutrinoSource]) -> RecoilGrid:
     return RecoilGrid(np.concatenate(nodes), np.concatenate(weights))
 
 
-def lagrange_matrix(nodes: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """Values at x of the Lagrange polynomials of distinct nodes (node,): shape of x plus (node,)."""
-    # Distances in units of a quarter of the range keep the barycentric weights near 1.
-    unit = 4.0 / (nodes.max() - nodes.min()) if len(nodes) > 1 else 1.0
-    weights = 1.0 / np.prod((nodes[:, None] - nodes[None, :]) * unit + np.eye(len(nodes)), axis=1)
-    distance = x[..., None] - nodes
-    exact = distance == 0.0
-    terms = weights / np.where(exact, 1.0, distance)
-    ratio = terms / terms.sum(axis=-1, keepdims=True)
-    return np.where(exact.any(axis=-1, keepdims=True), exact.astype(float), ratio)
-
-
 def density_nodes(source: NeutrinoSource) -> np.ndarray:
     """Energies in MeV at which the density matrix of a source is needed: its lines, or Chebyshev nodes above threshold."""
     if source.lines_mev:
@@ -155,14 +145,25 @@ def fold_kernels(
     return folded
 
 
-def solar_factor(source: NeutrinoSource, kernel: FoldedKernel, grid: RecoilGrid) -> Factor:
-    """Counts per bin of one component at its nominal flux, as a factor with the pulls of response and mixing."""
+def solar_factor(
+    source: NeutrinoSource, kernel: FoldedKernel, grid: RecoilGrid, heavy: Callable[[Array], Array] | None = None
+) -> Factor:
+    """Counts per bin of one component at its nominal flux, as a factor with the pulls of response and mixing.
+
+    `heavy`: kernels of a massive N as a function of its mass (`massive.massive_kernels`); None for massless N.
+    """
+    prefix = "" if heavy is None else LIGHT
 
     def counts(forms: Forms, pulls: Pulls) -> Array:
         energy = jnp.asarray(kernel.energy_mev)
         density = source.density(energy, oscillation_from_pulls(pulls))
         nodes = SourceNodes(energy, jnp.ones_like(energy), density, source.antineutrino)
-        spectrum = recoil_spectrum(forms, nodes, jnp.asarray(kernel.sm), {n: jnp.asarray(k) for n, k in kernel.forms.items()})
-        return response_matrix(jnp.asarray(grid.t_mev), pulls) @ spectrum
+        kernels = {prefix + n: jnp.asarray(k) for n, k in kernel.forms.items()}
+        light = response_matrix(jnp.asarray(grid.t_mev), pulls) @ recoil_spectrum(forms, nodes, jnp.asarray(kernel.sm), kernels)
+        if heavy is None:
+            return light
+        spectrum = heavy_spectrum(forms, nodes, heavy(forms.get("m_n_mev", jnp.asarray(0.0))))
+        return light + response_matrix(jnp.asarray(heavy_recoils().t_mev), pulls) @ spectrum
 
-    return Factor(counts, SHAPE_PULLS + OSCILLATION_PULLS, ELECTRON_FORMS + ELECTRON_VECTOR_FORMS)
+    names = tuple(prefix + name for name in ELECTRON_FORMS + ELECTRON_VECTOR_FORMS)
+    return Factor(counts, SHAPE_PULLS + OSCILLATION_PULLS, names if heavy is None else names + HEAVY_FORMS)

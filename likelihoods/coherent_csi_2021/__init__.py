@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from nmmfit.experiment import BinnedExperiment, Channel, TheoryChoices
+from nmmfit.experiment import BinnedExperiment, Channel, TheoryChoices, mass_choice
 from nmmfit.tables import bin_grid, read_table
 from nmmfit.validation import user_error
 
@@ -21,7 +21,7 @@ def build(theory: TheoryChoices = TheoryChoices(), **options: Any) -> BinnedExpe
     """Build the experiment: read its tables, fold the kernels.
 
     Args:
-        theory: tensor coherence, weak charges and form factor.
+        theory: tensor coherence, weak charges, form factor, nuclear spin and mass of N.
         options: see `Options`.
     Returns: channels "coincidence" and, unless `steady_state` is "fixed_shape", "anticoincidence"; bins are energy x time.
     Raises: UserInputError for an unknown option or choice; DataError for a broken table.
@@ -37,7 +37,7 @@ def build(theory: TheoryChoices = TheoryChoices(), **options: Any) -> BinnedExpe
     anticoincidence = counts["anticoincidence"].reshape(len(energy_edges) - 1, len(time_edges) - 1)
 
     response = read_response(coefficients, energy_edges, chosen.efficiency_pull)
-    cevns, signal_pulls = signal(response, time_edges, theory, chosen)
+    cevns, signal_pulls, largest = signal(response, time_edges, theory, chosen)
     neutron, neutron_pulls = neutrons(
         read_table(data / "background_energy.csv"), read_table(data / "background_time.csv"), time_edges
     )
@@ -61,9 +61,12 @@ def build(theory: TheoryChoices = TheoryChoices(), **options: Any) -> BinnedExpe
             "binning": chosen.binning,
             "efficiency_pull": chosen.efficiency_pull,
             "steady_state": chosen.steady_state,
+            **({} if theory.nuclear_spin == "half" else {"nuclear_spin": theory.nuclear_spin}),
+            **mass_choice(theory, largest),
         },
         nuclei=NUCLIDES,
         effective_moments=EFFECTIVE_MOMENTS,
+        largest_m_n_mev=largest,
     )
 
 

@@ -46,15 +46,15 @@ PUBLISHED_EFFICIENCY_SCALE = 0.041 / 0.1065
 _ORDER = 6
 # Panels of 1 PE in the first two bins resolve the kink at any pull.
 _PANEL_WIDTHS = (1.0, 1.0, 4.0, 4.0, 4.0, 8.0, 8.0, 10.0, 10.0)
-_RECOIL_ORDER = 40
+RECOIL_ORDER = 40
 
 
-def recoil_nodes(t_max_mev: Scalar) -> tuple[Points, Points]:
+def recoil_nodes(t_max_mev: Scalar, order: int = RECOIL_ORDER) -> tuple[Points, Points]:
     """Quadrature over recoil energy, (T in MeV, weight in MeV), each (recoil,): T = T_max u^2, Gauss-Legendre in u.
 
     The square makes a dipole's dT / T regular at small recoils.
     """
-    u, w = np.polynomial.legendre.leggauss(_RECOIL_ORDER)
+    u, w = np.polynomial.legendre.leggauss(order)
     u, w = 0.5 * (u + 1.0), 0.5 * w
     return t_max_mev * u**2, t_max_mev * 2.0 * u * w
 

@@ -80,7 +80,7 @@ def evolve(
     ] = None,
 ) -> None:
     """Run coefficients, match at m_W and 2 GeV, and show every coefficient generated and the effective moments."""
-    from nmmfit.config import HIGH_SCALE_GEV, check_scale, validate
+    from nmmfit.config import HIGH_SCALE_GEV, NO_RUNNING, check_scale, validate
     from nmmfit.eft.smneft_operators import theory_of
     from nmmfit.run import default_run_text
     from nmmfit.runfile import read_toml, with_overrides
@@ -125,7 +125,7 @@ def evolve(
     from nmmfit.inputs import StandardModelInputs
 
     theory = config.theory
-    numbers = {name: prior.centre for name, prior in theory.inputs().items() if name not in ("c_T", "c_T_s")}
+    numbers = {name: prior.centre for name, prior in theory.inputs().items() if name not in NO_RUNNING}
     orders = {"alpha_s_loops": theory.alpha_s_loops, "gamma_T_loops": theory.gamma_T_loops, "e_running": theory.e_running}
     inputs = StandardModelInputs.from_mapping({**numbers, **orders})
     chiral = ChiralInputs(theory.c_T.centre, theory.c_T_s.centre)

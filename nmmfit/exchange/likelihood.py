@@ -83,7 +83,9 @@ def export_likelihood(
     def part(experiment: BinnedExperiment, channel: Channel) -> dict[str, Any]:
         place = places[f"{experiment.name}.{channel.name}"]
         here, moved = values[:, place], responses[:, :, place]
-        spread = np.einsum("ab,ad,db->b", moved[:, 0], nuisances.covariance, moved[:, 0]) if len(moved) else np.zeros(here.shape[1])
+        spread = (
+            np.einsum("ab,ad,db->b", moved[:, 0], nuisances.covariance, moved[:, 0]) if len(moved) else np.zeros(here.shape[1])
+        )
         return {
             "observed": np.ravel(channel.observed).tolist(),
             "statistic": channel.statistic,

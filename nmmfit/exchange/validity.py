@@ -102,7 +102,11 @@ def measure(
 def _rays(space: Space, approximation: Approximation, directions: int, seed: int) -> list[tuple[str, str, np.ndarray]]:
     """Kind, label and direction in natural steps, of unit length."""
     n = len(space.coefficients)
-    found = [("coefficient", f"{sign}{name}", s * np.eye(n)[i]) for i, name in enumerate(space.names[:n]) for sign, s in (("+", 1.0), ("-", -1.0))]
+    found = [
+        ("coefficient", f"{sign}{name}", s * np.eye(n)[i])
+        for i, name in enumerate(space.names[:n])
+        for sign, s in (("+", 1.0), ("-", -1.0))
+    ]
     rng = np.random.default_rng(seed)
     center = space.vector(approximation.center)
     metric = space.basis(center)[:n, :n] / space.scale[:n, None]

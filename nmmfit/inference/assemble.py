@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from nmmfit import catalogue, compilation_cache
-from nmmfit.config import ParameterSpec, RunConfig
+from nmmfit.config import NO_RUNNING, ParameterSpec, RunConfig
 from nmmfit.constants import FERMI, bohr_magneton_per_gev
 from nmmfit.eft.amplitudes import LinearMap, linear_map
 from nmmfit.eft.chiral import ChiralInputs
@@ -20,7 +21,7 @@ from nmmfit.eft.smneft_inputs import ElectroweakInputs
 from nmmfit.errors import UserInputError, unknown
 from nmmfit.experiment import BinnedExperiment, TheoryChoices
 from nmmfit.inference.derived import together
-from nmmfit.inference.joint import CouplingMap, JointLikelihood
+from nmmfit.inference.joint import MASS, CouplingMap, JointLikelihood
 from nmmfit.inference.model_map import TheoryInputs, model_slots, phased
 from nmmfit.inference.parameters import Identified, Parameter
 from nmmfit.inference.priors import to_distribution
@@ -32,9 +33,11 @@ from nmmfit.physics.nuclei import nucleus
 from nmmfit.physics.nucleons import nucleon_charges, target_couplings
 from nmmfit.shapes import Array
 
+_log = logging.getLogger(__name__)
+
 MOMENT_UNIT_MUB = 1e-11
 TENSOR_UNIT = 1e-6
-_CHIRAL = ("theory.c_T", "theory.c_T_s")
+_NO_RUNNING = tuple(f"theory.{name}" for name in NO_RUNNING)
 _SAMPLES = 6
 
 
@@ -48,7 +51,7 @@ class _Theory:
 
     def inputs(self, values: Mapping[str, Any]) -> StandardModelInputs:
         """Standard Model inputs with this run's changes, at `values` of the theory inputs."""
-        numbers = {name.removeprefix("theory."): v for name, v in values.items() if name not in _CHIRAL}
+        numbers = {name.removeprefix("theory."): v for name, v in values.items() if name not in _NO_RUNNING}
         return StandardModelInputs(**numbers, **self.orders)
 
     def electroweak(self, values: Mapping[str, Any]) -> ElectroweakInputs:
@@ -63,7 +66,7 @@ class _Theory:
     @property
     def floats_running(self) -> bool:
         """Whether an input of the running is floated, so that the map has to be made anew at every point."""
-        return any(p.name not in _CHIRAL for p in self.parameters)
+        return any(p.name not in _NO_RUNNING for p in self.parameters)
 
     def draws(self) -> list[dict[str, float]]:
         """Values of the theory inputs spread over their priors, the nominal ones first."""
@@ -79,8 +82,9 @@ def joint_from_config(config: RunConfig, method: str = "templates") -> JointLike
 
     Args:
         config: a checked run file.
-        method: "templates" or "direct".
-    Raises: UserInputError if experiments overlap, or an option, a pull or a preset does not exist.
+        method: "templates" or "direct"; a floated mass of N makes it "direct", with a message.
+    Raises: UserInputError if experiments overlap, an experiment cannot do with the mass of N, or an option, a pull or a preset
+        does not exist.
 
     Switches JAX's persistent compilation cache on where the user has set none and the folder can be written.
     """
@@ -90,11 +94,17 @@ def joint_from_config(config: RunConfig, method: str = "templates") -> JointLike
         weak_charges=config.theory.weak_charges,
         electron_radiative=config.theory.electron_radiative,
         form_factor=config.theory.form_factor,
+        nuclear_spin=config.theory.nuclear_spin,
+        m_n_mev=_mass(config),
     )
     experiments = [
         catalogue.build(name, choices, config.options.get(name), f"experiments[{i}]") for i, name in enumerate(config.experiments)
     ]
     refuse_overlaps(experiments)
+    _check_mass(experiments, choices.m_n_mev)
+    if isinstance(choices.m_n_mev, tuple) and method == "templates":
+        method = "direct"
+        _log.warning("theory.m_N_mev floats: rates are no polynomials of a mass, so that they are evaluated directly (slower)")
     fingerprints = {}
     for name in config.experiments:
         folder = catalogue.folder_of(name)
@@ -126,6 +136,30 @@ def joint_from_config(config: RunConfig, method: str = "templates") -> JointLike
         fingerprints=fingerprints,
         derived=derived,
     )
+
+
+def _mass(config: RunConfig) -> float | tuple[float, float]:
+    """The mass of N in MeV, or the range in which it floats."""
+    spec = config.theory.m_N_mev
+    return spec.numbers[0] if spec.is_fixed else spec.support
+
+
+def _check_mass(experiments: Sequence[BinnedExperiment], m_n_mev: float | tuple[float, float]) -> None:
+    """Refuse experiments that know massless N only, and say where no N can be made.
+
+    Raises: UserInputError that names the experiment.
+    """
+    if m_n_mev == 0.0:
+        return
+    for experiment in experiments:
+        reads = any(f.forms is not None for channel in experiment.channels for c in channel.components for f in c.factors)
+        if not experiment.is_massive and reads:
+            raise UserInputError(
+                f"theory.m_N_mev: {experiment.name!r} is made for massless right-handed neutrinos; set m_N_mev = 0, or take the "
+                "experiment out"
+            )
+        if experiment.largest_m_n_mev is not None and np.min(m_n_mev) >= experiment.largest_m_n_mev:
+            _log.warning("%s: m_N = %s", experiment.name, experiment.choices["m_N"])
 
 
 def refuse_overlaps(experiments: Sequence[BinnedExperiment]) -> None:
@@ -165,15 +199,13 @@ def _theory(config: RunConfig) -> _Theory:
         else:
             prior = to_distribution(spec)
             scale = _natural_scale(prior, spec.width)
-            parameters.append(
-                Parameter(f"theory.{name}", "theory", "1" if name in ("c_T", "c_T_s") else _unit(name), prior, spec.centre, scale)
-            )
+            parameters.append(Parameter(f"theory.{name}", "theory", _unit(name), prior, spec.centre, scale))
     orders = {k: getattr(config.theory, k) for k in ("alpha_s_loops", "gamma_T_loops", "e_running")}
     return _Theory(tuple(parameters), fixed, orders)
 
 
 def _unit(name: str) -> str:
-    return "GeV" if name.endswith("_gev") else "1"
+    return "GeV" if name.endswith("_gev") else "MeV" if name.endswith("_mev") else "1"
 
 
 def _nuisances(experiments: Sequence[BinnedExperiment], config: RunConfig) -> tuple[list[Parameter], dict[str, float]]:
@@ -240,7 +272,11 @@ def _coupling_map(config: RunConfig, linear: Sequence[_Directions], theory: _The
     told = [
         [(d.names, d.weights.tolist(), d.scale_gev) for d in linear],
         (running, config.theory.nucleon_charges, coherence),
-        (theory.fixed, theory.orders, [p.name for p in theory.parameters]),
+        (
+            {n: v for n, v in theory.fixed.items() if n != MASS},
+            theory.orders,
+            [p.name for p in theory.parameters if p.name != MASS],
+        ),
     ]
     fingerprint = digest([repr(told), jax.default_backend(), program_digest()])
     restricted: Callable[[Mapping[str, Any], np.ndarray], Array] | None = None

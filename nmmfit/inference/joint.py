@@ -25,8 +25,13 @@ from nmmfit.inference.derived import Derived
 from nmmfit.inference.parameters import Identified, Parameter, log_prior
 from nmmfit.inference.priors import exact_description
 from nmmfit.kept import digest, program_digest
-from nmmfit.physics.amplitude_basis import N_COORDINATES, AmplitudeBasis, amplitude_basis, vector_to_couplings
-from nmmfit.physics.forms import ALL_FORMS, Forms, TargetCouplings, quadratic_forms, vector_to_forms
+from nmmfit.physics.amplitude_basis import (
+    N_COORDINATES,
+    AmplitudeBasis,
+    amplitude_basis,
+    vector_to_couplings,
+)
+from nmmfit.physics.forms import Forms, TargetCouplings, quadratic_forms, vector_to_forms
 from nmmfit.precision import require_double_precision
 from nmmfit.shapes import Array
 from nmmfit.templates import DEFAULT_TOLERANCE, ExperimentTemplate, build_templates
@@ -36,6 +41,11 @@ if TYPE_CHECKING:
 
 Point = Mapping[str, Any]
 BLOCK = 256
+DIRECT_BLOCK = 16
+"""Points side by side in templates, and in direct evaluations, whose intermediate results are a thousand times larger."""
+
+MASS = "theory.m_N_mev"
+"""Name of the mass of N."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +125,7 @@ class JointLikelihood:
         self.amplitudes: AmplitudeBasis = amplitude_basis(np.concatenate([np.zeros((0, N_COORDINATES)), *reached]))
         self.templates: tuple[ExperimentTemplate, ...] = ()
         # Made here, not where they are used: inside a trace numbers are not known.
-        self._form_columns = self.amplitudes.form_columns() if method == "direct" else None
+        self._form_columns = [self.amplitudes.form_columns(e.is_massive) for e in self.experiments] if method == "direct" else []
         if method == "templates":
             known = self.fingerprints
             self.templates = tuple(build_templates(e, self.amplitudes, tolerance, known.get(e.name)) for e in self.experiments)
@@ -238,9 +248,20 @@ class JointLikelihood:
         coefficients, theory, _ = self.split(vector)
         return vector_to_couplings(coefficients @ self.coupling_map.coordinates(theory))
 
-    def forms_vector(self, vector: Array) -> Forms:
-        """Quadratic forms at a vector (parameter,)."""
-        return quadratic_forms(self.couplings_vector(vector))
+    @property
+    def floats_mass(self) -> bool:
+        """Whether the mass of N is a parameter."""
+        return MASS in self.names
+
+    def mass_vector(self, vector: Array) -> Array:
+        """Mass of N in MeV at a vector (parameter,)."""
+        return vector[self.names.index(MASS)] if self.floats_mass else jnp.asarray(self.fixed.get(MASS, 0.0))
+
+    def forms_vector(self, vector: Array) -> list[Forms]:
+        """Quadratic forms that each experiment reads, at a vector (parameter,)."""
+        couplings, mass = self.couplings_vector(vector), self.mass_vector(vector)
+        plain = quadratic_forms(couplings)
+        return [e.forms(couplings, mass) if e.is_massive else plain for e in self.experiments]
 
     def counts_of_products(self, vector: Array, products: Array) -> Array:
         """All expected counts in one array (bin of all channels,), with the products of amplitudes (product,) given by hand.
@@ -253,8 +274,11 @@ class JointLikelihood:
             parts += [counts[name] for name in self.channels]
         else:
             _, _, pulls = self.split(vector)
-            forms = vector_to_forms(jnp.concatenate([jnp.ones(1), products]) @ jnp.asarray(self._form_columns), ALL_FORMS)
-            parts += [counts for e in self.experiments for counts in e.expected(forms, pulls).values()]
+            mass = self.mass_vector(vector)
+            for e, columns in zip(self.experiments, self._form_columns, strict=True):
+                forms = vector_to_forms(jnp.concatenate([jnp.ones(1), products]) @ jnp.asarray(columns), e.form_names)
+                forms["m_n_mev"] = mass
+                parts += list(e.expected(forms, pulls).values())
         return jnp.concatenate(parts)
 
     def expected_vector(self, vector: Array) -> dict[str, Array]:
@@ -262,8 +286,7 @@ class JointLikelihood:
         coefficients, theory, pulls = self.split(vector)
         result: dict[str, Array] = {}
         if self.method == "direct":
-            forms = self.forms_vector(vector)
-            for experiment in self.experiments:
+            for experiment, forms in zip(self.experiments, self.forms_vector(vector), strict=True):
                 for name, counts in experiment.expected(forms, pulls).items():
                     result[f"{experiment.name}.{name}"] = counts
             return result
@@ -340,7 +363,8 @@ class JointLikelihood:
     def batched(self, purpose: str, function: Callable[[Array], Any]) -> Callable[[Array], Any]:
         """`function` of one vector as a compiled function of (point, parameter), in blocks of BLOCK points."""
         if purpose not in self.compiled:
-            self.compiled[purpose] = jax.jit(lambda xs: jax.lax.map(function, xs, batch_size=min(BLOCK, xs.shape[0])))
+            block = DIRECT_BLOCK if self.floats_mass else BLOCK
+            self.compiled[purpose] = jax.jit(lambda xs: jax.lax.map(function, xs, batch_size=min(block, xs.shape[0])))
         return self.compiled[purpose]
 
     def _evaluate(self, purpose: str, function: Callable[[Array], Any], point: Point) -> Any:
@@ -381,8 +405,12 @@ class JointLikelihood:
             raise UserInputError("components: takes one point, not a batch")
 
         def evaluate(x: Array) -> dict[str, dict[str, Array]]:
-            forms, (_, _, pulls) = self.forms_vector(x), self.split(x)
-            return {f"{e.name}.{c.name}": c.component_counts(forms, pulls) for e in self.experiments for c in e.channels}
+            _, _, pulls = self.split(x)
+            return {
+                f"{e.name}.{c.name}": c.component_counts(forms, pulls)
+                for e, forms in zip(self.experiments, self.forms_vector(x), strict=True)
+                for c in e.channels
+            }
 
         if "components" not in self.compiled:
             self.compiled["components"] = jax.jit(evaluate)

@@ -202,7 +202,7 @@ class Space:
                 relevant = relevant_coordinates(experiment)
                 if not np.any(relevant):
                     continue
-                weights = merged_monomials(joint.amplitudes, relevant).weights
+                weights = merged_monomials(joint.amplitudes, relevant, experiment.is_massive).weights
             for row in weights[:, 1:]:
                 square = np.zeros((size, size))
                 square[upper] = 0.5 * row[: len(joint.amplitudes.pairs)]

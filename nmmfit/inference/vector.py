@@ -110,6 +110,10 @@ class NegativeLogLikelihood(_OfJoint):
             return joint.amplitudes.products(joint.linear_amplitudes(theory) @ coefficients)
 
         at = self.ranges.to_parameters(z)
+        if joint.floats_mass:  # counts depend on the mass beside the products
+            return jax.hessian(lambda y: residual @ joint.counts_of_products(self.ranges.to_parameters(whole(y)), products(y)))(
+                few
+            )
         weights = jax.grad(lambda p: residual @ joint.counts_of_products(at, p))(products(few))
         return jax.hessian(lambda y: weights @ products(y))(few)
 

@@ -75,3 +75,15 @@ def _checked(x: ArrayLike, y: ArrayLike, where: str) -> tuple[np.ndarray, np.nda
     if not np.all(np.diff(xs) > 0):
         raise DataError(f"{where}: knots must increase (first break at point {int(np.flatnonzero(np.diff(xs) <= 0)[0]) + 1})")
     return xs, ys
+
+
+def lagrange_matrix(nodes: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """Values at x of the Lagrange polynomials of distinct nodes (node,): shape of x plus (node,)."""
+    # Distances in units of a quarter of the range keep the barycentric weights near 1.
+    unit = 4.0 / (nodes.max() - nodes.min()) if len(nodes) > 1 else 1.0
+    weights = 1.0 / np.prod((nodes[:, None] - nodes[None, :]) * unit + np.eye(len(nodes)), axis=1)
+    distance = x[..., None] - nodes
+    exact = distance == 0.0
+    terms = weights / np.where(exact, 1.0, distance)
+    ratio = terms / terms.sum(axis=-1, keepdims=True)
+    return np.where(exact.any(axis=-1, keepdims=True), exact.astype(float), ratio)

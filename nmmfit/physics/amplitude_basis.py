@@ -21,10 +21,13 @@ from nmmfit.physics.forms import (
     N_FINAL,
     N_FLAVOUR,
     SM_FORMS,
+    VECTORS,
     Forms,
     TargetCouplings,
     forms_to_vector,
     quadratic_forms,
+    restricted,
+    split_names,
     vector_to_forms,
 )
 from nmmfit.shapes import Array
@@ -33,12 +36,11 @@ from nmmfit.shapes import Array
 DIPOLE_UNIT = 1e-9
 CONTACT_UNIT = 1e-6
 _FIELDS = tuple(f.name for f in fields(TargetCouplings))
-_VECTORS = ("vector_p", "vector_n", "electron_left", "electron_right")
 _UNITS = (DIPOLE_UNIT, *([CONTACT_UNIT] * (len(_FIELDS) - 1)))
 _BLOCK = N_FLAVOUR * N_FINAL
 N_COORDINATES = 2 * len(_UNITS) * _BLOCK
 _RANK_TOLERANCE = 1e-9
-_IS_VECTOR = np.tile(np.repeat([name in _VECTORS for name in _FIELDS], _BLOCK), 2)
+_IS_VECTOR = np.tile(np.repeat([name in VECTORS for name in _FIELDS], _BLOCK), 2)
 FINAL_STATES = np.arange(N_COORDINATES) % N_FINAL + N_FINAL * _IS_VECTOR
 """(coordinate,): final state of each coordinate of `couplings_to_vector`: columns of the coupling matrices, those of vectors
 (6-8: nu_e, nu_mu, nu_tau, 9-11: conjugates of N_1, N_2, N_3) after the six of the others."""
@@ -110,12 +112,23 @@ class AmplitudeBasis:
         alone = [amplitudes[np.asarray(self.linear)]] if self.linear else []
         return jnp.concatenate([*(amplitudes[i] * amplitudes[i:] for i in range(self.size)), *alone])
 
-    def form_columns(self) -> np.ndarray:
-        """(1 + product, form coordinate): forms (as `forms_to_vector` of ALL_FORMS) of the SM and of each product."""
+    def form_columns(self, massive: bool = False) -> np.ndarray:
+        """(1 + product, form coordinate): forms (as `forms_to_vector` of ALL_FORMS) of the SM and of each product.
+
+        With a massive N: the form coordinates of `split_names`.
+        """
+        if massive:
+            return np.concatenate([self._columns(heavy=False), self._columns(heavy=True)[:, 1:]], axis=1)
+        return self._columns()
+
+    def _columns(self, heavy: bool | None = None) -> np.ndarray:
+        """(1 + product, coordinate of ALL_FORMS) of all couplings, or of those to N or to massless final states alone."""
         columns = [np.eye(1 + 9 * len(ALL_FORMS))[0]]
 
         def of(a: np.ndarray, sm: float = 0.0) -> np.ndarray:
-            return np.asarray(forms_to_vector(quadratic_forms(self.couplings(jnp.asarray(a)), sm=sm), ALL_FORMS))
+            couplings = self.couplings(jnp.asarray(a))
+            chosen = couplings if heavy is None else restricted(couplings, heavy)
+            return np.asarray(forms_to_vector(quadratic_forms(chosen, sm=sm), ALL_FORMS))
 
         unit = np.eye(self.size)
         square = [of(unit[i]) for i in range(self.size)]
@@ -169,15 +182,17 @@ class MergedMonomials:
         return len(self.weights)
 
 
-def merged_monomials(basis: AmplitudeBasis, relevant: np.ndarray) -> MergedMonomials:
+def merged_monomials(basis: AmplitudeBasis, relevant: np.ndarray, massive: bool = False) -> MergedMonomials:
     """Merge products of amplitudes that an experiment cannot tell apart.
 
     Args:
         basis: the amplitudes.
-        relevant: (form coordinate,) True where the experiment's rate depends on that coordinate of ALL_FORMS.
+        relevant: (form coordinate,) True where the experiment's rate depends on that coordinate of ALL_FORMS, or of `split_names`.
+        massive: whether N has a mass.
     Returns: monomials m = weights @ (1, products) and forms with sum_m m F_m equal to the full sum on every relevant coordinate.
     """
-    columns = np.where(relevant, basis.form_columns(), 0.0).T
+    names = split_names() if massive else ALL_FORMS
+    columns = np.where(relevant, basis.form_columns(massive), 0.0).T
     scale = np.abs(columns).max(axis=1)
     # Rows that carry interference of operators of different dimension differ by powers of 1e-3 in natural units.
     used = np.flatnonzero(scale > 0)
@@ -186,5 +201,5 @@ def merged_monomials(basis: AmplitudeBasis, relevant: np.ndarray) -> MergedMonom
     lifted, *_ = np.linalg.lstsq(scaled[picked].T, scaled.T, rcond=None)
     vectors = np.zeros((len(picked), columns.shape[0]))
     vectors[:, used] = np.where(np.abs(lifted) > 1e-13, lifted, 0.0) * scale[used]
-    forms = [vector_to_forms(jnp.asarray(v), ALL_FORMS) for v in vectors]
+    forms = [vector_to_forms(jnp.asarray(v), names) for v in vectors]
     return MergedMonomials(scaled[picked], {name: jnp.stack([f[name] for f in forms]) for name in forms[0]})

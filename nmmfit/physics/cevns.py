@@ -137,26 +137,46 @@ def vector_kernels(
     Returns: name -> broadcast shape, or (3, ...), one for each flavour, for the forms linear in a coupling.
     Raises: UserInputError for an unknown option.
     """
-    check_spin(spin)
+    quadratic = quadratic_vector_kernels(e_nu_mev, t_mev, nucleus, f_p, f_n, spin)
     charges = weak_charges_of(weak_charges)
     n_p, n_n = jnp.asarray(f_p) * nucleus.z, jnp.asarray(f_n) * nucleus.n
-    if spin == 0:
-        point = spin_zero.vector(e_nu_mev, t_mev, nucleus.mass_mev, 1.0)
-    else:
-        point = spin_half.vector(e_nu_mev, t_mev, nucleus.mass_mev, 1.0, 1.0)
+    point = _point_vector(e_nu_mev, t_mev, nucleus, spin, 0.0)
     axes = jnp.broadcast_shapes(jnp.shape(point), jnp.shape(n_p), jnp.shape(n_n))
     norm = -2.0 * math.sqrt(2.0) * FERMI.value
     by_proton = norm * np.reshape(charges.g_p, (3, *(1 for _ in axes))) * n_p * point
     by_neutron = norm * np.full((3, *(1 for _ in axes)), charges.g_n) * n_n * point
-    return {
-        "vector_pp": point * n_p**2,
-        "vector_pn": 2.0 * point * n_p * n_n,
-        "vector_nn": point * n_n**2,
+    return quadratic | {
         "sm_vector_pp": by_proton * n_p,
         "sm_vector_pn": by_proton * n_n,
         "sm_vector_np": by_neutron * n_p,
         "sm_vector_nn": by_neutron * n_n,
     }
+
+
+def quadratic_vector_kernels(
+    e_nu_mev: ArrayLike,
+    t_mev: ArrayLike,
+    nucleus: Nucleus | Target,
+    f_p: ArrayLike,
+    f_n: ArrayLike,
+    spin: float = 0.5,
+    m_n_mev: ArrayLike = 0.0,
+) -> dict[str, Array]:
+    """Those of `vector_kernels` that are quadratic in the couplings, for an outgoing neutral lepton of mass m, MeV.
+
+    A mass belongs to the conjugate of N, which operators (nubar_L^c gamma N_R) make.
+    """
+    check_spin(spin)
+    n_p, n_n = jnp.asarray(f_p) * nucleus.z, jnp.asarray(f_n) * nucleus.n
+    point = _point_vector(e_nu_mev, t_mev, nucleus, spin, m_n_mev)
+    return {"vector_pp": point * n_p**2, "vector_pn": 2.0 * point * n_p * n_n, "vector_nn": point * n_n**2}
+
+
+def _point_vector(e_nu_mev: ArrayLike, t_mev: ArrayLike, nucleus: Nucleus | Target, spin: float, m_n_mev: ArrayLike) -> Array:
+    """d sigma / dT of a unit vector coupling to a point nucleus."""
+    if spin == 0:
+        return spin_zero.vector(e_nu_mev, t_mev, nucleus.mass_mev, 1.0, m_n_mev)
+    return spin_half.vector(e_nu_mev, t_mev, nucleus.mass_mev, 1.0, 1.0, m_n_mev)
 
 
 def kernels(

@@ -116,6 +116,22 @@ def vector_kernels(e_nu_mev: ArrayLike, t_mev: ArrayLike, radiative: str = "bks"
     }
 
 
+def massive_vector_kernels(
+    e_nu_mev: ArrayLike, t_mev: ArrayLike, m_n_mev: ArrayLike, antineutrino: bool = False
+) -> dict[str, Array]:
+    """Those of `vector_kernels` that are quadratic in the couplings, at tree level, for the conjugate of N with mass m, MeV."""
+
+    def of(left: float, right: float, mixed: float) -> Array:
+        first, second = (right, left) if antineutrino else (left, right)
+        return spin_half.vector_pieces(e_nu_mev, t_mev, M_ELECTRON_MEV.value, first, second, mixed, m_n_mev)
+
+    return {
+        "electron_left_left": of(1.0, 0.0, 0.0),
+        "electron_right_right": of(0.0, 1.0, 0.0),
+        "electron_left_right": of(0.0, 0.0, 1.0),
+    }
+
+
 def kernels(e_nu_mev: ArrayLike, t_mev: ArrayLike, antineutrino: bool = False, m_n_mev: ArrayLike = 0.0) -> dict[str, Array]:
     """d sigma / dT per unit of each form of `forms.ELECTRON_FORMS`, in cm^2/MeV, at tree level.
 

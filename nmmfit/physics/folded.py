@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from nmmfit.physics import cevns
-from nmmfit.physics.forms import N_FLAVOUR, NUCLEAR_FORMS, NUCLEAR_VECTOR_FORMS, SM_FORMS, Forms
+from nmmfit.physics.forms import LIGHT, N_FLAVOUR, NUCLEAR_FORMS, NUCLEAR_VECTOR_FORMS, SM_FORMS, Forms
 from nmmfit.physics.nuclei import Nucleus
 from nmmfit.physics.rates import SourceNodes
 from nmmfit.shapes import Array, ArrayLike
@@ -38,8 +38,8 @@ def form_factor_product(form: str) -> str:
 class FoldedKernels:
     """Kernels of one source on one nucleus, folded over neutrino energies, without form factors.
 
-    `sm` maps "pp", "pn", "nn" to (recoil,); `forms` maps a form's name to (recoil, 3, 3) complex, to be contracted with the form.
-    Both in cm^2/MeV times the unit of the source's weight.
+    `sm` maps "pp", "pn", "nn" to (recoil,), empty for rates without the Standard Model; `forms` maps a form's name to
+    (recoil, 3, 3) complex, to be contracted with the form. Both in cm^2/MeV times the unit of the source's weight.
     """
 
     sm: dict[str, Array]
@@ -54,14 +54,20 @@ class FoldedKernels:
         """
         f_p, f_n = jnp.asarray(f_p), jnp.asarray(f_n)
         products = {"pp": f_p**2, "pn": f_p * f_n, "nn": f_n**2}
-        total = forms["sm"] * sum(self.sm[k] * products[k] for k in products)
-        for kind in (NUCLEAR_FORMS, NUCLEAR_VECTOR_FORMS):
+        total = forms["sm"] * sum(self.sm[k] * products[k] for k in self.sm)
+        vectors = {name for name in self.forms if "vector" in name}
+        for kind in (set(self.forms) - vectors, vectors):
             for k, product in products.items():
-                names = [name for name in kind if form_factor_product(name) == k]
-                stacked = jnp.stack([self.forms[name] for name in names])
-                matrices = jnp.stack([forms[name] for name in names])
-                total = total + product * jnp.real(jnp.einsum("ktij,kji->t", stacked, matrices))
+                names = [name for name in self.forms if name in kind and form_factor_product(name) == k]
+                if names:
+                    stacked = jnp.stack([self.forms[name] for name in names])
+                    matrices = jnp.stack([forms[name] for name in names])
+                    total = total + product * jnp.real(jnp.einsum("ktij,kji->t", stacked, matrices))
         return total
+
+    def of_light(self) -> FoldedKernels:
+        """The same for massless final states alone, as `forms.split_forms` names their forms."""
+        return FoldedKernels(self.sm, {LIGHT + name: kernel for name, kernel in self.forms.items()})
 
 
 def fold_cevns(

@@ -4,7 +4,8 @@ A neutrino in the flavour state rho scatters with probability sum_k Tr[rho Q_k] 
 A[p, r] of the operator (nubar_p ... N_r), the incoming neutrino is annihilated by the Hermitian-conjugate operator, so that
 sum_r |sum_p c_p A*[p, r]|^2 = Tr[rho A A^dagger]; for an antineutrino rho is that of the antineutrino and Q becomes its
 transpose. Final states: columns 0-2 are N_1, N_2, N_3 (lepton number conserved), columns 3-5 the charge conjugates of
-nu_e, nu_mu, nu_tau (lepton number broken); they never interfere, so that one product serves both.
+nu_e, nu_mu, nu_tau (lepton number broken); they never interfere, so that one product serves both. Experiments with a massive N
+take the two apart (`split_forms`).
 
 Vector couplings have final states of their own: columns 0-2 nu_e, nu_mu, nu_tau, a Hermitian matrix E that is added to the
 Standard Model's diagonal one, D; columns 3-5 conjugates of N_1, N_2, N_3. Nothing but the Standard Model interferes with them.
@@ -18,6 +19,7 @@ from dataclasses import dataclass, fields
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from nmmfit import precision as precision
 from nmmfit.shapes import Array
@@ -50,6 +52,14 @@ ELECTRON_VECTOR_FORMS = (
 SM_FORMS = tuple(name for name in NUCLEAR_VECTOR_FORMS + ELECTRON_VECTOR_FORMS if name.startswith("sm_"))
 """Forms linear in a coupling, from interference with the Standard Model; their kernels have a leading axis of flavours."""
 ALL_FORMS = NUCLEAR_FORMS + ELECTRON_FORMS[1:] + NUCLEAR_VECTOR_FORMS + ELECTRON_VECTOR_FORMS
+
+LIGHT, HEAVY = "light_", "heavy_"
+"""Prefixes of a form's name: what of it leads to massless neutrinos, and what to N (`restricted`)."""
+MASSIVE_NUCLEAR_FORMS = NUCLEAR_FORMS + tuple(name for name in NUCLEAR_VECTOR_FORMS if name not in SM_FORMS)
+MASSIVE_ELECTRON_FORMS = ELECTRON_FORMS + tuple(name for name in ELECTRON_VECTOR_FORMS if name not in SM_FORMS)
+"""Forms that lead to N: all but those of interference with the Standard Model."""
+VECTORS = ("vector_p", "vector_n", "electron_left", "electron_right")
+"""The couplings of `TargetCouplings` whose columns are those of vectors."""
 
 Forms = dict[str, Array]
 """`sm`: scalar, 1 for the Standard Model (a signal strength of its rate); every other name: Hermitian (3, 3)."""
@@ -154,6 +164,39 @@ def quadratic_forms(couplings: TargetCouplings, sm: float | Array = 1.0) -> Form
     }
 
 
+def split_names() -> tuple[str, ...]:
+    """Names of `split_forms` beside `sm`: all forms of massless final states, then those of N."""
+    return tuple(prefix + name for prefix in (LIGHT, HEAVY) for name in ALL_FORMS)
+
+
+def restricted(couplings: TargetCouplings, heavy: bool) -> TargetCouplings:
+    """Couplings that lead to N alone, or to massless neutrinos alone; the other columns are 0.
+
+    N is in the columns 0-2, of vectors (its conjugate) in 3-5.
+    """
+    first = np.arange(N_FINAL) < N_FLAVOUR
+    kept = {f.name: (first != (f.name in VECTORS)) == heavy for f in fields(TargetCouplings)}
+    return TargetCouplings(**{name: jnp.where(kept[name], getattr(couplings, name), 0.0) for name in kept})
+
+
+def split_forms(couplings: TargetCouplings, m_n_mev: float | Array = 0.0, sm: float | Array = 1.0) -> Forms:
+    """Quadratic forms by the mass of the final state, for experiments that are built with a massive N.
+
+    N and massless neutrinos do not interfere, so that every form is a sum of the two.
+
+    Args:
+        couplings: target-level couplings.
+        m_n_mev: mass of N, which comes along as `m_n_mev` for experiments in which it floats.
+        sm: strength of the Standard Model part.
+    Returns: `sm`, `m_n_mev`, and "light_" + name and "heavy_" + name for every form.
+    """
+    light, heavy = (quadratic_forms(restricted(couplings, part), sm) for part in (False, True))
+    forms: Forms = {"sm": light["sm"], "m_n_mev": jnp.asarray(m_n_mev)}
+    for name in ALL_FORMS:
+        forms[LIGHT + name], forms[HEAVY + name] = light[name], heavy[name]
+    return forms
+
+
 _UPPER = ((0, 1), (0, 2), (1, 2))
 
 
@@ -189,6 +232,11 @@ def flavour_traces(density: Array, form: Array, antineutrino: bool) -> Array:
     """
     subscripts = "...ij,...ij->i..." if antineutrino else "...ij,...ji->i..."
     return jnp.real(jnp.einsum(subscripts, form, density))
+
+
+def is_linear(name: str) -> bool:
+    """Whether a form, light or not taken apart, is linear in a coupling, so that its kernel depends on the flavour."""
+    return name.removeprefix(LIGHT) in SM_FORMS
 
 
 def trace(density: Array, form: Array, antineutrino: bool) -> Array:

@@ -117,6 +117,23 @@ def nucleus(name: str) -> Nucleus:
     )
 
 
+NUCLEAR_SPINS = ("half", "true")
+
+
+def target_spin(target: Nucleus, nuclear_spin: str = "half") -> float:
+    """Spin with which a nucleus enters cross sections, 0 or 0.5.
+
+    Args:
+        target: the nuclide.
+        nuclear_spin: "half": 0.5 for all, the literature's convention; "true": 0 for a nuclide of spin 0, whose tensor
+            coupling then exists in the option "nonrelativistic" only, and 0.5 for every nuclide with spin.
+    Raises: UserInputError for another choice.
+    """
+    if nuclear_spin not in NUCLEAR_SPINS:
+        raise unknown("nuclear spin", nuclear_spin, NUCLEAR_SPINS, "nuclear_spin")
+    return 0.0 if nuclear_spin == "true" and target.spin == 0.0 else 0.5
+
+
 def natural_isotopes(element: str) -> tuple[Nucleus, ...]:
     """Tabulated isotopes of an element, such as "Ge"; their abundances sum to 1 (Ar: 0.996, the lighter isotopes left out).
 

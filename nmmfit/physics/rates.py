@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import jax
 import jax.numpy as jnp
 
-from nmmfit.physics.forms import N_FLAVOUR, SM_FORMS, Forms, flavour_traces, trace
+from nmmfit.physics.forms import N_FLAVOUR, Forms, flavour_traces, is_linear, trace
 from nmmfit.shapes import Array
 
 
@@ -35,13 +35,13 @@ def recoil_spectrum(forms: Forms, nodes: SourceNodes, sm_kernel: Array, kernels:
         forms: quadratic forms of the couplings.
         nodes: source nodes, arrays broadcastable to (recoil, energy).
         sm_kernel: (3, recoil, energy), d sigma / dT in cm^2/MeV for each flavour.
-        kernels: name -> (recoil, energy), cm^2/MeV per unit of the form of that name; (3, recoil, energy) for SM_FORMS.
+        kernels: name -> (recoil, energy), cm^2/MeV per unit of the form of that name; (3, recoil, energy) where `forms.is_linear`.
     Returns: (recoil,): rate per target per MeV, in units of `weight` times cm^2.
     """
     rho = nodes.density
     total = sum(jnp.real(rho[..., a, a]) * sm_kernel[a] for a in range(N_FLAVOUR)) * forms["sm"]
     for name, kernel in kernels.items():
-        if name in SM_FORMS:
+        if is_linear(name):
             weights = flavour_traces(rho, forms[name], nodes.antineutrino)
             total = total + sum(weights[a] * kernel[a] for a in range(N_FLAVOUR))
         else:

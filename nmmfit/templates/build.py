@@ -17,7 +17,7 @@ import scipy.linalg
 
 from nmmfit.errors import NotConvergedError
 from nmmfit.experiment import Channel, Component, Factor, Pulls, Weighting
-from nmmfit.physics.forms import ALL_FORMS, Forms, vector_to_forms
+from nmmfit.physics.forms import Forms
 from nmmfit.templates.fit import HALF_WIDTH, fit, sampler
 from nmmfit.templates.nodes import empirical_nodes
 from nmmfit.templates.plan import Block, ChannelPlan, Group, Part, Scales, Second, Weighted
@@ -303,7 +303,7 @@ def channel_plan(channel: Channel, directions: Forms, nominal: Pulls, tol: float
         raise NotConvergedError(
             f"{channel.name}: templates take one factor with forms or weighting, then at most one plain factor"
         )
-    sm = vector_to_forms(jnp.zeros(1 + 9 * len(ALL_FORMS)).at[0].set(1.0), ALL_FORMS)
+    sm: Forms = {name: jnp.zeros_like(values[0]) for name, values in directions.items()} | {"sm": jnp.asarray(1.0)}
     level = np.maximum(np.abs(np.asarray(jax.jit(lambda: channel.expected(sm, nominal))())), 1e-12)
     keys = [_group_key(c) for c in components]
     order = list(dict.fromkeys(keys))

@@ -15,7 +15,7 @@ from nmmfit.experiment import BinnedExperiment, Channel, Pulls
 from nmmfit.kept import digest, kept_or_made
 from nmmfit.memory import hand_back
 from nmmfit.physics.amplitude_basis import AmplitudeBasis, MergedMonomials, merged_monomials
-from nmmfit.physics.forms import ALL_FORMS, vector_to_forms
+from nmmfit.physics.forms import vector_to_forms
 from nmmfit.shapes import Array
 from nmmfit.templates.build import channel_plan
 from nmmfit.templates.fit import HALF_WIDTH
@@ -96,15 +96,16 @@ class ExperimentTemplate:
 
 
 def relevant_coordinates(experiment: BinnedExperiment) -> np.ndarray:
-    """(form coordinate,) True where some rate of the experiment depends on that real coordinate of ALL_FORMS."""
-    size = 1 + 9 * len(ALL_FORMS)
+    """(form coordinate,) True where some rate of the experiment depends on that real coordinate of its forms (`form_names`)."""
+    names = experiment.form_names
+    size = 1 + 9 * len(names)
     pulls = experiment.nominal_pulls()
     functions = [f.function for ch in experiment.channels for c in ch.components for f in c.factors if f.forms is not None]
     # Rates are linear in the forms: one coordinate at a time against none shows what they depend on.
     points = jnp.concatenate([jnp.zeros((1, size)), jnp.eye(size)])
 
     def rates(vector: Array) -> list[Array]:
-        forms = vector_to_forms(vector, ALL_FORMS)
+        forms = vector_to_forms(vector, names)
         return [function(forms, pulls) for function in functions]
 
     # All factors in one program: what they have in common, a response matrix say, is compiled once.
@@ -129,7 +130,7 @@ def build_templates(
     """
 
     def made() -> Kept:
-        monomials = merged_monomials(basis, relevant_coordinates(experiment))
+        monomials = merged_monomials(basis, relevant_coordinates(experiment), experiment.is_massive)
         nominal = experiment.nominal_pulls()
         # An error of the counts, in norm, meets residuals of about one in every bin.
         tolerances = [tolerance / np.sqrt(len(c.observed)) for c in experiment.channels]

@@ -118,7 +118,7 @@ def basis_file(key: str) -> BasisFile:
     sectors: dict[str, dict[str, BasisEntry | None]]
     if chosen.eft == "LNEFT":
         sectors = {name: {} for name in _LNEFT_SECTORS}
-        for name in operators.coefficient_names(include_unimplemented=True):
+        for name in operators.coefficient_names():
             coefficient = operators.parse(name)
             sectors[_sector(coefficient.operator)][name] = BasisEntry(real=coefficient.real, tex=lneft_tex(coefficient))
         convention = (

@@ -86,7 +86,7 @@ def _flavio_name(coefficient: operators.Coefficient) -> tuple[str, float]:
 def wet_names(basis: str = "JMS", eft: str = "WET") -> Mapping[str, tuple[str, float]]:
     """Name in WET -> (coefficient of LNEFT, value of LNEFT per unit of it)."""
     found = {}
-    for name in operators.coefficient_names(include_unimplemented=True):
+    for name in operators.coefficient_names():
         if missing_reason(name, basis, eft) is None:
             known, unit = (name, 1.0) if basis == "JMS" else _flavio_name(operators.parse(name))
             found[known] = (name, unit)
