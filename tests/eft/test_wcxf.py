@@ -22,7 +22,7 @@ from nmmfit.eft.wcxf.values import WcxfValues, from_file, made
 from nmmfit.errors import UserInputError
 
 REFERENCE = json.loads((Path(__file__).parent.parent / "reference" / "wcxf_reference.json").read_text(encoding="utf-8"))
-ALL = operators.coefficient_names(include_unimplemented=True)
+ALL = operators.coefficient_names()
 
 
 def file(values: dict, eft: str = "LNEFT", basis: str = "nmmfit", scale: float = 80.379) -> models.ValuesFile:
