@@ -74,19 +74,19 @@ def test_reduced_anomalous_dimension_is_the_integral_over_the_running(a_high, a_
     assert float(reduction_factor(alpha_h, a_high, a_low)) == pytest.approx(expected, rel=1e-10)
 
 
-@pytest.mark.parametrize(
-    ("up", "down", "dipole"),
-    [("TnuuLL", "TnudLL", "nugamma"), ("TNuRR", "TNdRR", "Ngamma"), ("TnuNuRR", "TnuNdRR", "nuNgamma")],
-)
-def test_chiral_matching_of_all_three_sectors(up, down, dipole):
+def test_chiral_matching_of_all_three_sectors():
     """(2.14)-(2.19): -2 e Q Lambda_1 in each sector, so that d and s weigh the same; "dd" stands there twice."""
-    given = {f"{up}_1211": 1e-6, f"{down}_1311": 2e-6j, f"{down}_2322": -3e-6}
+    sectors = (("TnuuLL", "TnudLL", "nugamma"), ("TNuRR", "TNdRR", "Ngamma"), ("TnuNuRR", "TnuNdRR", "nuNgamma"))
+    given = {}
+    for up, down, _ in sectors:
+        given |= {f"{up}_1211": 1e-6, f"{down}_1311": 2e-6j, f"{down}_2322": -3e-6}
     added = evolve(given, 2.0, chiral=ChiralInputs(-3.2, -1.0)).chiral
     unit = -2 * math.sqrt(4 * math.pi / 133.3037279) * LAMBDA_1
-    assert set(added) == {f"{dipole}_{digits}" for digits in ("12", "13", "23")}
-    assert added[f"{dipole}_12"] == pytest.approx(unit * (2 / 3) * -3.2 * 1e-6, rel=1e-6)
-    assert added[f"{dipole}_13"] == pytest.approx(unit * (-1 / 3) * -3.2 * 2e-6j, rel=1e-6)
-    assert added[f"{dipole}_23"] == pytest.approx(unit * (-1 / 3) * -1.0 * -3e-6, rel=1e-6)
+    assert set(added) == {f"{dipole}_{digits}" for *_, dipole in sectors for digits in ("12", "13", "23")}
+    for *_, dipole in sectors:
+        assert added[f"{dipole}_12"] == pytest.approx(unit * (2 / 3) * -3.2 * 1e-6, rel=1e-6)
+        assert added[f"{dipole}_13"] == pytest.approx(unit * (-1 / 3) * -3.2 * 2e-6j, rel=1e-6)
+        assert added[f"{dipole}_23"] == pytest.approx(unit * (-1 / 3) * -1.0 * -3e-6, rel=1e-6)
 
 
 def test_violating_operators_run_with_the_same_coefficients():
