@@ -146,8 +146,8 @@ def vector_kernels(
         point = spin_half.vector(e_nu_mev, t_mev, nucleus.mass_mev, 1.0, 1.0)
     axes = jnp.broadcast_shapes(jnp.shape(point), jnp.shape(n_p), jnp.shape(n_n))
     norm = -2.0 * math.sqrt(2.0) * FERMI.value
-    by_proton = norm * np.reshape(charges.g_p, (3, *(1 for _ in axes))) * n_p * point
-    by_neutron = norm * np.full((3, *(1 for _ in axes)), charges.g_n) * n_n * point
+    by_proton = norm * jnp.reshape(jnp.asarray(charges.g_p), (3, *(1 for _ in axes))) * n_p * point
+    by_neutron = norm * jnp.full((3, *(1 for _ in axes)), charges.g_n) * n_n * point
     return {
         "vector_pp": point * n_p**2,
         "vector_pn": 2.0 * point * n_p * n_n,
