@@ -313,9 +313,9 @@ def _evolve(
         below = penguin_to_zero(inputs) if method == "exact" else {}
         for name, value in evolved.items():
             c = parse(name)
-            for generated, factor in penguin_additions(c, below, MATCHED_FERMIONS).items():
+            for generated, share in penguin_additions(c, below, MATCHED_FERMIONS).items():
                 target = added if c.fermion in LIGHT_QUARKS else looped
-                target[generated] = target.get(generated, 0.0) + factor * value
+                target[generated] = target.get(generated, 0.0) + share * value
             if c.operator.lorentz != "tensor" or c.fermion is None:
                 continue
             target, dipole = (added, per_chiral) if c.fermion in LIGHT_QUARKS else (looped, per_loop)

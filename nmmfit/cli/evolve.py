@@ -24,8 +24,8 @@ _PARTS = {
     "above_m_w": "just above m_W",
     "below_m_w": "just below m_W, after matching",
     "coefficient": "coefficients, before matching",
-    "chiral": "added to dipoles by confinement of u, d, s",
-    "loops": "added to dipoles by loops of c and charged leptons",
+    "chiral": "added below 2 GeV by confined u, d, s",
+    "loops": "added below 2 GeV by loops of c and charged leptons",
 }
 
 

@@ -206,7 +206,7 @@ def penguin_additions(c: Coefficient, per_source: Mapping[str, Array], fermions:
         per_source: addition to L_psiX / Q_psi per unit of V_f, by fermion f.
         fermions: the psi to list, both chiralities.
     """
-    if c.operator.lorentz != "vector" or c.fermion not in per_source:
+    if c.operator.lorentz != "vector" or c.fermion is None or c.fermion not in per_source:
         return {}
     factor = per_source[c.fermion]
     return {

@@ -143,8 +143,8 @@ def vector_kernels(
     point = _point_vector(e_nu_mev, t_mev, nucleus, spin, 0.0)
     axes = jnp.broadcast_shapes(jnp.shape(point), jnp.shape(n_p), jnp.shape(n_n))
     norm = -2.0 * math.sqrt(2.0) * FERMI.value
-    by_proton = norm * np.reshape(charges.g_p, (3, *(1 for _ in axes))) * n_p * point
-    by_neutron = norm * np.full((3, *(1 for _ in axes)), charges.g_n) * n_n * point
+    by_proton = norm * jnp.reshape(jnp.asarray(charges.g_p), (3, *(1 for _ in axes))) * n_p * point
+    by_neutron = norm * jnp.full((3, *(1 for _ in axes)), charges.g_n) * n_n * point
     return quadratic | {
         "sm_vector_pp": by_proton * n_p,
         "sm_vector_pn": by_proton * n_n,

@@ -70,14 +70,18 @@ def test_no_rate_is_negative(counts):
 
 
 def test_off_diagonal_couplings(counts, request):
-    """Pure flavours see an off-diagonal entry by its square only; the Sun's coherent mixture also to first order."""
+    """Pure flavours see an off-diagonal entry by its square only; the Sun's mass states also to first order.
+
+    sum_k P_k U_ek U_muk* is near 0.66 (-0.23) + 0.31 (0.33) < 0 for delta near 180 degrees, so that a positive epsilon_L lowers
+    the rate: Tr[rho (D E + E D)] = 2 rho_emu epsilon (g_L^e + g_L^mu) with g_L^e + g_L^mu = 2 sin^2 theta_W.
+    """
     entry = np.zeros((3, 3), complex)
-    entry[0, 1] = entry[1, 0] = 0.02 * NORM
+    entry[0, 1] = entry[1, 0] = 0.005 * NORM
     standard = counts(TargetCouplings.zero())
     moved = [counts(couplings(0.0, {"electron_left": s * entry, "vector_p": s * entry})) - standard for s in (1.0, -1.0)]
     odd, even = (0.5 * (moved[0] + s * moved[1]).sum() for s in (-1.0, 1.0))
     assert even > 0.0
     if "borexino" in request.node.name:
-        assert abs(odd) > 3.0 * even
+        assert odd < -3.0 * even
     else:
         assert abs(odd) < 1e-9 * standard.sum()
