@@ -62,6 +62,7 @@ def evolve(
 ) -> None:
     """Run coefficients, match at m_W and 2 GeV, and show every coefficient generated and the effective moments."""
     from nmmfit.config import HIGH_SCALE_GEV, check_scale, validate
+    from nmmfit.constants import ELECTROWEAK_INPUTS, STANDARD_MODEL_INPUTS
     from nmmfit.eft.smneft_operators import theory_of
     from nmmfit.run import default_run_text
     from nmmfit.runfile import read_toml, with_overrides
@@ -90,11 +91,13 @@ def evolve(
     from nmmfit.inputs import StandardModelInputs
 
     theory = config.theory
-    numbers = {name: prior.centre for name, prior in theory.inputs().items() if name not in ("c_T", "c_T_s")}
+    given = {name: prior.centre for name, prior in theory.inputs().items()}
+    numbers = {name: value for name, value in given.items() if name in STANDARD_MODEL_INPUTS}
     orders = {"alpha_s_loops": theory.alpha_s_loops, "gamma_T_loops": theory.gamma_T_loops, "e_running": theory.e_running}
     inputs = StandardModelInputs.from_mapping({**numbers, **orders})
     chiral = ChiralInputs(theory.c_T.centre, theory.c_T_s.centre)
-    electroweak = ElectroweakInputs(quark_basis=basis)
+    above = {name: value for name, value in given.items() if name in ELECTROWEAK_INPUTS}
+    electroweak = ElectroweakInputs(**above, quark_basis=theory.quark_basis if basis == "down" else basis)
     found = engine(coefficients, scale_from, scale_to, theory.running, inputs, chiral, electroweak=electroweak)
     emit("evolve", found.as_json(), as_json, out, lambda console: _show(console, found))
 
