@@ -21,7 +21,7 @@ from pydantic import (
     model_validator,
 )
 
-from nmmfit.constants import STANDARD_MODEL_INPUTS
+from nmmfit.constants import ELECTROWEAK_INPUTS, STANDARD_MODEL_INPUTS
 from nmmfit.eft import operators, smneft_operators
 from nmmfit.errors import UserInputError, unknown
 from nmmfit.models import (
@@ -64,12 +64,17 @@ def _resolve(presets: Mapping[str, Preset]) -> BeforeValidator:
 
 def _input(name: str) -> Any:
     """Field of a Standard Model input: left out, it keeps its default value."""
-    constant = STANDARD_MODEL_INPUTS[name]
+    constant = {**STANDARD_MODEL_INPUTS, **ELECTROWEAK_INPUTS}[name]
     unit = "" if constant.unit == "1" else f" {constant.unit}"
     return Field(
         default=None,
         description=f"default {constant.value:.8g}{unit}, uncertainty {constant.uncertainty:.2g} ({constant.source})",
     )
+
+
+def _charge(meaning: str) -> Any:
+    """Field of a nucleon charge: left out, it keeps the value of its set."""
+    return Field(default=None, description=f"{meaning}, MS-bar at 2 GeV; default that of nucleon_charges")
 
 
 def _prior(given: dict[str, Any]) -> PriorSpec:
@@ -186,10 +191,6 @@ class ParameterSpec(StrictModel):
         return units.pop() if len(units) == 1 else "mixed"
 
 
-NO_RUNNING = ("c_T", "c_T_s", "m_N_mev")
-"""Numerical theory inputs that running and matching at one loop do not depend on."""
-
-
 class TheorySpec(StrictModel):
     """Choices of theory, and theory inputs as numbers, presets or priors (`nmmfit list presets`)."""
 
@@ -236,6 +237,37 @@ class TheorySpec(StrictModel):
     inv_alpha_mz: PriorSpec | None = _input("inv_alpha_mz")
     inv_alpha_0: PriorSpec | None = _input("inv_alpha_0")
     f_pi_gev: PriorSpec | None = _input("f_pi_gev")
+    quark_basis: Annotated[Literal["down", "up"], Field(description="what Q is in coefficients above m_W")] = "down"
+    sin2_theta_w: PriorSpec | None = _input("sin2_theta_w")
+    m_t_gev: PriorSpec | None = _input("m_t_gev")
+    m_h_gev: PriorSpec | None = _input("m_h_gev")
+    wolfenstein_lambda: PriorSpec | None = _input("wolfenstein_lambda")
+    wolfenstein_a: PriorSpec | None = _input("wolfenstein_a")
+    wolfenstein_rhobar: PriorSpec | None = _input("wolfenstein_rhobar")
+    wolfenstein_etabar: PriorSpec | None = _input("wolfenstein_etabar")
+    nucleon_charges_float: Annotated[
+        bool, Field(description="float the nucleon charges that matter with the uncertainties of their set")
+    ] = False
+    delta_u: PriorSpec | None = _charge("tensor charge F_1 of u in the proton")
+    delta_d: PriorSpec | None = _charge("tensor charge F_1 of d in the proton")
+    delta_s: PriorSpec | None = _charge("tensor charge F_1 of s in the nucleon")
+    g_s_u: PriorSpec | None = _charge("scalar charge of u in the proton")
+    g_s_d: PriorSpec | None = _charge("scalar charge of d in the proton")
+    g_s_s: PriorSpec | None = _charge("scalar charge of s in the nucleon")
+    f2_u: PriorSpec | None = _charge("tensor form factor F_2 of u in the proton (nonrelativistic)")
+    f2_d: PriorSpec | None = _charge("tensor form factor F_2 of d in the proton (nonrelativistic)")
+    f2_s: PriorSpec | None = _charge("tensor form factor F_2 of s in the nucleon (nonrelativistic)")
+    f3_u: PriorSpec | None = _charge("tensor form factor F_3 of u in the proton (nonrelativistic)")
+    f3_d: PriorSpec | None = _charge("tensor form factor F_3 of d in the proton (nonrelativistic)")
+    f3_s: PriorSpec | None = _charge("tensor form factor F_3 of s in the nucleon (nonrelativistic)")
+
+    @model_validator(mode="after")
+    def _used(self) -> TheorySpec:
+        if self.tensor_coherence == "coherent":
+            for name in (f"{f}_{q}" for f in ("f2", "f3") for q in ("u", "d", "s")):
+                if getattr(self, name) is not None:
+                    raise refuse(f"{name}: only tensor_coherence = 'nonrelativistic' has it, this run's is 'coherent'")
+        return self
 
     @field_validator("m_N_mev")
     @classmethod
@@ -252,7 +284,7 @@ class TheorySpec(StrictModel):
     def choices(self) -> dict[str, str | int]:
         """Named choices of theory and orders of the running, key -> value."""
         given = {name: getattr(self, name) for name in type(self).model_fields}
-        return {name: value for name, value in given.items() if isinstance(value, str | int)}
+        return {name: value for name, value in given.items() if isinstance(value, str | int) and not isinstance(value, bool)}
 
 
 class ModelSpec(StrictModel):

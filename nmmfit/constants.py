@@ -53,6 +53,20 @@ STANDARD_MODEL_INPUTS: Mapping[str, Constant] = MappingProxyType(
     }
 )
 
+# What the theory above m_W needs besides; `nmmfit.eft.smneft_inputs.ElectroweakInputs` has one field for each, these defaults.
+ELECTROWEAK_INPUTS: Mapping[str, Constant] = MappingProxyType(
+    {
+        "sin2_theta_w": SIN2_THETA_W_MZ,
+        "fermi_gev2": FERMI,
+        "m_t_gev": Constant(162.5, "GeV", 2.1, "PDG 2020, m_t(m_t) in MS-bar from cross sections; from memory, unverified"),
+        "m_h_gev": Constant(125.10, "GeV", 0.14, "PDG 2020, Higgs boson; from memory, unverified"),
+        "wolfenstein_lambda": Constant(0.22650, "1", 0.00048, "PDG 2020 review of the CKM matrix; from memory, unverified"),
+        "wolfenstein_a": Constant(0.790, "1", 0.017, "PDG 2020 review of the CKM matrix; from memory, unverified"),
+        "wolfenstein_rhobar": Constant(0.141, "1", 0.017, "PDG 2020 review of the CKM matrix; from memory, unverified"),
+        "wolfenstein_etabar": Constant(0.357, "1", 0.011, "PDG 2020 review of the CKM matrix; from memory, unverified"),
+    }
+)
+
 
 def electron_charge() -> float:
     """Positron charge e = sqrt(4 pi alpha) at zero momentum transfer (0.302822)."""

@@ -80,7 +80,8 @@ def evolve(
     ] = None,
 ) -> None:
     """Run coefficients, match at m_W and 2 GeV, and show every coefficient generated and the effective moments."""
-    from nmmfit.config import HIGH_SCALE_GEV, NO_RUNNING, check_scale, validate
+    from nmmfit.config import HIGH_SCALE_GEV, check_scale, validate
+    from nmmfit.constants import ELECTROWEAK_INPUTS, STANDARD_MODEL_INPUTS
     from nmmfit.eft.smneft_operators import theory_of
     from nmmfit.run import default_run_text
     from nmmfit.runfile import read_toml, with_overrides
@@ -100,9 +101,9 @@ def evolve(
     elif not values:
         raise UserInputError("evolve: name at least one coefficient, such as TnuNdRR_1122=1e-6 (nmmfit list coefficients)")
     scale_from = HIGH_SCALE_GEV if scale_from is None else scale_from
-    basis = "down" if basis is None else basis
     changes = [*(overrides or ()), *([f"theory.running={method}"] if method is not None else [])]
     config = validate(with_overrides(read_toml(default_run_text()), changes))
+    basis = config.theory.quark_basis if basis is None else basis
     coefficients = coefficient_values(read.values if read else name_values(values or ()), config, above_m_w=True)
     if theory_of(coefficients) == "lneft":
         if scale_from > HIGH_SCALE_GEV:
@@ -125,11 +126,13 @@ def evolve(
     from nmmfit.inputs import StandardModelInputs
 
     theory = config.theory
-    numbers = {name: prior.centre for name, prior in theory.inputs().items() if name not in NO_RUNNING}
+    given = {name: prior.centre for name, prior in theory.inputs().items()}
+    numbers = {name: value for name, value in given.items() if name in STANDARD_MODEL_INPUTS}
     orders = {"alpha_s_loops": theory.alpha_s_loops, "gamma_T_loops": theory.gamma_T_loops, "e_running": theory.e_running}
     inputs = StandardModelInputs.from_mapping({**numbers, **orders})
     chiral = ChiralInputs(theory.c_T.centre, theory.c_T_s.centre)
-    electroweak = ElectroweakInputs(quark_basis=basis)
+    above = {name: value for name, value in given.items() if name in ELECTROWEAK_INPUTS}
+    electroweak = ElectroweakInputs(**above, quark_basis=basis)
     found = engine(coefficients, scale_from, scale_to, theory.running, inputs, chiral, electroweak=electroweak)
     reached = _reached(found, basis)
     if out is not None and out.suffix.lower() in SUFFIXES:

@@ -171,6 +171,9 @@ def parameters(run: RunFile = None, overrides: Overrides = None, as_json: Json =
     for name, prior in config.theory.inputs().items():
         unit = units.get(f"theory.{name}", "GeV" if name.endswith("_gev") else "1")
         rows[f"theory.{name}"] = {"kind": "theory", "prior": str(prior), "unit": unit, "meaning": "theory input"}
+    for p in joint.of_kind("theory"):
+        floated = {"kind": "theory", "prior": describe(p.prior), "unit": p.unit, "meaning": "nucleon charge"}
+        rows.setdefault(p.name, floated)
     free = {p.name: p for p in joint.of_kind("nuisance")}
     for name, sharing in owners.items():
         shown = describe(free[name].prior) if name in free else str(config.pulls[name])

@@ -112,9 +112,10 @@ def _one_point(
     if nonzero:
         table["parameters"][HELD] = {"coefficients": nonzero, "prior": 1.0}
     config = validate(table)
-    for name, prior in config.model.parameters.items() if config.model is not None else ():
-        if not prior.is_fixed:
-            raise UserInputError(f"predict: {name} of {config.model.name} has no value; give {name}=VALUE")
+    model = config.model
+    for name, prior in model.parameters.items() if model is not None else ():
+        if model is not None and not prior.is_fixed:
+            raise UserInputError(f"predict: {name} of {model.name} has no value; give {name}=VALUE")
     return config, pulls
 
 

@@ -11,24 +11,13 @@ import jax
 import jax.numpy as jnp
 
 from nmmfit import precision as precision
-from nmmfit.constants import FERMI, SIN2_THETA_W_MZ, Constant
+from nmmfit.constants import ELECTROWEAK_INPUTS, Constant
 from nmmfit.errors import UserInputError
 from nmmfit.numerics.mixing import standard_mixing_matrix
 from nmmfit.shapes import Array
 
 BASES = ("down", "up")
-NUMBERS: Mapping[str, Constant] = MappingProxyType(
-    {
-        "sin2_theta_w": SIN2_THETA_W_MZ,
-        "fermi_gev2": FERMI,
-        "m_t_gev": Constant(162.5, "GeV", 2.1, "PDG 2020, m_t(m_t) in MS-bar from cross sections; from memory, unverified"),
-        "m_h_gev": Constant(125.10, "GeV", 0.14, "PDG 2020, Higgs boson; from memory, unverified"),
-        "wolfenstein_lambda": Constant(0.22650, "1", 0.00048, "PDG 2020 review of the CKM matrix; from memory, unverified"),
-        "wolfenstein_a": Constant(0.790, "1", 0.017, "PDG 2020 review of the CKM matrix; from memory, unverified"),
-        "wolfenstein_rhobar": Constant(0.141, "1", 0.017, "PDG 2020 review of the CKM matrix; from memory, unverified"),
-        "wolfenstein_etabar": Constant(0.357, "1", 0.011, "PDG 2020 review of the CKM matrix; from memory, unverified"),
-    }
-)
+NUMBERS: Mapping[str, Constant] = ELECTROWEAK_INPUTS
 """Default, unit, uncertainty and source of each number of `ElectroweakInputs`."""
 _RANGES: Mapping[str, tuple[float, float]] = MappingProxyType(
     {

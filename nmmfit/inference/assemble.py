@@ -5,19 +5,21 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from numpyro import distributions as dist
 
 from nmmfit import catalogue, compilation_cache
-from nmmfit.config import NO_RUNNING, ParameterSpec, RunConfig
-from nmmfit.constants import FERMI, bohr_magneton_per_gev
+from nmmfit.config import ParameterSpec, RunConfig
+from nmmfit.constants import ELECTROWEAK_INPUTS, FERMI, STANDARD_MODEL_INPUTS, bohr_magneton_per_gev
 from nmmfit.eft.amplitudes import LinearMap, linear_map
 from nmmfit.eft.chiral import ChiralInputs
 from nmmfit.eft.smneft_inputs import ElectroweakInputs
+from nmmfit.eft.smneft_operators import is_smneft
 from nmmfit.errors import UserInputError, unknown
 from nmmfit.experiment import BinnedExperiment, TheoryChoices
 from nmmfit.inference.derived import together
@@ -30,14 +32,22 @@ from nmmfit.kept import digest, experiment_fingerprint, kept_or_made, program_di
 from nmmfit.physics.amplitude_basis import FINAL_STATES, N_COORDINATES, couplings_to_vector, vector_to_couplings
 from nmmfit.physics.forms import N_FLAVOUR, TargetCouplings
 from nmmfit.physics.nuclei import nucleus
-from nmmfit.physics.nucleons import nucleon_charges, target_couplings
+from nmmfit.physics.nucleons import PRESETS, QUARKS, NucleonCharges, nucleon_charges, target_couplings
 from nmmfit.shapes import Array
 
 _log = logging.getLogger(__name__)
 
 MOMENT_UNIT_MUB = 1e-11
 TENSOR_UNIT = 1e-6
-_NO_RUNNING = tuple(f"theory.{name}" for name in NO_RUNNING)
+_CHIRAL = ("theory.c_T", "theory.c_T_s")
+_CHARGES: Mapping[str, tuple[str, int]] = {
+    f"{prefix}_{q}": (field, k)
+    for prefix, field in (("delta", "tensor"), ("g_s", "scalar"), ("f2", "f2"), ("f3", "f3"))
+    for k, q in enumerate(QUARKS)
+}
+"""Keys of nucleon charges: field and place in `NucleonCharges`."""
+_AFFINE = (*_CHIRAL, *(f"theory.{name}" for name in _CHARGES))
+"""Theory inputs in which the coupling map is affine, with no products of two of them."""
 _SAMPLES = 6
 
 
@@ -48,25 +58,38 @@ class _Theory:
     parameters: tuple[Parameter, ...]
     fixed: dict[str, float]
     orders: dict[str, Any]
+    quark_basis: str
+    charges: str
 
     def inputs(self, values: Mapping[str, Any]) -> StandardModelInputs:
         """Standard Model inputs with this run's changes, at `values` of the theory inputs."""
-        numbers = {name.removeprefix("theory."): v for name, v in values.items() if name not in _NO_RUNNING}
-        return StandardModelInputs(**numbers, **self.orders)
+        return StandardModelInputs(**_named(values, STANDARD_MODEL_INPUTS), **self.orders)
 
     def electroweak(self, values: Mapping[str, Any]) -> ElectroweakInputs:
         """Inputs of the theory above m_W, at `values` of the theory inputs."""
-        return ElectroweakInputs()
+        return ElectroweakInputs(**_named(values, ELECTROWEAK_INPUTS), quark_basis=self.quark_basis)
+
+    def nucleon_charges(self, values: Mapping[str, Any]) -> NucleonCharges:
+        """Charges of the proton: those of the set, some replaced by `values` of the theory inputs."""
+        charges = nucleon_charges(self.charges)
+        for name, value in _named(values, _CHARGES).items():
+            field, k = _CHARGES[name]
+            charges = replace(charges, **{field: getattr(charges, field).at[k].set(value)})
+        return charges
 
     def as_inputs(self) -> TheoryInputs:
         """What models need of the theories."""
-        nominal = dict(self.fixed) | {p.name: p.start for p in self.parameters}
-        return TheoryInputs(self.inputs, self.electroweak, nominal, self.floats_running)
+        return TheoryInputs(self.inputs, self.electroweak, self.nominal, self.floats_running)
+
+    @property
+    def nominal(self) -> dict[str, float]:
+        """All theory inputs that are given, floated ones at their start."""
+        return dict(self.fixed) | {p.name: p.start for p in self.parameters}
 
     @property
     def floats_running(self) -> bool:
         """Whether an input of the running is floated, so that the map has to be made anew at every point."""
-        return any(p.name not in _NO_RUNNING for p in self.parameters)
+        return any(p.name not in (*_AFFINE, MASS) for p in self.parameters)
 
     def draws(self) -> list[dict[str, float]]:
         """Values of the theory inputs spread over their priors, the nominal ones first."""
@@ -122,6 +145,9 @@ def joint_from_config(config: RunConfig, method: str = "templates") -> JointLike
         model = model_slots(config.model, theory.as_inputs())
         linear.append(_Directions(model.names, model.weights, model.scale_gev))
         parts.append(model.derived)
+    _refuse_unused(config, linear)
+    if config.theory.nucleon_charges_float:
+        theory = _with_charges(config, linear, theory)
     derived = together([part for part in parts if part is not None])
     couplings = _coupling_map(config, linear, theory)
     return JointLikelihood(
@@ -160,6 +186,21 @@ def _check_mass(experiments: Sequence[BinnedExperiment], m_n_mev: float | tuple[
             )
         if experiment.largest_m_n_mev is not None and np.min(m_n_mev) >= experiment.largest_m_n_mev:
             _log.warning("%s: m_N = %s", experiment.name, experiment.choices["m_N"])
+
+
+def _refuse_unused(config: RunConfig, linear: Sequence[_Directions]) -> None:
+    """Refuse inputs of the theory above m_W where nothing lives there.
+
+    Raises: UserInputError naming the first.
+    """
+    names = [name for directions in linear for name in directions.names]
+    above = any(map(is_smneft, names))
+    if not above and config.theory.quark_basis != "down":
+        raise UserInputError("theory.quark_basis: no coefficient of this run lives above m_W; leave it out")
+    if not above and (config.model is None or config.model.description.theory != "smneft"):
+        for name in ELECTROWEAK_INPUTS:
+            if name in config.theory.inputs():
+                raise UserInputError(f"theory.{name}: nothing in this run lives above m_W, where it matters; leave it out")
 
 
 def refuse_overlaps(experiments: Sequence[BinnedExperiment]) -> None:
@@ -201,7 +242,37 @@ def _theory(config: RunConfig) -> _Theory:
             scale = _natural_scale(prior, spec.width)
             parameters.append(Parameter(f"theory.{name}", "theory", _unit(name), prior, spec.centre, scale))
     orders = {k: getattr(config.theory, k) for k in ("alpha_s_loops", "gamma_T_loops", "e_running")}
-    return _Theory(tuple(parameters), fixed, orders)
+    return _Theory(tuple(parameters), fixed, orders, config.theory.quark_basis, config.theory.nucleon_charges)
+
+
+def _named(values: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    """Those of the theory inputs that are named, without their prefix."""
+    return {name: values[f"theory.{name}"] for name in names if f"theory.{name}" in values}
+
+
+def _with_charges(config: RunConfig, linear: Sequence[_Directions], theory: _Theory) -> _Theory:
+    """The theory inputs with all nucleon charges floated that have an uncertainty, are not given, and move a coupling."""
+    given = {*theory.fixed, *(p.name for p in theory.parameters)}
+    known = PRESETS[config.theory.nucleon_charges]
+    wider = []
+    for name, (field, k) in _CHARGES.items():
+        constant = known[field][k]
+        used = field in ("tensor", "scalar") or config.theory.tensor_coherence == "nonrelativistic"
+        if f"theory.{name}" not in given and constant.uncertainty > 0.0 and used:
+            prior = dist.Normal(constant.value, constant.uncertainty)
+            wider.append(Parameter(f"theory.{name}", "theory", "1", prior, constant.value, constant.uncertainty))
+    whole = replace(theory, parameters=(*theory.parameters, *wider))
+    values = whole.nominal
+    mappings = [_mapped(d, whole, config.theory.running, values) for d in linear if len(d.weights)]
+    nominal = _rows(mappings, whole, config.theory.tensor_coherence, values) if mappings else jnp.zeros(0)
+
+    def moves(p: Parameter) -> bool:
+        changed = (
+            _rows(mappings, whole, config.theory.tensor_coherence, values | {p.name: p.start + p.scale}) if mappings else nominal
+        )
+        return bool(jnp.any(changed != nominal))
+
+    return replace(theory, parameters=(*theory.parameters, *(p for p in wider if moves(p))))
 
 
 def _unit(name: str) -> str:
@@ -248,30 +319,36 @@ def _directions(config: RunConfig, linear: Sequence[ParameterSpec], turning: Ite
     return _Directions(tuple(names), weights.reshape(len(amounts), len(names)), config.scale_gev)
 
 
+def _mapped(directions: _Directions, theory: _Theory, running: str, values: Mapping[str, Any]) -> LinearMap:
+    """Quark couplings per unit of each direction, at `values` of the theory inputs."""
+    inputs = theory.inputs(values)
+    scale = inputs.m_w_gev if directions.scale_gev is None else directions.scale_gev
+    mapping = linear_map(directions.names, scale, inputs, running, theory.electroweak(values))
+    return mapping.for_parameters([str(k) for k in range(len(directions.weights))], directions.weights)
+
+
+def _rows(mappings: Sequence[LinearMap], theory: _Theory, coherence: str, values: Mapping[str, Any]) -> Array:
+    """Coordinates of target couplings (direction, 288) at `values` of c_T and of the nucleon charges."""
+    chiral, charges = ChiralInputs(values["theory.c_T"], values["theory.c_T_s"]), theory.nucleon_charges(values)
+    to_vector = jax.vmap(lambda q: couplings_to_vector(target_couplings(q, charges, coherence)))
+    return jnp.concatenate([to_vector(mapping.rows(chiral)) for mapping in mappings])
+
+
 def _coupling_map(config: RunConfig, linear: Sequence[_Directions], theory: _Theory) -> CouplingMap:
     """Coordinates of target couplings per unit of each direction, as a function of the theory inputs."""
     linear = [directions for directions in linear if len(directions.weights)]
-    charges = nucleon_charges(config.theory.nucleon_charges)
     coherence, running = config.theory.tensor_coherence, config.theory.running
 
     def mapped(values: Mapping[str, Any]) -> list[LinearMap]:
-        inputs, electroweak = theory.inputs(values), theory.electroweak(values)
-        found = []
-        for d in linear:
-            scale = inputs.m_w_gev if d.scale_gev is None else d.scale_gev
-            mapping = linear_map(d.names, scale, inputs, running, electroweak)
-            found.append(mapping.for_parameters([str(k) for k in range(len(d.weights))], d.weights))
-        return found
+        return [_mapped(directions, theory, running, values) for directions in linear]
 
     def rows(mappings: Sequence[LinearMap], values: Mapping[str, Any]) -> Array:
-        chiral = ChiralInputs(values["theory.c_T"], values["theory.c_T_s"])
-        to_vector = jax.vmap(lambda q: couplings_to_vector(target_couplings(q, charges, coherence)))
-        return jnp.concatenate([to_vector(mapping.rows(chiral)) for mapping in mappings])
+        return _rows(mappings, theory, coherence, values)
 
     # All that `coordinates` closes over, its arguments' names included.
     told = [
         [(d.names, d.weights.tolist(), d.scale_gev) for d in linear],
-        (running, config.theory.nucleon_charges, coherence),
+        (running, theory.quark_basis, theory.charges, coherence),
         (
             {n: v for n, v in theory.fixed.items() if n != MASS},
             theory.orders,
@@ -286,19 +363,22 @@ def _coupling_map(config: RunConfig, linear: Sequence[_Directions], theory: _The
             return rows(mapped(values), values)
 
     else:
-        # c_T and c_T_s enter linearly: three evaluations say it all.
-        steps = ((0.0, 0.0), (1.0, 0.0), (0.0, 1.0))
+        # c_T and charges enter linearly, and never two in one coupling: one evaluation each, and one more, say it all.
+        affine = (*_CHIRAL, *(p.name for p in theory.parameters if p.name not in (*_CHIRAL, MASS)))
+        origin = dict(theory.fixed) | dict.fromkeys(affine, 0.0)
 
         def probe() -> list[Array]:
             fixed = mapped(theory.fixed)
-            return [rows(fixed, {"theory.c_T": a, "theory.c_T_s": b}) for a, b in steps]
+            return [rows(fixed, origin), *(rows(fixed, origin | {name: 1.0}) for name in affine)]
 
         constant, *moved = kept_or_made("couplings", fingerprint, lambda: [np.asarray(value) for value in jax.jit(probe)()])
-        slopes = [value - constant for value in moved]
+        slopes = {name: value - constant for name, value in zip(affine, moved, strict=True)}
 
         def some(values: Mapping[str, Any], columns: np.ndarray) -> Array:
-            change = values["theory.c_T"] * slopes[0][:, columns] + values["theory.c_T_s"] * slopes[1][:, columns]
-            return constant[:, columns] + change
+            total = jnp.asarray(constant[:, columns])
+            for name, slope in slopes.items():
+                total = total + values[name] * slope[:, columns]
+            return total
 
         def coordinates(values: Mapping[str, Any]) -> Array:
             return some(values, np.arange(constant.shape[1]))

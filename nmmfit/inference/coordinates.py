@@ -164,8 +164,7 @@ class Coordinates:
             return None
         knee = self.knee.centre, self.knee.width, self.knee.ratio
         numbers = self.linear, self.matrix, self.shear, self.nominal, self.loc, self.scale, self.response, *knee, self.stretch
-        numbers += self.couplings, self.sensitivity
-        arrays = [part for n in numbers for part in (f"{n.dtype} {n.shape}", n.tobytes())]
+        arrays = [part for n in (*numbers, self.couplings, self.sensitivity) for part in (f"{n.dtype} {n.shape}", n.tobytes())]
         return digest([self.joint.fingerprint, str(self.n_amplitudes), *arrays])
 
     @property

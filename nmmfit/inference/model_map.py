@@ -123,6 +123,7 @@ def model_slots(spec: ModelSpec, inputs: TheoryInputs) -> ModelSlots:
         held | {p.name: float(p.prior.sample(k)) for p, k in zip(parameters, keys, strict=True)} for keys in _keys(parameters)
     ]
     told = repr((spec.model_dump(mode="json"), sorted(inputs.nominal.items())))
+    scale: float | None
     if spec.description.theory == "moments":
         found, scale = _moments(spec), REFERENCE_SCALE_GEV
     elif spec.description.theory == "lneft":

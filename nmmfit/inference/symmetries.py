@@ -74,7 +74,7 @@ def _of_models(joint: JointLikelihood) -> tuple[SignSymmetry, ...]:
     """Sign symmetries that reverse parameters of a model."""
     if joint.derived is None:
         return ()
-    found = []
+    found: list[SignSymmetry] = []
     places = {p.name: i for i, p in enumerate(joint.parameters) if p.kind == "model"}
     n, finals = joint.n_coefficients, joint.coupling_map.finals
     first = len(finals) - joint.derived.size
