@@ -4,7 +4,8 @@ A neutrino in the flavour state rho scatters with probability sum_k Tr[rho Q_k] 
 A[p, r] of the operator (nubar_p ... N_r), the incoming neutrino is annihilated by the Hermitian-conjugate operator, so that
 sum_r |sum_p c_p A*[p, r]|^2 = Tr[rho A A^dagger]; for an antineutrino rho is that of the antineutrino and Q becomes its
 transpose. Final states: columns 0-2 are N_1, N_2, N_3 (lepton number conserved), columns 3-5 the charge conjugates of
-nu_e, nu_mu, nu_tau (lepton number broken); they never interfere, so that one product serves both. Experiments with a massive N take the two apart (`split_forms`).
+nu_e, nu_mu, nu_tau (lepton number broken); they never interfere, so that one product serves both.
+Experiments with a massive N take the two apart (`split_forms`).
 """
 
 from __future__ import annotations
