@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
 from importlib.resources import files
 from typing import Any, Literal
 
@@ -15,9 +13,9 @@ from pydantic import BaseModel, ConfigDict
 from likelihoods.borexino_phase2.backgrounds import C14_SCALE, PO210_SCALE, background_components, background_pull
 from likelihoods.borexino_phase2.fluxes import flux_constraint, flux_widths, solar_moment_density
 from likelihoods.borexino_phase2.inputs import BACKGROUNDS, FIRST_HITS, LAST_HITS
-from likelihoods.borexino_phase2.massive import largest_mass_mev, massive_kernels
+from likelihoods.borexino_phase2.massive import FLOATED_DENSITY_NODES, HeavyKernel, largest_mass_mev, massive_kernels
 from likelihoods.borexino_phase2.response import SHAPE_PULLS, hit_edges
-from likelihoods.borexino_phase2.solar_rates import fold_kernels, recoil_grid, solar_factor
+from likelihoods.borexino_phase2.solar_rates import density_nodes, fold_kernels, recoil_grid, solar_factor
 from nmmfit.errors import DataError
 from nmmfit.experiment import BinnedExperiment, Channel, Component, TheoryChoices, mass_choice
 from nmmfit.physics.oscillation import oscillation_pull_priors
@@ -30,7 +28,6 @@ from nmmfit.physics.solar import (
     solar_pull_priors,
     solar_sources,
 )
-from nmmfit.shapes import Array
 from nmmfit.tables import read_table
 
 
@@ -69,12 +66,13 @@ def build(theory: TheoryChoices | None = None, **options: Any) -> BinnedExperime
     fluxes = {name: flux for name, (flux, _) in solar_fluxes(chosen.ssm).items()}
     grid = recoil_grid(sources.values())
     kernels = fold_kernels(sources, fluxes, grid, theory.electron_radiative)
-    heavy: dict[str, Callable[[Array], Array]] = {}
+    heavy: dict[str, HeavyKernel] = {}
     if theory.m_n_mev != 0.0:
         energies = {name: kernel.energy_mev for name, kernel in kernels.items()}
+        if isinstance(theory.m_n_mev, tuple):
+            energies = {name: density_nodes(source, FLOATED_DENSITY_NODES) for name, source in sources.items()}
         nominal = dict.fromkeys(SHAPE_PULLS, jnp.asarray(0.0))
-        massive = massive_kernels(sources, energies, fluxes, theory.m_n_mev, nominal)
-        heavy = {name: partial(_of_component, massive, name) for name in SOLAR_COMPONENTS}
+        heavy = massive_kernels(sources, energies, fluxes, theory.m_n_mev, nominal)
     largest = largest_mass_mev(sources) if heavy else None
     solar = tuple(
         Component(
@@ -110,7 +108,3 @@ def build(theory: TheoryChoices | None = None, **options: Any) -> BinnedExperime
         effective_moments={"solar": (solar_moment_density(chosen.ssm), False)},
         largest_m_n_mev=largest,
     )
-
-
-def _of_component(kernels: Callable[[Array], dict[str, Array]], name: str, m_n_mev: Array) -> Array:
-    return kernels(m_n_mev)[name]

@@ -1,13 +1,14 @@
 """Solar rates to a massive N: kernels on fixed recoil nodes, for one mass or for one that floats.
 
 The response to a recoil T is smooth in T, so that a rate needs it at fixed nodes only, whatever the edges of a recoil spectrum
-(nmmfit.physics.massive). The nodes are Chebyshev's in sqrt(T), in which the resolution is nearly constant: 0.45 of a standard
-deviation apart, where the interpolation of a Gaussian is good to 1e-9.
+(nmmfit.physics.massive). The nodes are Chebyshev's in sqrt(T), in which the resolution is nearly constant: half a standard
+deviation apart, where the interpolation of a Gaussian is good to 1e-8.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import lru_cache, partial
 
 import jax
@@ -29,7 +30,19 @@ from nmmfit.shapes import Array
 from nmmfit.units import SECONDS_PER_DAY
 
 HEAVY_FORMS = tuple(HEAVY + name for name in MASSIVE_ELECTRON_FORMS)
-_RECOIL_NODES = 180
+_RECOIL_NODES = 160
+
+# Nodes of the density matrix in energy where the mass floats, of a spectrum and of one that reaches high energies: few, as the
+# kernels are held for many masses. They leave 1e-5 of the rates of 8B and hep, 1e-7 of others.
+FLOATED_DENSITY_NODES = (6, 14)
+
+
+@dataclass(frozen=True)
+class HeavyKernel:
+    """Kernels of N of one component: `at`(m in MeV) is (form of HEAVY_FORMS, recoil, energy), at the energies `energy_mev`."""
+
+    energy_mev: np.ndarray
+    at: Callable[[Array], Array]
 
 
 @lru_cache(maxsize=1)
@@ -74,8 +87,8 @@ def massive_kernels(
     fluxes_cm2_s: Mapping[str, float],
     m_n_mev: float | tuple[float, float],
     nominal: Pulls,
-) -> Callable[[Array], dict[str, Array]]:
-    """Kernels of N, component -> (form of HEAVY_FORMS, recoil, energy), in counts before the response, as a function of the mass.
+) -> dict[str, HeavyKernel]:
+    """Kernels of N of every component, in counts before the response.
 
     Args:
         sources, fluxes_cm2_s: normalised sources and their fluxes before oscillation.
@@ -95,7 +108,7 @@ def massive_kernels(
 
     if not isinstance(m_n_mev, tuple):
         known = of_mass(m_n_mev)
-        return lambda m: {name: jnp.asarray(values) for name, values in known.items()}
+        return {name: HeavyKernel(energies_mev[name], partial(_constant, known[name])) for name in sources}
     ends = [e for s in sources.values() for e in (s.lines_mev or (s.e_max_mev,))]
     panels = MassPanels.make(*m_n_mev, [threshold_mass_mev(e, M_ELECTRON_MEV.value) for e in ends])
     response = np.asarray(jax.jit(response_matrix)(heavy_recoils().t_mev, nominal))
@@ -103,7 +116,12 @@ def massive_kernels(
     def seen(kernels: dict[str, np.ndarray]) -> np.ndarray:
         return np.concatenate([np.einsum("mkrj,br->mkjb", v, response, optimize=True) for v in kernels.values()], axis=2)
 
-    return mass_table(panels, of_mass, seen).at
+    table = mass_table(panels, of_mass, seen)
+    return {name: HeavyKernel(energies_mev[name], partial(table.kernel, name)) for name in sources}
+
+
+def _constant(values: np.ndarray, m_n_mev: Array) -> Array:
+    return jnp.asarray(values)
 
 
 def _along(lines_mev: tuple[float, ...], energies_mev: np.ndarray, e_nu_mev: np.ndarray) -> np.ndarray:

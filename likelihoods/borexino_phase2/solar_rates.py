@@ -9,7 +9,7 @@ polynomials of these nodes when the model is built.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from likelihoods.borexino_phase2.inputs import ELECTRONS_PER_100T, EXPOSURE_DAY_100T
-from likelihoods.borexino_phase2.massive import HEAVY_FORMS, heavy_recoils, heavy_spectrum
+from likelihoods.borexino_phase2.massive import HEAVY_FORMS, HeavyKernel, heavy_recoils, heavy_spectrum
 from likelihoods.borexino_phase2.response import HIGHEST_RECOIL_MEV, LOWEST_RECOIL_MEV, SHAPE_PULLS, response_matrix
 from nmmfit.constants import M_ELECTRON_MEV
 from nmmfit.experiment import Factor, Pulls
@@ -91,11 +91,14 @@ def recoil_grid(sources: Iterable[NeutrinoSource]) -> RecoilGrid:
     return RecoilGrid(np.concatenate(nodes), np.concatenate(weights))
 
 
-def density_nodes(source: NeutrinoSource) -> np.ndarray:
-    """Energies in MeV at which the density matrix of a source is needed: its lines, or Chebyshev nodes above threshold."""
+def density_nodes(source: NeutrinoSource, counts: tuple[int, int] = (DENSITY_NODES, DENSITY_NODES_HIGH_ENERGY)) -> np.ndarray:
+    """Energies in MeV at which the density matrix of a source is needed: its lines, or Chebyshev nodes above threshold.
+
+    `counts`: how many nodes, of a spectrum and of one that reaches high energies.
+    """
     if source.lines_mev:
         return np.asarray(source.lines_mev)
-    count = DENSITY_NODES if source.e_max_mev < HIGH_ENERGY_MEV else DENSITY_NODES_HIGH_ENERGY
+    count = counts[0] if source.e_max_mev < HIGH_ENERGY_MEV else counts[1]
     lowest = float(smallest_energy_mev(np.asarray(LOWEST_RECOIL_MEV)))
     middle, half = 0.5 * (source.e_max_mev + lowest), 0.5 * (source.e_max_mev - lowest)
     return middle + half * np.cos(np.pi * (np.arange(count) + 0.5) / count)
@@ -145,25 +148,30 @@ def fold_kernels(
     return folded
 
 
-def solar_factor(
-    source: NeutrinoSource, kernel: FoldedKernel, grid: RecoilGrid, heavy: Callable[[Array], Array] | None = None
-) -> Factor:
+def solar_factor(source: NeutrinoSource, kernel: FoldedKernel, grid: RecoilGrid, heavy: HeavyKernel | None = None) -> Factor:
     """Counts per bin of one component at its nominal flux, as a factor with the pulls of response and mixing.
 
-    `heavy`: kernels of a massive N as a function of its mass (`massive.massive_kernels`); None for massless N.
+    `heavy`: kernels of a massive N; None for massless N.
     """
     prefix = "" if heavy is None else LIGHT
 
     def counts(forms: Forms, pulls: Pulls) -> Array:
-        energy = jnp.asarray(kernel.energy_mev)
-        density = source.density(energy, oscillation_from_pulls(pulls))
-        nodes = SourceNodes(energy, jnp.ones_like(energy), density, source.antineutrino)
+        nodes = _density(source, kernel.energy_mev, pulls)
         kernels = {prefix + n: jnp.asarray(k) for n, k in kernel.forms.items()}
         light = response_matrix(jnp.asarray(grid.t_mev), pulls) @ recoil_spectrum(forms, nodes, jnp.asarray(kernel.sm), kernels)
         if heavy is None:
             return light
-        spectrum = heavy_spectrum(forms, nodes, heavy(forms.get("m_n_mev", jnp.asarray(0.0))))
+        spectrum = heavy_spectrum(
+            forms, _density(source, heavy.energy_mev, pulls), heavy.at(forms.get("m_n_mev", jnp.asarray(0.0)))
+        )
         return light + response_matrix(jnp.asarray(heavy_recoils().t_mev), pulls) @ spectrum
 
     names = tuple(prefix + name for name in ELECTRON_FORMS + ELECTRON_VECTOR_FORMS)
     return Factor(counts, SHAPE_PULLS + OSCILLATION_PULLS, names if heavy is None else names + HEAVY_FORMS)
+
+
+def _density(source: NeutrinoSource, energy_mev: np.ndarray, pulls: Pulls) -> SourceNodes:
+    """Flavour of a component at given energies, for kernels that contain its spectrum."""
+    energy = jnp.asarray(energy_mev)
+    density = source.density(energy, oscillation_from_pulls(pulls))
+    return SourceNodes(energy, jnp.ones_like(energy), density, source.antineutrino)

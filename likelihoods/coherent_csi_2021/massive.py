@@ -73,8 +73,8 @@ class HeavyFold:
 
 def heavy_kernels(
     folds: dict[str, HeavyFold], m_n_mev: float | tuple[float, float], seen: Callable[[str, np.ndarray], np.ndarray]
-) -> Callable[[Array], dict[str, Array]]:
-    """Kernels of N of every source and nucleus, (form, recoil, 3, 3), as a function of the mass.
+) -> dict[str, Callable[[Array], Array]]:
+    """Kernels of N of every source and nucleus, (form, recoil, 3, 3), each as a function of the mass in MeV.
 
     Args:
         folds: by name of a component.
@@ -83,14 +83,19 @@ def heavy_kernels(
     """
     if not isinstance(m_n_mev, tuple):
         known = {name: fold.of_mass(m_n_mev) for name, fold in folds.items()}
-        return lambda m: {name: jnp.asarray(values) for name, values in known.items()}
+        return {name: partial(_constant, values) for name, values in known.items()}
     panels = MassPanels.make(*m_n_mev, [fold.threshold_mass_mev for fold in folds.values()])
 
     def traces(kernels: dict[str, np.ndarray]) -> np.ndarray:
         # Sources of one flavour each: the trace is what they see.
         return np.concatenate([seen(n, np.real(np.trace(v, axis1=-2, axis2=-1))) for n, v in kernels.items()], axis=2)
 
-    return mass_table(panels, lambda m: {name: fold.of_mass(m) for name, fold in folds.items()}, traces).at
+    table = mass_table(panels, lambda m: {name: fold.of_mass(m) for name, fold in folds.items()}, traces)
+    return {name: partial(table.kernel, name) for name in folds}
+
+
+def _constant(values: np.ndarray, m_n_mev: Array) -> Array:
+    return jnp.asarray(values)
 
 
 def heavy_folded(kernels: Array) -> FoldedKernels:

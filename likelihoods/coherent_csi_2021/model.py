@@ -124,14 +124,9 @@ def signal_energy_factors(
             smeared = jax.jit(lambda v: response.smeared(v, signals[key].t_mev, nominal))(flat.T)
             return np.asarray(smeared).T.reshape(*values.shape[:-1], -1)
 
-        kernels_at = heavy_kernels(folds, theory.m_n_mev, seen)
-        heavy = {key: partial(_of_component, kernels_at, key) for key in folds}
+        heavy = heavy_kernels(folds, theory.m_n_mev, seen)
     factors = {key: _energy_factor(one, heavy.get(key), response, efficiency, profile, rn_width) for key, one in signals.items()}
     return factors, max((fold.threshold_mass_mev for fold in folds.values()), default=None)
-
-
-def _of_component(kernels: Callable[[Array], dict[str, Array]], key: str, m_n_mev: Array) -> Array:
-    return kernels(m_n_mev)[key]
 
 
 def _energy_factor(

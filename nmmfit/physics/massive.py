@@ -81,11 +81,11 @@ def fold_recoils(
         target_mass_mev, m_n_mev: masses of target and N, MeV, > 0.
         recoils: nodes of the response.
         kernels: cross sections per unit of each form, with the mass that they are given.
-        along_energy: (energy in MeV (...)) -> (..., state), what else depends on the neutrino energy: a flavour density matrix, or
-            the Lagrange polynomials of the nodes at which one is known.
-    Returns: (form, recoil node, state), cm^2 times the unit of the source's weight. 0 below threshold. Spectra whose end is seen
-        are integrated with 320 recoils and 60 energies after substitutions that make their ends smooth: 1e-8 of the total for
-        the sources of this package, down to windows of 1e-3 of the threshold.
+        along_energy: (energy in MeV (...)) -> (..., state), what else depends on the neutrino energy: a flavour density
+            matrix, or the Lagrange polynomials of the nodes at which one is known.
+    Returns: (form, recoil node, state), cm^2 times the unit of the source's weight; 0 below threshold. 320 recoils and 60
+        energies, after substitutions that make the ends of spectra smooth, leave errors below 1e-6 of a rate, near thresholds
+        too (1e-7 at the SNS).
     """
     total: np.ndarray | None = None
     for t, weight, energy, spectrum in _spectra(source, target_mass_mev, m_n_mev, recoils):
@@ -122,7 +122,7 @@ def _spectra(
 
 # Chebyshev nodes of a panel of masses between two thresholds; thresholds closer than this share a panel's end; and the singular
 # values, relative to the largest, that a panel may leave out.
-PANEL_NODES, CLOSE_THRESHOLDS, MASS_TOLERANCE = 40, 0.02, 1e-7
+PANEL_NODES, CLOSE_THRESHOLDS, MASS_TOLERANCE = 40, 0.02, 1e-6
 
 
 @dataclass(frozen=True)
@@ -163,7 +163,8 @@ class MassPanels:
 class MassTable:
     """Kernels as a function of the mass of N: in each panel a few mixtures of kernels with functions of m for each.
 
-    `edges` (panel + 1,); `functions` (panel, order, rank), Chebyshev coefficients in 2 s - 1; `kernels` name -> (panel, rank, ...).
+    `edges` (panel + 1,); `functions` (panel, order, rank), Chebyshev coefficients in 2 s - 1; `kernels` name -> (panel, rank,
+    ...), without the last panels where they are 0.
     """
 
     edges: Array | np.ndarray
@@ -183,10 +184,12 @@ class MassTable:
         values = chebyshev_values(2.0 * s - 1.0, self.functions.shape[1] - 1) @ jnp.asarray(self.functions)[panel]
         return panel, jnp.where((m_n_mev >= edges[-1]) & self.ends, 0.0, values)
 
-    def at(self, m_n_mev: Array) -> dict[str, Array]:
-        """Name -> kernels (...) at a mass in MeV, a scalar."""
+    def kernel(self, name: str, m_n_mev: Array) -> Array:
+        """Kernels (...) of one name at a mass in MeV, a scalar."""
         panel, weights = self.weights(m_n_mev)
-        return {name: jnp.tensordot(weights, jnp.asarray(values)[panel], axes=1) for name, values in self.kernels.items()}
+        values = jnp.asarray(self.kernels[name])
+        found = jnp.tensordot(weights, values[jnp.minimum(panel, len(values) - 1)], axes=1)
+        return jnp.where(panel < len(values), found, 0.0)
 
 
 def mass_table(
@@ -198,7 +201,7 @@ def mass_table(
         panels: ranges of masses.
         of_mass: m in MeV -> kernels by name.
         seen: kernels (node, ...) by name -> (node, kind, ...) what a detector makes of them at nominal nuisances: mixtures are
-            chosen so that, of each kind in units of its largest value in the panel, less than 1e-7 is left out.
+            chosen so that, of each kind in units of its largest value in the panel, less than 1e-6 is left out.
     """
     transform = coefficients_1d(np.eye(PANEL_NODES))
     mixtures, stacks = [], []
@@ -218,4 +221,8 @@ def mass_table(
         return np.pad(values, [(0, rank - values.shape[axis] if i == axis else 0) for i in range(values.ndim)])
 
     functions = np.stack([transform @ padded(m, 1) for m in mixtures])
-    return MassTable(panels.edges, functions, {n: np.stack([padded(s[n], 0) for s in stacks]) for n in stacks[0]}, panels.ends)
+    kernels = {}
+    for name in stacks[0]:
+        open_ = [k for k, stack in enumerate(stacks) if np.any(stack[name])]
+        kernels[name] = np.stack([padded(stack[name], 0) for stack in stacks[: max(open_, default=0) + 1]])
+    return MassTable(panels.edges, functions, kernels, panels.ends)
