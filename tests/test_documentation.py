@@ -11,7 +11,6 @@ import pytest
 import yaml
 
 import nmmfit
-from nmmfit.eft.operators import OPERATORS
 
 ROOT = Path(nmmfit.__file__).resolve().parent.parent
 DOCS, TESTS = ROOT / "docs", ROOT / "tests"
@@ -172,15 +171,6 @@ def test_every_row_has_a_status_code_that_exists_and_a_test_that_exists(paper: s
             assert name in tests[file], f"{where}: {file}::{name}"
         if status in ("corrected", "partly", "option"):
             assert remark, where
-
-
-def test_rows_about_vectors_follow_the_basis() -> None:
-    """Where vector operators are refused in rates, tables 1 and 2 are covered in part, and eq. (15) of the letter is not."""
-    refused = any(not op.implemented for op in OPERATORS.values())
-    status = {(paper, row[0]): row[2] for paper, found in coverage().items() for row in found}
-    for table in ("table 1", "table 2"):
-        assert (status["arXiv:2206.13122", table] == "partly") == refused
-    assert (status["arXiv:1901.00482", "(15)"] == "not implemented") == refused
 
 
 def test_every_statement_about_the_literature_names_its_test() -> None:
