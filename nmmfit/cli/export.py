@@ -55,7 +55,8 @@ def approximation(
         int, typer.Option("--directions", metavar="N", help="Random directions in which the range is measured, besides the axes.")
     ] = 8,
     seed: Annotated[
-        int | None, typer.Option("--seed", metavar="N", help="Of the directions and starts; without it sampler.seed.", show_default=False)
+        int | None,
+        typer.Option("--seed", metavar="N", help="Of the directions and starts; without it sampler.seed.", show_default=False),
     ] = None,
     overrides: Overrides = None,
     as_json: Json = False,

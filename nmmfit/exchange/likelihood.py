@@ -33,8 +33,8 @@ RESPONSE_DIGITS = 10
 
 DEFINITIONS = {
     "expected": "n(c, eta) = sum_m [K_m + sum_a R_am (eta_a - nominal_a)] m(c); K: prediction.data.observable_central, R: responses",
-    "poisson_profile": "min over eta of 2 sum_b [n_b - d_b + d_b ln(d_b / n_b)] + x^T covariance^-1 x, x = eta - nominal - mean; "
-    "normal channels have ((d_b - n_b)^2 / variance_b) instead",
+    "poisson_profile": "min over eta of 2 sum_b [n_b - d_b + d_b ln(d_b / n_b)] + x^T covariance^-1 x, "
+    "x = eta - nominal - mean; normal channels have ((d_b - n_b)^2 / variance_b) instead",
     "gaussian_profile": "r^T [diag(variance) + R covariance R^T]^-1 r, r = d - n(c, nominal + mean), R = dn/deta at c: the same "
     "minimum with every channel normal",
     "nominal": "the published values of nuisances, at which prediction holds exactly",
@@ -83,7 +83,9 @@ def export_likelihood(
     def part(experiment: BinnedExperiment, channel: Channel) -> dict[str, Any]:
         place = places[f"{experiment.name}.{channel.name}"]
         here, moved = values[:, place], responses[:, :, place]
-        spread = np.einsum("ab,ad,db->b", moved[:, 0], nuisances.covariance, moved[:, 0]) if len(moved) else np.zeros(here.shape[1])
+        spread = (
+            np.einsum("ab,ad,db->b", moved[:, 0], nuisances.covariance, moved[:, 0]) if len(moved) else np.zeros(here.shape[1])
+        )
         return {
             "observed": np.ravel(channel.observed).tolist(),
             "statistic": channel.statistic,

@@ -147,7 +147,9 @@ def test_the_uncertainty_is_that_of_drawn_nuisances(document: dict[str, Any]) ->
     zero = dict.fromkeys(standalone.names, 0.0)
     draws = np.random.default_rng(6).multivariate_normal(np.zeros(len(standalone.mean)), standalone.covariance, size=40000)
     spread = np.std(draws @ standalone.response(zero).T, axis=0)
-    told = np.concatenate([c["prediction"]["data"]["observable_uncertainties"]["nuisances"] for c in standalone.channels.values()])
+    told = np.concatenate(
+        [c["prediction"]["data"]["observable_uncertainties"]["nuisances"] for c in standalone.channels.values()]
+    )
     np.testing.assert_allclose(told, spread, rtol=0.03, atol=0.0)
 
 
