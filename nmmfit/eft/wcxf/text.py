@@ -144,4 +144,4 @@ def render(table: Any, as_json: bool = False) -> str:
     """A text that `parse` reads back, to the last digit; JSON or YAML."""
     if as_json:
         return json.dumps(table, indent=1, allow_nan=False) + "\n"
-    return str(yaml.dump(table, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120, default_flow_style=False))
+    return str(yaml.dump(table, Dumper=_Dumper, sort_keys=False, allow_unicode=False, width=120, default_flow_style=False))
