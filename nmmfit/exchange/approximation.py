@@ -2,8 +2,9 @@
 
 delta chi2(c) = 2 [min over eta of nll(c, eta) - min over c, eta of nll], without the priors of coefficients.
 
-Quartic, around c = 0. Counts are linear in the monomials m(c) = (c_i, c_i c_j) (`rates`). To second order in m and in the nuisances
-around their best fit at c = 0, nll = const + G m + m^T H_mm m / 2 + m^T H_me x + x^T H_ee x / 2; the minimum over x leaves
+Quartic, around c = 0. Counts are linear in the monomials m(c) = (c_i, c_i c_j) (`rates`). To second order in m and in the
+nuisances around their best fit at c = 0, nll = const + G m + m^T H_mm m / 2 + m^T H_me x + x^T H_ee x / 2; the minimum over x
+leaves
 
     delta chi2 = const + 2 G m + m^T S m,    S = H_mm - H_me H_ee^-1 H_em    (Schur complement),
 
@@ -95,7 +96,7 @@ def approximate(joint: JointLikelihood, order: str = "quartic", *, starts: int =
 
 
 def conditional_fit(space: Space, coefficients: np.ndarray, start: np.ndarray | None = None) -> tuple[np.ndarray, float]:
-    """The vector (n,) with nuisances and theory inputs at their best for given coefficients, and minus the log likelihood there.
+    """The vector (n,) with nuisances and theory inputs at their best for given coefficients, and minus log likelihood there.
 
     Raises: NotConvergedError.
     """
@@ -134,7 +135,7 @@ def _quartic(space: Space, best: dict[str, float], best_nll: float) -> Approxima
 
 
 def _in_monomials(space: Space, x: np.ndarray, sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Gradient and Hessian of nll in (monomials / sizes, nuisances / scales), at vanishing coefficients and the nuisances of x."""
+    """Gradient and Hessian of nll in (monomials / sizes, nuisances / scales), at vanishing coefficients and nuisances of x."""
     joint, n = space.joint, len(space.coefficients)
     places, k = channel_slices(joint), len(sizes)
     scale = space.scale[n:]

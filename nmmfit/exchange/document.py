@@ -1,4 +1,4 @@
-"""What the exported documents share: where they come from, and predictions in the form of POPxf (arXiv:2511.17348, version 1.0)."""
+"""What exported documents share: where they come from, and predictions in the form of POPxf 1.0 (arXiv:2511.17348)."""
 
 from __future__ import annotations
 

@@ -32,9 +32,10 @@ RESPONSE_DIGITS = 10
 """Significant digits of responses, which are a first order only."""
 
 DEFINITIONS = {
-    "expected": "n(c, eta) = sum_m [K_m + sum_a R_am (eta_a - nominal_a)] m(c); K: prediction.data.observable_central, R: responses",
-    "poisson_profile": "min over eta of 2 sum_b [n_b - d_b + d_b ln(d_b / n_b)] + x^T covariance^-1 x, x = eta - nominal - mean; "
-    "normal channels have ((d_b - n_b)^2 / variance_b) instead",
+    "expected": "n(c, eta) = sum_m [K_m + sum_a R_am (eta_a - nominal_a)] m(c); K: prediction.data.observable_central, "
+    "R: responses",
+    "poisson_profile": "min over eta of 2 sum_b [n_b - d_b + d_b ln(d_b / n_b)] + x^T covariance^-1 x, "
+    "x = eta - nominal - mean; normal channels have ((d_b - n_b)^2 / variance_b) instead",
     "gaussian_profile": "r^T [diag(variance) + R covariance R^T]^-1 r, r = d - n(c, nominal + mean), R = dn/deta at c: the same "
     "minimum with every channel normal",
     "nominal": "the published values of nuisances, at which prediction holds exactly",

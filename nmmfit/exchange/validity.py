@@ -28,8 +28,8 @@ FIRST_RISE = 0.05
 LOWER = 5e-3
 
 RULE = (
-    f"|approximation - exact| <= max({ABSOLUTE:g}, {100 * RELATIVE:g} % of exact delta chi2) at every point tried on the ray up to "
-    f"here; rays end at exact delta chi2 {HIGHEST:g} or {FARTHEST:g} prior widths"
+    f"|approximation - exact| <= max({ABSOLUTE:g}, {100 * RELATIVE:g} % of exact delta chi2) at every point tried on the ray "
+    f"up to here; rays end at exact delta chi2 {HIGHEST:g} or {FARTHEST:g} prior widths"
 )
 
 
@@ -175,7 +175,7 @@ class _Walker:
 
 
 class _Exact:
-    """Exact delta chi2 at the points of several rays, nuisances profiled from the nearest solution and from that at the center."""
+    """Exact delta chi2 at points of several rays, nuisances profiled from the nearest solution and from that at the center."""
 
     def __init__(self, space: Space, approximation: Approximation) -> None:
         self.space, self.approximation = space, approximation
@@ -208,7 +208,7 @@ class _Exact:
             value = 2.0 * (float(values[best]) - self.approximation.best_nll)
             if bool(converged[best]) and value < -LOWER:
                 raise NotConvergedError(
-                    f"validity: a point {-value:.3g} below the best fit in delta chi2 was found; the best fit is none: more starts"
+                    f"validity: a point {-value:.3g} below the best fit in delta chi2 was found, so that it is no best fit"
                 )
             out.append((value, np.asarray(solutions[best]), bool(converged[best])))
             first = last

@@ -1,4 +1,4 @@
-"""`wcxf`, `evolve --values` and `export` from the command line: what they write, and one line with exit code 2 for wrong input."""
+"""`wcxf`, `evolve --values` and `export` from the command line: what they write, and one line and code 2 for wrong input."""
 
 from __future__ import annotations
 

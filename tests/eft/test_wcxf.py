@@ -178,8 +178,8 @@ def test_translation_to_flavio_agrees_with_wilson() -> None:
 def test_the_standard_model_comes_out_in_jms_and_in_flavio_normalisation() -> None:
     """W and Z integrated out, from their currents; JMS: arXiv:1709.04486 matching with m_W, m_Z and v; flavio: -g_L.
 
-    -(4 G_F / sqrt 2) [J_W^dagger J_W + J_Z J_Z] with J_W = nubar_L gamma e_L and J_Z = sum (T_3 - Q s^2) fbar gamma f. J_Z J_Z holds
-    nu e twice; J_W^dagger J_W goes over into (nubar nu)(ebar e) by Fierz.
+    -(4 G_F / sqrt 2) [J_W^dagger J_W + J_Z J_Z] with J_W = nubar_L gamma e_L and J_Z = sum (T_3 - Q s^2) fbar gamma f. J_Z J_Z
+    holds nu e twice; J_W^dagger J_W goes over into (nubar nu)(ebar e) by Fierz.
     """
     left = [dirac.GAMMA[mu] @ LEFT for mu in range(4)]
     metric = np.diag([1.0, -1.0, -1.0, -1.0])

@@ -115,7 +115,7 @@ def quartic(joint: JointLikelihood):
 
 
 def test_the_quartic_meets_the_exact_profile_to_its_order(joint: JointLikelihood, quartic) -> None:
-    """Halving coefficients, i.e. a quarter of the monomials, divides the error by about 4^3 = 64: it is of third order in them."""
+    """Halving coefficients, a quarter of the monomials, divides the error by about 4^3 = 64: it is of third order in them."""
     direction = np.array([0.45, 0.12, -0.075, 0.15])
     points = np.array([np.zeros(4), direction, 0.5 * direction])
     exact = exact_delta_chi2(joint, points)
@@ -188,3 +188,23 @@ def test_a_gaussian_with_flat_and_informed_directions(joint: JointLikelihood) ->
     exact = exact_delta_chi2(joint, points)
     error = np.abs(found.delta_chi2(points) - (exact - exact[0]))
     assert np.all(error <= 1.02 * np.maximum(ABSOLUTE, RELATIVE * (exact - exact[0])) + 1e-3)
+
+
+@pytest.mark.slow
+def test_the_ranges_of_the_default_run_are_those_of_the_page() -> None:
+    """The table of docs/guide/exchange.md: along single coefficients the quartic holds up to here."""
+    joint = nmmfit.default_run().joint()
+    made = approximate(joint, "quartic")
+    rays = {ray.label: ray for ray in measure(joint, made, directions=0).rays}
+    for name, limit, height in (
+        ("L_dipole", 5.6e-9, 3.2),
+        ("L_T_u", 1.3e-6, 17.0),
+        ("L_T_d", 2.4e-6, 23.0),
+        ("L_T_s", 4.9e-7, 1.0),
+    ):
+        for sign in ("+", "-"):
+            ray = rays[f"{sign}{name}"]
+            assert ray.ends == "error"
+            assert abs(ray.limit[made.names.index(name)]) == pytest.approx(limit, rel=0.05)
+            assert ray.delta_chi2 == pytest.approx(height, rel=0.1)
+    assert np.isclose(made.polynomial[()], 0.07, atol=0.02)

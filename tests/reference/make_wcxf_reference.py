@@ -3,8 +3,8 @@
     python -m venv reference && reference/bin/pip install wilson==2.5.2
     reference/bin/python tests/reference/make_wcxf_reference.py
 
-Names, realness and operators are those of the files wet.jms, wet-4.jms, wet.flavio and wet-4.flavio of github.com/wcxf/wcxf-bases;
-`translation` is what wilson's translator makes of random values of the JMS basis at 50 GeV.
+Names, realness and operators are those of the files wet.jms, wet-4.jms, wet.flavio and wet-4.flavio of
+github.com/wcxf/wcxf-bases; `translation` is what wilson's translator makes of random values of the JMS basis at 50 GeV.
 """
 
 from __future__ import annotations

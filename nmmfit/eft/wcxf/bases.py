@@ -89,9 +89,9 @@ def theory(key: str, where: str = "") -> Theory:
 
 def theory_of(eft: str, basis: str, where: str) -> Theory:
     """The theory of a file's `eft` and `basis`. Raises: UserInputError for another EFT or another basis."""
-    efts = {t.eft: [] for t in THEORIES.values()}  # type: dict[str, list[Theory]]
+    efts: dict[str, list[Theory]] = {}
     for t in THEORIES.values():
-        efts[t.eft].append(t)
+        efts.setdefault(t.eft, []).append(t)
     if eft not in efts:
         hint = "; translate it first (nmmfit wcxf translate)" if eft.startswith("WET") else ""
         raise UserInputError(f"{where}: {unknown('EFT', eft, efts, 'eft')}{hint}")

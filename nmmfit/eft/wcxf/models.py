@@ -4,8 +4,8 @@
     basis    eft, basis, sectors {name: {coefficient: {real, tex} or nothing}}, metadata, parent
     values   eft, basis, scale in GeV, values {coefficient: number or {Re, Im}}, metadata
 
-The Lagrangian of a basis is sum_i C_i O_i over Hermitian operators plus sum_i (C_i O_i + h.c.) over the others; a coefficient that
-is marked `real` belongs to the former.
+The Lagrangian of a basis is sum_i C_i O_i over Hermitian operators plus sum_i (C_i O_i + h.c.) over the others; a coefficient
+that is marked `real` belongs to the former.
 """
 
 from __future__ import annotations

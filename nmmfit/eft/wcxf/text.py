@@ -81,7 +81,7 @@ def parse(text: str, where: str, as_json: bool = False) -> Any:
             f"{where}: {len(text)} characters are too many for a file of coefficients (at most {LARGEST_CHARACTERS})"
         )
     try:
-        return _parse_json(text) if as_json else yaml.load(text, Loader=_Loader)  # noqa: S506 (a safe loader)
+        return _parse_json(text) if as_json else yaml.load(text, Loader=_Loader)
     except json.JSONDecodeError as problem:
         raise UserInputError(f"{where}: line {problem.lineno}, column {problem.colno}: no JSON: {problem.msg}") from None
     except yaml.MarkedYAMLError as problem:
@@ -144,4 +144,4 @@ def render(table: Any, as_json: bool = False) -> str:
     """A text that `parse` reads back, to the last digit; JSON or YAML."""
     if as_json:
         return json.dumps(table, indent=1, allow_nan=False) + "\n"
-    return str(yaml.dump(table, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120, default_flow_style=False))
+    return str(yaml.dump(table, Dumper=_Dumper, sort_keys=False, allow_unicode=False, width=120, default_flow_style=False))

@@ -62,7 +62,8 @@ def check_range(scale_gev: float, chosen: Theory, where: str) -> None:
     """Refuse a scale outside a theory's range. Raises: UserInputError."""
     if not chosen.low_gev <= scale_gev <= chosen.high_gev:
         raise UserInputError(
-            f"{where}: scale: {scale_gev:g} GeV is out of range for {chosen.eft} (allowed: {chosen.low_gev:g} to {chosen.high_gev:g} GeV)"
+            f"{where}: scale: {scale_gev:g} GeV is out of range for {chosen.eft} "
+            f"(allowed: {chosen.low_gev:g} to {chosen.high_gev:g} GeV)"
         )
 
 
@@ -74,8 +75,8 @@ def reduced(numbers: Mapping[str, complex], chosen: Theory, where: str) -> dict[
         representative, value = _reduced(name, complex(value), chosen, where)
         if representative in found:
             raise UserInputError(
-                f"{where}: values: {spelled[representative]!r} and {name!r} are the same coefficient up to a sign or conjugation: "
-                "give one of them"
+                f"{where}: values: {spelled[representative]!r} and {name!r} are the same coefficient up to a sign or "
+                "conjugation: give one of them"
             )
         found[representative], spelled[representative] = value, name
     return found

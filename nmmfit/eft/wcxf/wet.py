@@ -7,8 +7,8 @@ JMS basis (arXiv:1709.04486; files `wet.jms.basis`, `wet-4.jms.basis` of WCxf): 
 representatives and normalisation as here, coefficients in GeV^-2. Below m_b the theory is called WET-4 and has no b.
 
 flavio basis (`wet.flavio.basis`): names such as CVLL_nuenueee. The second digit of each pair comes first in the name. With
-4 G_F / sqrt(2) in front of operators that are diagonal in f, so that the coefficient is a number without unit; without it, GeV^-2,
-for two different charged leptons. Two different quarks are another normalisation (with CKM elements) or do not exist.
+4 G_F / sqrt(2) in front of operators that are diagonal in f, so that the coefficient is a number without unit; without it,
+GeV^-2, for two different charged leptons. Two different quarks are another normalisation (with CKM elements) or do not exist.
 """
 
 from __future__ import annotations
