@@ -80,6 +80,12 @@ CHOICES: Mapping[str, Mapping[str, str]] = MappingProxyType(
                 "fermi": "symmetrised Fermi, diffuseness 0.523 fm",
             }
         ),
+        "quark_basis": MappingProxyType(
+            {
+                "down": "above m_W Q = ((V^dagger u)_L, d_L), as in the Warsaw down basis of WCxf",
+                "up": "above m_W Q = (u_L, (V d)_L)",
+            }
+        ),
         "running": MappingProxyType(
             {
                 "exact": "truncated renormalisation group, solved exactly: alpha_s to 4 loops, tensors to 3, all thresholds",

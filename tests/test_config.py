@@ -343,12 +343,15 @@ def test_orders_of_the_running() -> None:
 def test_theory_inputs_are_those_of_the_running() -> None:
     from dataclasses import fields
 
-    from nmmfit.constants import STANDARD_MODEL_INPUTS
+    from nmmfit.constants import ELECTROWEAK_INPUTS, STANDARD_MODEL_INPUTS
+    from nmmfit.eft.smneft_inputs import ElectroweakInputs
     from nmmfit.inputs import StandardModelInputs
 
     config_inputs = {name for name, field in TheorySpec.model_fields.items() if field.annotation == PriorSpec | None}
-    assert config_inputs == set(STANDARD_MODEL_INPUTS)
-    for name in fields(StandardModelInputs):
+    charges = {f"{form}_{q}" for form in ("delta", "g_s", "f2", "f3") for q in ("u", "d", "s")}
+    # G_F is known too well to matter.
+    assert config_inputs == {*STANDARD_MODEL_INPUTS, *ELECTROWEAK_INPUTS, *charges} - {"fermi_gev2"}
+    for name in (*fields(StandardModelInputs), *(f for f in fields(ElectroweakInputs) if f.name != "fermi_gev2")):
         assert name.name in TheorySpec.model_fields
         if name.metadata.get("static"):
             assert TheorySpec.model_fields[name.name].default == name.default
@@ -523,3 +526,18 @@ def test_phases_cover_their_circle() -> None:
 )
 def test_wrong_models_and_phases_are_one_line(text: str, overrides: list[str], expected: str) -> None:
     assert expected in message(*overrides, text=text)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        (["theory.f2_u=-1.5"], "theory: f2_u: only tensor_coherence = 'nonrelativistic' has it, this run's is 'coherent'"),
+        (["theory.delta_u={nornal=[0.8,0.1]}"], "theory.delta_u: unknown prior family 'nornal'; did you mean 'normal'?"),
+        (["theory.delta_x=0.8"], "theory: unknown key 'delta_x'; did you mean 'delta_"),
+        (["theory.nucleon_charges_float=yes"], "theory.nucleon_charges_float: expected a valid boolean, got 'yes'"),
+        (["theory.quark_basis=upp"], "theory.quark_basis: unknown choice 'upp'; did you mean 'up'?"),
+        (["theory.sin2_theta_w={normal=[0.23,nan]}"], "theory.sin2_theta_w: width of normal must be finite"),
+    ],
+)
+def test_wrong_theory_inputs_are_one_line(overrides: list[str], expected: str) -> None:
+    assert expected in message(*overrides)

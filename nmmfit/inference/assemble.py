@@ -27,7 +27,7 @@ from nmmfit.inference.joint import MASS, CouplingMap, JointLikelihood
 from nmmfit.inference.model_map import TheoryInputs, model_slots, phased
 from nmmfit.inference.parameters import Identified, Parameter
 from nmmfit.inference.priors import to_distribution
-from nmmfit.inputs import StandardModelInputs
+from nmmfit.inputs import StandardModelInputs, check
 from nmmfit.kept import digest, experiment_fingerprint, kept_or_made, program_digest
 from nmmfit.physics.amplitude_basis import FINAL_STATES, N_COORDINATES, couplings_to_vector, vector_to_couplings
 from nmmfit.physics.forms import N_FLAVOUR, TargetCouplings
@@ -134,6 +134,8 @@ def joint_from_config(config: RunConfig, method: str = "templates") -> JointLike
         if folder is not None:
             fingerprints[name] = experiment_fingerprint(folder, name, choices, config.options.get(name, {}))
     theory = _theory(config)
+    # Also where no coefficient runs with them.
+    check(theory.inputs(theory.nominal))
     nuisances, held = _nuisances(experiments, config)
     straight = {name: spec for name, spec in config.parameters.items() if not spec.has_free_phase}
     free = {name: spec for name, spec in straight.items() if not spec.prior.is_fixed}
@@ -356,6 +358,8 @@ def _coupling_map(config: RunConfig, linear: Sequence[_Directions], theory: _The
         ),
     ]
     fingerprint = digest([repr(told), jax.default_backend(), program_digest()])
+    if not linear:
+        return CouplingMap(lambda values: jnp.zeros((0, N_COORDINATES)), (), (), fingerprint=fingerprint)
     restricted: Callable[[Mapping[str, Any], np.ndarray], Array] | None = None
     if theory.floats_running:
 
@@ -385,8 +389,6 @@ def _coupling_map(config: RunConfig, linear: Sequence[_Directions], theory: _The
 
         restricted = some
 
-    if not linear:
-        return CouplingMap(lambda values: jnp.zeros((0, N_COORDINATES)), (), (), fingerprint=fingerprint)
     samples = tuple(np.asarray(coordinates(values)) for values in theory.draws())
     finals = tuple(_finals(row) for row in np.max(np.abs(samples), axis=0))
     return CouplingMap(coordinates, samples, finals, restricted, fingerprint)
