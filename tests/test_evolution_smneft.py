@@ -196,7 +196,7 @@ def test_derivatives_of_couplings_with_respect_to_the_scale_and_inputs():
 
     def couplings(x):
         inputs = StandardModelInputs(alpha_s_mz=0.1179 * x[1], m_b_gev=4.18 * x[2], m_w_gev=M_W * x[3])
-        given = dict.fromkeys(NAMES, 1e-8 + 0j)
+        given = dict.fromkeys(NAMES[:2], 1e-8 + 0j)
         found = quark_couplings(given, 1000.0 * x[0], inputs, ChiralInputs())
         return jnp.stack([jnp.real(found.dipole[0, 0]) * 1e10, jnp.real(found.tensor_s[0, 0]) * 1e8])
 

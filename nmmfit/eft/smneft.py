@@ -191,11 +191,12 @@ def smneft_weights(
     entries = [(i, column[name], POSITION_BELOW[x]) for i, row in enumerate(named) for name, x in row.items()]
     if entries:
         # Every flavour of N runs alike, so that one column of each component serves all.
-        identity = jnp.eye(len(COMPONENTS), dtype=complex)
-        matched = run_and_match(identity, jnp.asarray(scale_gev, dtype=float), inputs, electroweak, steps)[1]
-        start = np.array([POSITION[component(parsed[i])[0]] for i, _, _ in entries])
+        starts = [POSITION[component(parsed[i])[0]] for i, _, _ in entries]
+        needed = sorted(set(starts))
+        unit = jnp.asarray(np.eye(len(COMPONENTS))[:, needed], dtype=complex)
+        matched = run_and_match(unit, jnp.asarray(scale_gev, dtype=float), inputs, electroweak, steps)[1]
         rows, columns, targets = np.array(entries).T
-        weights = weights.at[rows, columns].set(matched[targets, start])
+        weights = weights.at[rows, columns].set(matched[targets, np.searchsorted(needed, starts)])
     for i, row in enumerate(violating):
         for name, factor in row.items():
             weights = weights.at[i, column[name]].set(factor)

@@ -65,7 +65,9 @@ def test_every_help_text_has_an_example(verb: tuple[str, ...], capsys: pytest.Ca
 
 def test_list_coefficients_above_m_w(capsys: pytest.CaptureFixture[str]) -> None:
     found = answer(capsys, "list", "coefficients", "--above-m-w", "--json")["coefficients"]
-    assert len(found) == 351
+    assert sum(entry["lepton_number"] == "conserved" for entry in found.values()) == 351
+    assert len(found) == 609
+    assert found["LHB_12"]["unit"] == "GeV^-3"
     assert found["LNQd3_1122"]["unit"] == "GeV^-2"
     assert main(["list", "coefficients", "LNLe", "--above-m-w"]) == 0
     assert "(Lbar^j N) eps_jk (Lbar^k e)" in " ".join(capsys.readouterr().out.split())
