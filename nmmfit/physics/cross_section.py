@@ -15,7 +15,15 @@ from nmmfit.errors import UserInputError, unknown
 from nmmfit.physics import cevns, electron, spin_half, spin_zero
 from nmmfit.physics.form_factors import form_factor as named_form_factor
 from nmmfit.physics.kinematics import momentum_transfer
-from nmmfit.physics.nuclei import Nucleus, nucleus, nuclide_names
+from nmmfit.physics.nuclei import (
+    NUCLEAR_SPINS,
+    Nucleus,
+    element_names,
+    natural_mixture,
+    nucleus,
+    nuclide_names,
+    target_spin,
+)
 from nmmfit.precision import require_double_precision
 from nmmfit.shapes import Array, ArrayLike
 from nmmfit.units import GEV2_CM2, MEV_PER_GEV
@@ -46,6 +54,7 @@ def dsigma_dt(
     form_factor: str | ArrayLike | tuple[ArrayLike, ArrayLike] | None = None,
     weak_charges: str = "radiative",
     radiative: str = "bks",
+    nuclear_spin: str = "half",
 ) -> Array:
     """Differential cross section d sigma / dT of nu X -> N X off a free target at rest, in cm^2/MeV.
 
@@ -54,7 +63,9 @@ def dsigma_dt(
     a moment of 1e-11 mu_B: `dsigma_dt("e", 0.42, 0.1, sm=False, dipole=1.48152e-9)` is 1.9007e-46.
 
     Args:
-        target: "e", the name of a nuclide such as "Cs133", or a `Nucleus`.
+        target: "e", the name of a nuclide such as "Cs133", a `Nucleus`, or a natural element such as "Ge": the mean over its
+            isotopes, weighted with their abundances, so that the result is per nucleus of the mixture. s1, s2, tensor and vectors
+            then are the same for every isotope; where they depend on N, add the isotopes of `nuclei.natural_mixture` by hand.
         e_nu_mev, t_mev: neutrino energy, > 0, and recoil energy, >= 0, MeV; all arrays broadcast.
         flavour: "e", "mu" or "tau"; only the Standard Model part depends on it.
         antineutrino: whether an antineutrino comes in.
@@ -69,17 +80,27 @@ def dsigma_dt(
             (2 pi alpha / 3) <r^2> Q to g_LL and g_LR of a target of charge Q, in a nuclide Z F_p.
         millicharge: charge of the neutrino in units of e, real; as a charge radius of 6 q / q^2, q^2 = -2 M T.
         m_n_mev: mass of the outgoing N, MeV, >= 0; vector couplings have massless final states.
-        spin: 0.5 (default, for every target: the literature's convention) or 0 (nuclides; C_S = (s1 + s2) / 2, no tensor).
+        spin: 0.5 or 0 (nuclides; C_S = (s1 + s2) / 2, no tensor); None: what `nuclear_spin` says.
         form_factor: nuclides only. None: "helm" with the nuclide's radii for protons and neutrons; another name of
             `form_factors.FORM_FACTORS`; a number or array for protons and neutrons alike (1: a point); a pair (F_p, F_n).
             The dipole, charge radius and millicharge come with Z F_p, the others with (Z F_p + N F_n) / A.
         weak_charges: of nuclides, "radiative" or "tree".
         radiative: corrections for electrons, "bks", "rho_kappa" or "none".
+        nuclear_spin: "half", 0.5 for every target, the literature's convention; "true", 0 for nuclides of spin 0.
     Returns: broadcast shape; 0 outside the allowed recoils. A dipole and a millicharge diverge at T = 0.
     Raises: UserInputError for an unknown name, a value that is not finite or out of range, shapes that do not fit together, or a
         combination that does not exist.
     """
     require_double_precision()
+    if isinstance(target, str) and target in element_names():
+        options: dict[str, Any] = {
+            "flavour": flavour, "antineutrino": antineutrino, "sm": sm, "dipole": dipole, "s1": s1, "s2": s2, "tensor": tensor,
+            "m_n_mev": m_n_mev, "spin": spin, "form_factor": form_factor, "weak_charges": weak_charges, "radiative": radiative,
+            "nuclear_spin": nuclear_spin, "vector_left": vector_left, "vector_right": vector_right,
+            "charge_radius_cm2": charge_radius_cm2, "millicharge": millicharge,
+        }  # fmt: skip
+        parts = [fraction * dsigma_dt(one, e_nu_mev, t_mev, **options) for one, fraction in natural_mixture(target)]
+        return jnp.asarray(sum(parts))
     if flavour not in FLAVOURS:
         raise unknown("flavour", flavour, FLAVOURS, "flavour")
     if weak_charges not in cevns.WEAK_CHARGES:
@@ -105,7 +126,11 @@ def dsigma_dt(
         _check_real(name, value)
     _check_shapes(given | vectors, form_factor)
     has_vectors = not all(_is_zero(value) for value in vectors.values())
-    spin = 0.5 if spin is None else spin
+    if nuclear_spin not in NUCLEAR_SPINS:
+        raise unknown("nuclear spin", nuclear_spin, NUCLEAR_SPINS, "nuclear_spin")
+    if spin is None:
+        is_nuclide = isinstance(target, Nucleus) or target != "e"
+        spin = target_spin(target if isinstance(target, Nucleus) else _nuclide(target), nuclear_spin) if is_nuclide else 0.5
     cevns.check_spin(spin)
     d, a, b, t = (jnp.asarray(x) for x in (dipole, s1, s2, tensor))
     index = FLAVOURS.index(flavour)
@@ -185,7 +210,7 @@ def _product(x: Array, y: Array) -> Array:
 def _nuclide(name: Any) -> Nucleus:
     names = nuclide_names()
     if not isinstance(name, str) or name not in names:
-        raise unknown("target", str(name), ("e", *names), "target")
+        raise unknown("target", str(name), ("e", *element_names(), *names), "target")
     return nucleus(name)
 
 

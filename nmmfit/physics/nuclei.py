@@ -143,3 +143,20 @@ def natural_isotopes(element: str) -> tuple[Nucleus, ...]:
     if not found:
         raise unknown("element", element, {name.rstrip("0123456789") for name in _TABLE})
     return found
+
+
+def natural_mixture(element: str) -> tuple[tuple[Nucleus, float], ...]:
+    """Isotopes of a natural element with their fractions, which sum to 1: what a detector of that element is made of.
+
+    A rate per nucleus of the mixture is the sum of fraction times the rate on each isotope, each with its own mass, radii,
+    whole number of neutrons and spin. Fractions are the abundances of `natural_isotopes`, normalised.
+    Raises: UserInputError for an element without a tabulated isotope.
+    """
+    isotopes = natural_isotopes(element)
+    total = math.fsum(n.abundance for n in isotopes)
+    return tuple((n, n.abundance / total) for n in isotopes)
+
+
+def element_names() -> tuple[str, ...]:
+    """Elements of the tabulated nuclides, such as "Ge"."""
+    return tuple(dict.fromkeys(name.rstrip("0123456789") for name in _TABLE))

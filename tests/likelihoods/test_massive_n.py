@@ -65,7 +65,7 @@ def test_a_tiny_mass_changes_nothing(name: str) -> None:
     massless = np.asarray(evaluator(built(name, 0.0))(couplings(UNIVERSAL + MAJORANA), 0.0))
     tiny = np.asarray(evaluator(built(name, 1e-4))(couplings(UNIVERSAL + MAJORANA), 1e-4))
     np.testing.assert_allclose(tiny, massless, rtol=0, atol=1e-6 * np.abs(massless).max())
-    assert massless.sum() > 10.0
+    assert massless.sum() > 1.0
 
 
 @pytest.mark.parametrize(("name", "above"), [("coherent_csi_2021", 53.0), ("borexino_phase2", 4.0)])
@@ -77,7 +77,8 @@ def test_above_every_threshold_only_massless_final_states_are_left(name: str, ab
     light = np.asarray(evaluator(built(name, 0.0))(couplings(MAJORANA), 0.0))
     np.testing.assert_allclose(counts(couplings(UNIVERSAL + MAJORANA), above), light, rtol=0, atol=1e-7 * light.max())
     assert "above every threshold" in heavy.choices["m_N"]
-    assert heavy.largest_m_n_mev is not None and heavy.largest_m_n_mev < above
+    assert heavy.largest_m_n_mev is not None
+    assert heavy.largest_m_n_mev < above
 
 
 def test_a_light_experiment_has_plain_names_and_no_choice_of_mass() -> None:
@@ -159,7 +160,8 @@ def test_a_floated_mass_has_derivatives(floated: Any) -> None:
         assert float(jax.grad(total)(m)) == pytest.approx(slope, rel=1e-5, abs=0)
     first, second = jax.grad(total), jax.jit(jax.hessian(total))
     for m in (0.0, PROMPT_ENERGY_MEV, 29.7885, 52.8, 60.0):
-        assert np.isfinite(float(first(m))) and np.isfinite(float(second(m)))
+        assert np.isfinite(float(first(m)))
+        assert np.isfinite(float(second(m)))
 
 
 # -- run files --------------------------------------------------------------------------------------------------------------
