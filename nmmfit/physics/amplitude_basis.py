@@ -187,7 +187,8 @@ def merged_monomials(basis: AmplitudeBasis, relevant: np.ndarray, massive: bool 
 
     Args:
         basis: the amplitudes.
-        relevant: (form coordinate,) True where the experiment's rate depends on that coordinate of ALL_FORMS, or of `split_names`.
+        relevant: (form coordinate,) True where the experiment's rate depends on that coordinate of ALL_FORMS, or of
+            `split_names`.
         massive: whether N has a mass.
     Returns: monomials m = weights @ (1, products) and forms with sum_m m F_m equal to the full sum on every relevant coordinate.
     """

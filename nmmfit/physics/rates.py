@@ -35,7 +35,8 @@ def recoil_spectrum(forms: Forms, nodes: SourceNodes, sm_kernel: Array, kernels:
         forms: quadratic forms of the couplings.
         nodes: source nodes, arrays broadcastable to (recoil, energy).
         sm_kernel: (3, recoil, energy), d sigma / dT in cm^2/MeV for each flavour.
-        kernels: name -> (recoil, energy), cm^2/MeV per unit of the form of that name; (3, recoil, energy) where `forms.is_linear`.
+        kernels: name -> (recoil, energy), cm^2/MeV per unit of the form of that name; (3, recoil, energy) where
+            `forms.is_linear`.
     Returns: (recoil,): rate per target per MeV, in units of `weight` times cm^2.
     """
     rho = nodes.density
