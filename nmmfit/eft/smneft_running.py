@@ -169,7 +169,7 @@ def steps_to_m_w(scale_gev: Any, inputs: StandardModelInputs) -> int:
     if scale == m_w:
         return 0
     needed = math.ceil(math.log(scale / m_w) / LONGEST_STEP)
-    return next(n for n in (1, 2, 4, 7) if n >= needed)
+    return next(n for n in (1, 2, 4, 9) if n >= needed)
 
 
 def _along(vector: Array, nodes: SmCouplings, step: Array) -> Array:
