@@ -83,7 +83,7 @@ def test_inputs_out_of_range_are_refused() -> None:
 
 
 def test_tensor_charge_of_a_nucleus_follows_the_charges() -> None:
-    """Z delta_u + N delta_d per unit of the coefficient, as numbers and as floated inputs; u in the neutron is d in the proton."""
+    """Z delta_u + N delta_d per unit of the coefficient, as numbers and as floated inputs; neutrons by isospin."""
     assert charge(caesium()) == pytest.approx(Z * 0.784 - N * 0.204, rel=1e-6)
     assert charge(caesium(delta_u=0.5, delta_d=-0.1)) == pytest.approx(Z * 0.5 - N * 0.1, rel=1e-6)
     free = caesium(delta_u={"normal": [0.784, 0.03]}, delta_d={"normal": [-0.204, 0.015]})
