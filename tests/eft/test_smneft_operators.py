@@ -53,5 +53,5 @@ def test_theories_are_told_apart():
         theory_of(["nuNgamma_11", "NB_11"], "here")
     with pytest.raises(UserInputError, match="unknown operator 'LNQe3'; did you mean 'LNQd3'"):
         theory_of(["LNQe3_1122"])
-    with pytest.raises(UserInputError, match="unknown operator 'TnuNdRL'; did you mean 'TnuNdRR'"):
-        theory_of(["TnuNdRL_1122"])
+    with pytest.raises(UserInputError, match="unknown operator 'TnuNdR'; did you mean 'TnuNdRR'"):
+        theory_of(["TnuNdR_1122"])
