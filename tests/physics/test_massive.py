@@ -26,7 +26,7 @@ GEV2_CM2 = 0.3893793721e-27
 
 
 def dipole_formula(e: float, t: float, mass: float, m: float) -> float:
-    """arXiv:2007.15563, arXiv:1803.03262: alpha mu^2 [...] of a spin-1/2 target of charge 1, cm^2/MeV for mu = 2 GeV^-1, d = 1."""
+    """arXiv:2007.15563: alpha mu^2 [...] of a spin-1/2 target of charge 1, cm^2/MeV for mu = 2 GeV^-1, d = 1."""
     bracket = 1 / t - 1 / e - m**2 / (2 * e * t * mass) * (1 - t / (2 * e) + mass / (2 * e))
     bracket += m**4 * (t - mass) / (8 * e**2 * t**2 * mass**2)
     return ALPHA * 4.0 * bracket * GEV2_CM2  # T in MeV: 1/MeV times GeV^-2
