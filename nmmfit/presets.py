@@ -86,6 +86,12 @@ CHOICES: Mapping[str, Mapping[str, str]] = MappingProxyType(
                 "up": "above m_W Q = (u_L, (V d)_L)",
             }
         ),
+        "nuclear_spin": MappingProxyType(
+            {
+                "half": "every nucleus as a spin-1/2 target, the literature's convention",
+                "true": "spin 0 for nuclides of spin 0, whose tensor coupling needs tensor_coherence 'nonrelativistic'",
+            }
+        ),
         "running": MappingProxyType(
             {
                 "exact": "truncated renormalisation group, solved exactly: alpha_s to 4 loops, tensors to 3, all thresholds",

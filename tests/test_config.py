@@ -67,7 +67,8 @@ def test_defaults_of_theory_and_sampler() -> None:
     assert (made.sampler.method, made.sampler.chains, made.sampler.warmup, made.sampler.draws) == ("nuts", 4, 1000, 1000)
     assert made.sampler.target_accept == 0.9
     assert made.theory.choices()["tensor_coherence"] == "coherent"
-    assert set(made.theory.inputs()) == {"c_T", "c_T_s"}
+    assert set(made.theory.inputs()) == {"c_T", "c_T_s", "m_N_mev"}
+    assert made.theory.m_N_mev.numbers == (0.0,)
 
 
 @pytest.mark.parametrize(
@@ -541,3 +542,21 @@ def test_wrong_models_and_phases_are_one_line(text: str, overrides: list[str], e
 )
 def test_wrong_theory_inputs_are_one_line(overrides: list[str], expected: str) -> None:
     assert expected in message(*overrides)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("theory.m_N_mev=-1", "theory.m_N_mev: a mass is not negative, and -1 allows it"),
+        ("theory.m_N_mev={normal=[3.0,1.0]}", "theory.m_N_mev: a mass is not negative, and normal(3, 1) allows it"),
+        ("theory.m_N_mev={uniform=[-1.0,1.0]}", "theory.m_N_mev: a mass is not negative"),
+        ("theory.nuclear_spin=whole", "theory.nuclear_spin: unknown choice 'whole'"),
+    ],
+)
+def test_masses_and_spins_that_do_not_exist(change: str, said: str) -> None:
+    assert message(change).startswith(said)
+
+
+@pytest.mark.parametrize("given", ["2.5", "{uniform=[0.0,10.0]}", "{log_uniform=[0.01,50.0]}", "{half_normal=5.0}"])
+def test_masses_of_n(given: str) -> None:
+    assert config(f"theory.m_N_mev={given}").theory.m_N_mev.support[0] >= 0.0

@@ -216,3 +216,12 @@ def notebook() -> Any:
     import nbformat
 
     return nbformat.read(EXAMPLES / "tutorial.ipynb", as_version=4)
+
+
+def test_the_dipole_portal_has_the_threshold_of_its_comment() -> None:
+    """1 MeV on electrons: 1 + 1 / (2 0.511) = 1.98 MeV, above the end of 15O (1.73) and all lines, below those of 8B and hep."""
+    run = nmmfit.load_run(EXAMPLES / "sterile_dipole_portal.toml", ["experiments=['borexino_phase2']"])
+    joint = run.joint("direct")
+    with_n, without = (joint.components({"L_N": x})["borexino_phase2.spectrum"] for x in (1e-7, 0.0))
+    made = {n for n in with_n if np.any(np.asarray(with_n[n]) != np.asarray(without[n]))}
+    assert made == {"b8", "hep"}

@@ -12,8 +12,11 @@ from derivative_checks import assert_derivatives
 from scipy.integrate import quad
 
 from nmmfit.constants import SIN2_THETA_W_0, electron_charge
+from nmmfit.eft.chiral import dipole_per_tensor
+from nmmfit.eft.couplings import QuarkCouplings
 from nmmfit.errors import UserInputError
-from nmmfit.physics import cevns
+from nmmfit.inputs import StandardModelInputs
+from nmmfit.physics import cevns, nucleons
 from nmmfit.physics.form_factors import helm
 from nmmfit.physics.forms import NUCLEAR_FORMS
 from nmmfit.physics.kinematics import max_recoil_energy, momentum_transfer
@@ -160,6 +163,31 @@ def test_published_sizes_of_the_direct_tensor_term():
     for t_p, t_n, expected in ((3.4, 1.2, 0.022), (1.2, 3.4, 0.026)):
         cross = k["dipole_tensor_p"] * t_p + k["dipole_tensor_n"] * t_n
         assert float(cross / (2 * k["dipole"])) == pytest.approx(expected, abs=5e-4)
+
+
+def test_direct_tensor_term_against_the_chiral_one():
+    """On Cs at |q| = 50 MeV with c_T = -3.2: +0.022 and +0.026 GeV (u, d) of one, +0.0095 and -0.0047 GeV of the other.
+
+    The same size; they add up for u and work against each other for d. Chiral: -2 e Q_q c_T F_pi / 4 pi, by hand.
+    """
+    charges = nucleons.nucleon_charges("flag2021")
+    t_mev = 50.0**2 / (2 * CAESIUM.mass_mev)
+    k = cevns.kernels(60.0, t_mev, CAESIUM, 1.0, 1.0, tensor_coherence="nonrelativistic")
+    for quark, charge, direct, chiral in (
+        ("u", 2 / 3, 0.022, 0.0095),
+        ("d", -1 / 3, 0.026, -0.0047),
+        ("s", -1 / 3, -5e-5, -0.0047),
+    ):
+        unit = {f"{kind}_{q}": jnp.zeros((3, 6)) for kind in ("tensor", "scalar") for q in "uds"}
+        unit |= {name: jnp.zeros((3, 6)) for name in ("dipole", "electron_s1", "electron_s2", "electron_tensor")}
+        c = nucleons.target_couplings(QuarkCouplings(**unit | {f"tensor_{quark}": jnp.ones((3, 6))}), charges, "nonrelativistic")
+        cross = k["dipole_tensor_p"] * c.tensor_p[0, 0] + k["dipole_tensor_n"] * c.tensor_n[0, 0]
+        assert float(cross / (2 * k["dipole"])) == pytest.approx(direct, rel=0.03, abs=1e-5)
+        indirect = -2 * np.sqrt(4 * np.pi / 137.036) * charge * -3.2 * 0.0923 / (4 * np.pi)
+        assert indirect == pytest.approx(chiral, abs=5e-5)
+        # this is what matching adds to the dipole, per c_T
+        matched = -3.2 * dipole_per_tensor(quark, np.sqrt(4 * np.pi / 137.036), StandardModelInputs())
+        assert float(matched) == pytest.approx(indirect, rel=1e-6, abs=0)
 
 
 def test_sm_spin_difference_is_negligible_and_known():

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 import nmmfit
 from nmmfit.errors import UserInputError
 from nmmfit.physics.form_factors import helm
-from nmmfit.physics.kinematics import max_recoil_energy, momentum_transfer
-from nmmfit.physics.nuclei import nucleus
+from nmmfit.physics.kinematics import max_recoil_energy, momentum_transfer, recoil_limits
+from nmmfit.physics.nuclei import natural_mixture, nucleus
 
 dsigma_dt = nmmfit.dsigma_dt
 
@@ -312,3 +312,43 @@ def test_properties_of_the_rate(target, couplings, fraction, factor, phase, mass
     # the terms odd under nu <-> antinu are those with one scalar and one tensor or dipole: they change sign with the scalars
     flipped = np.asarray(function(e, t, unit, c * np.array([-1, -1, 1, 1]), m_n))
     assert np.allclose(flipped[::-1], rate, rtol=1e-11, atol=1e-12 * size)
+
+
+# -- natural elements and spins ---------------------------------------------------------------------------------------------
+
+
+def test_a_natural_element_is_the_mean_of_its_isotopes():
+    """Germanium, by hand: abundances, whole neutron numbers, each isotope's own mass and radii."""
+    abundances = {"Ge70": 0.2057, "Ge72": 0.2745, "Ge73": 0.0775, "Ge74": 0.3650, "Ge76": 0.0773}
+    e, t = 20.0, 2e-3
+    total = sum(abundances.values())
+    wanted = sum(a * float(dsigma_dt(name, e, t, flavour="mu", dipole=1e-7)) for name, a in abundances.items()) / total
+    assert float(dsigma_dt("Ge", e, t, flavour="mu", dipole=1e-7)) == pytest.approx(wanted, rel=1e-12, abs=0)
+    assert float(dsigma_dt("Cs", e, t)) == pytest.approx(float(dsigma_dt("Cs133", e, t)), rel=1e-14, abs=0)
+
+
+def test_an_element_with_heavy_n_keeps_each_isotope_inside_its_own_window():
+    """Just below the end of the recoil spectrum the heaviest isotopes have stopped already."""
+    e, m = 30.0, 20.0
+    ends = {n.name: float(recoil_limits(e, n.mass_mev, m)[1]) for n, _ in natural_mixture("Xe")}
+    between = 0.5 * (ends["Xe132"] + ends["Xe131"])
+    whole = float(dsigma_dt("Xe", e, between, sm=False, dipole=1e-7, m_n_mev=m))
+    light = sum(
+        f * float(dsigma_dt(n, e, between, sm=False, dipole=1e-7, m_n_mev=m)) for n, f in natural_mixture("Xe") if n.a < 132
+    )
+    assert whole == pytest.approx(light, rel=1e-12, abs=0)
+    assert whole > 0.0
+
+
+def test_true_spins():
+    """Spin 0 for even-even nuclides, 1/2 for the others: the dipole differs by e^2 Z^2 / 4 pi |2 d|^2 T / (4 E^2) F^2."""
+    e, t, d = 30.0, 2e-2, 1e-7
+    half, true = (float(dsigma_dt("Ar40", e, t, sm=False, dipole=d, form_factor=1, nuclear_spin=s)) for s in ("half", "true"))
+    difference = 18**2 / 137.035999 * 4 * d**2 * t / (4 * e**2) * 0.3893793721e-27
+    assert true - half == pytest.approx(difference, rel=1e-6, abs=0)
+    odd = [float(dsigma_dt("I127", e, t, sm=False, dipole=d, nuclear_spin=s)) for s in ("half", "true")]
+    assert odd[0] == odd[1]
+    with pytest.raises(UserInputError, match="a spin-0 nucleus has no tensor coupling of its own"):
+        dsigma_dt("Ar", e, t, tensor=1e-4, nuclear_spin="true")
+    with pytest.raises(UserInputError, match="unknown nuclear spin 'whole'"):
+        dsigma_dt("Ar40", e, t, nuclear_spin="whole")
