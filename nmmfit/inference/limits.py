@@ -88,7 +88,8 @@ def limits(
     table = default_presets() if presets is None else _checked_presets(presets, space)
     if posterior is not None:
         posterior = _checked_draws(posterior, names)
-    usable = {p: inputs for p, given in table.items() if (inputs := _floated(space, given))}
+    taken = table if any(n in space.names and space.index(n) in space.coefficients for n in names) else {}
+    usable = {p: inputs for p, given in taken.items() if (inputs := _floated(space, given))}
     for preset, inputs in usable.items():
         for name in names:
             if name in space.names and space.index(name) in space.coefficients:
@@ -159,7 +160,7 @@ class _Work:
         """One-at-a-time and profiled jobs of a coefficient or an identified quantity."""
         target = self.space.target(name)
         if name in self.space.names and self.space.kinds[self.space.index(name)] == "model":
-            self.known[name, "one_at_a_time"] = Interval(None, None, "not defined: coefficients do not depend on it alone")
+            self.known[name, "one_at_a_time"] = Interval(None, None, "not defined for parameters of a model")
         elif target.name in self.space.names:
             self._add((name, "one_at_a_time"), self.profiler.job(target, free=np.append(self.others, self.space.index(name))))
         else:
