@@ -83,6 +83,7 @@ def evolve(
     from nmmfit.config import HIGH_SCALE_GEV, check_scale, validate
     from nmmfit.constants import ELECTROWEAK_INPUTS, STANDARD_MODEL_INPUTS
     from nmmfit.eft.smneft_operators import theory_of
+    from nmmfit.exchange.wcxf import SUFFIXES
     from nmmfit.run import default_run_text
     from nmmfit.runfile import read_toml, with_overrides
 
@@ -115,6 +116,11 @@ def evolve(
         check_scale(scale_to, "--to")
     if basis not in ("down", "up"):
         raise unknown("basis", basis, ("down", "up"), "--basis")
+    radii = [name for name in coefficients if name.startswith("nuradius")]
+    if radii and out is not None and out.suffix.lower() in SUFFIXES:
+        raise UserInputError(
+            f"--out {out}: {radii[0]!r} has no place in a basis of WCxf; give a folder, or leave charge radii out"
+        )
     from nmmfit.cli.runtime import start_computing
 
     start_computing()
@@ -122,7 +128,7 @@ def evolve(
     from nmmfit.eft.smneft_inputs import ElectroweakInputs
     from nmmfit.eft.wcxf.text import render
     from nmmfit.evolution import evolve as engine
-    from nmmfit.exchange.wcxf import SUFFIXES, write_wcxf
+    from nmmfit.exchange.wcxf import write_wcxf
     from nmmfit.inputs import StandardModelInputs
 
     theory = config.theory
@@ -134,12 +140,14 @@ def evolve(
     above = {name: value for name, value in given.items() if name in ELECTROWEAK_INPUTS}
     electroweak = ElectroweakInputs(**above, quark_basis=basis)
     found = engine(coefficients, scale_from, scale_to, theory.running, inputs, chiral, electroweak=electroweak)
-    reached = _reached(found, basis)
-    if out is not None and out.suffix.lower() in SUFFIXES:
-        write_wcxf(out, reached)
-        note(f"wrote {out}")
-        out = None
-    beside = {WCXF_FILE: render(reached.plain())}
+    beside = {}
+    if not any(name.startswith("nuradius") for name in found.coefficients):
+        reached = _reached(found, basis)
+        if out is not None and out.suffix.lower() in SUFFIXES:
+            write_wcxf(out, reached)
+            note(f"wrote {out}")
+            out = None
+        beside = {WCXF_FILE: render(reached.plain())}
     emit("evolve", found.as_json(), as_json, out, lambda console: _show(console, found), beside)
 
 

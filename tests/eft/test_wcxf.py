@@ -22,7 +22,8 @@ from nmmfit.eft.wcxf.values import WcxfValues, from_file, made
 from nmmfit.errors import UserInputError
 
 REFERENCE = json.loads((Path(__file__).parent.parent / "reference" / "wcxf_reference.json").read_text(encoding="utf-8"))
-ALL = operators.coefficient_names()
+# a charge radius is a combination of vectors by the equation of motion of the photon
+ALL = tuple(n for n in operators.coefficient_names() if not n.startswith("nuradius"))
 
 
 def file(values: dict, eft: str = "LNEFT", basis: str = "nmmfit", scale: float = 80.379) -> models.ValuesFile:
@@ -264,3 +265,13 @@ def test_values_of_smneft_have_no_counterpart_in_wet() -> None:
 
 def test_every_coefficient_is_in_exactly_one_theory() -> None:
     assert not set(ALL) & set(smneft_operators.coefficient_names())
+
+
+def test_charge_radii_are_refused_with_the_reason() -> None:
+    with pytest.raises(UserInputError, match=r"nuradius_11 is no coefficient of a basis: by the photon's equation of motion"):
+        from_file(file({"nuradius_11": 1e-5}), "values.yml")
+
+
+def test_antisymmetric_coefficients_above_m_w_are_reduced_with_their_sign() -> None:
+    read = from_file(file({"LHB_21": 2e-9, "NNB_31": {"Re": 0.0, "Im": 1e-5}}, "SMNEFT"), "values.yml")
+    assert read.values == {"LHB_12": -2e-9, "NNB_13": -1e-5j}

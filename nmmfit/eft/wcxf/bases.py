@@ -63,7 +63,8 @@ _DESCRIPTIONS: Mapping[str, str] = MappingProxyType(
         "lneft": "Low-energy effective theory of neutrinos nu_L and right-handed neutrinos N_R with photons, charged leptons and "
         "five flavours of quarks, below the electroweak scale (arXiv:2206.13122).",
         "smneft": "Standard Model effective theory with right-handed neutrinos N_R above the electroweak scale: operators of "
-        "dimension six that conserve lepton number and lead to neutrino dipoles, scalars and tensors.",
+        "dimension six that conserve lepton number, and of dimension five and seven that violate it, which lead to neutrino "
+        "dipoles, scalars and tensors.",
     }
 )
 
@@ -77,7 +78,13 @@ _LNEFT_SECTORS: Mapping[str, str] = MappingProxyType(
         "ffnuN": "vector currents of nu_L and N_R, which violate lepton number",
     }
 )
-_SMNEFT_SECTORS: Mapping[str, str] = MappingProxyType({"LN": "operators with one lepton doublet and one N_R"})
+_SMNEFT_SECTORS: Mapping[str, str] = MappingProxyType(
+    {
+        "LN": "operators with one lepton doublet and one N_R",
+        "NN": "operators with two N_R, which violate lepton number",
+        "LL": "operators with two lepton doublets, which violate lepton number",
+    }
+)
 
 
 def theory(key: str, where: str = "") -> Theory:
@@ -112,13 +119,18 @@ def eft_file(key: str) -> EftFile:
     )
 
 
+def lneft_names() -> tuple[str, ...]:
+    """Coefficients of LNEFT that are independent by the equations of motion too: all but charge radii, which are vectors."""
+    return tuple(n for n in operators.coefficient_names() if operators.parse(n).operator.lorentz != "charge_radius")
+
+
 def basis_file(key: str) -> BasisFile:
     """The basis file of a theory: every independent coefficient, once."""
     chosen = theory(key)
     sectors: dict[str, dict[str, BasisEntry | None]]
     if chosen.eft == "LNEFT":
         sectors = {name: {} for name in _LNEFT_SECTORS}
-        for name in operators.coefficient_names():
+        for name in lneft_names():
             coefficient = operators.parse(name)
             sectors[_sector(coefficient.operator)][name] = BasisEntry(real=coefficient.real, tex=lneft_tex(coefficient))
         convention = (
@@ -127,12 +139,14 @@ def basis_file(key: str) -> BasisFile:
             "GeV^-2."
         )
     else:
-        names = smneft_operators.coefficient_names()
-        sectors = {"LN": {name: BasisEntry(tex=smneft_tex(smneft_operators.parse(name))) for name in names}}
+        sectors = {name: {} for name in _SMNEFT_SECTORS}
+        for name in smneft_operators.coefficient_names():
+            above = smneft_operators.parse(name)
+            sectors[_smneft_sector(above.operator)][name] = BasisEntry(tex=smneft_tex(above))
         convention = (
             "The Lagrangian is the sum over all generations of coefficient times operator, plus h.c.; epsilon_12 = +1, "
             "Htilde = i sigma_2 H^*. L, N, e, u, d are mass eigenstates, quark doublets are aligned with the masses of "
-            f"{chosen.quark_basis}-type quarks. Coefficients in GeV^-2."
+            f"{chosen.quark_basis}-type quarks. C = i gamma^2 gamma^0. Coefficients in GeV^(4-d), d the operator's dimension."
         )
     metadata = {
         "description": _DESCRIPTIONS[chosen.eft.lower()],
@@ -157,6 +171,12 @@ def plain(file: EftFile | BasisFile) -> dict[str, Any]:
 def _sector(op: operators.Operator) -> str:
     pair = {"nuN": "nuN", "nu": "nunu", "N": "NN"}[op.sector]
     return f"ff{pair}" if op.lorentz == "vector" else pair
+
+
+def _smneft_sector(op: smneft_operators.SmneftOperator) -> str:
+    if op.conserves_lepton_number:
+        return "LN"
+    return "NN" if op.fields == ("N", "N") else "LL"
 
 
 _NEUTRINO = ("e", r"\mu ", r"\tau ")
@@ -204,7 +224,14 @@ def smneft_tex(coefficient: smneft_operators.SmneftCoefficient) -> str:
         "LNQd3": r"(\bar L^j_{0} \sigma^{\mu\nu} N_{1}) \epsilon_{jk} (\bar Q^k_{2} \sigma_{\mu\nu} d_{3})",
         "LNuQ": r"(\bar L_{0} N_{1}) (\bar u_{2} Q_{3})",
         "LNLe": r"(\bar L^j_{0} N_{1}) \epsilon_{jk} (\bar L^k_{2} e_{3})",
+        "NNB": r"2 (N_{0}^T C \sigma^{\mu\nu} N_{1}) B_{\mu\nu}",
+        "LHB": r"2 \epsilon_{ij} \epsilon_{mn} (L^{iT}_{0} C \sigma_{\mu\nu} L^m_{1}) H^j H^n B^{\mu\nu}",
+        "LHW": r"\epsilon_{ij} (\epsilon \tau^I)_{mn} (L^{iT}_{0} C \sigma_{\mu\nu} L^m_{1}) H^j H^n W^{I\mu\nu}",
+        "dLQLH1": r"\epsilon_{ij} \epsilon_{mn} (\bar d_{0} L^i_{1}) (Q^{jT}_{2} C L^m_{3}) H^n",
+        "dLQLH2": r"\epsilon_{im} \epsilon_{jn} (\bar d_{0} L^i_{1}) (Q^{jT}_{2} C L^m_{3}) H^n",
+        "QuLLH": r"\epsilon_{ij} (\bar Q^m_{0} u_{1}) (L^{mT}_{2} C L^i_{3}) H^j",
     }
+    # What is antisymmetric in two generations stands twice in a sum over all of them (the factor 2).
     text = texts[coefficient.operator.name]
     for position, digit in enumerate(coefficient.flavours):
         text = text.replace(f"{{{position}}}", str(digit))

@@ -21,7 +21,7 @@ from types import MappingProxyType
 
 from nmmfit.constants import FERMI, STANDARD_MODEL_INPUTS
 from nmmfit.eft import operators
-from nmmfit.eft.wcxf.bases import THEORIES
+from nmmfit.eft.wcxf.bases import THEORIES, lneft_names
 from nmmfit.eft.wcxf.models import ValuesFile
 from nmmfit.eft.wcxf.values import WcxfValues, check_range, reduced
 from nmmfit.errors import UserInputError, unknown
@@ -86,7 +86,7 @@ def _flavio_name(coefficient: operators.Coefficient) -> tuple[str, float]:
 def wet_names(basis: str = "JMS", eft: str = "WET") -> Mapping[str, tuple[str, float]]:
     """Name in WET -> (coefficient of LNEFT, value of LNEFT per unit of it)."""
     found = {}
-    for name in operators.coefficient_names():
+    for name in lneft_names():
         if missing_reason(name, basis, eft) is None:
             known, unit = (name, 1.0) if basis == "JMS" else _flavio_name(operators.parse(name))
             found[known] = (name, unit)
