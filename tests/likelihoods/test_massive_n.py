@@ -73,7 +73,8 @@ def test_above_every_threshold_only_massless_final_states_are_left(name: str, ab
     """N gives exactly nothing; light neutrinos (broken lepton number) are what they are without mass."""
     heavy = built(name, above)
     counts = evaluator(heavy)
-    assert not np.any(counts(couplings(UNIVERSAL), above))
+    # of thousands of events: what the differences of sums leave by rounding
+    np.testing.assert_allclose(counts(couplings(UNIVERSAL), above), 0.0, rtol=0, atol=1e-10)
     light = np.asarray(evaluator(built(name, 0.0))(couplings(MAJORANA), 0.0))
     np.testing.assert_allclose(counts(couplings(UNIVERSAL + MAJORANA), above), light, rtol=0, atol=1e-7 * light.max())
     assert "above every threshold" in heavy.choices["m_N"]
@@ -211,7 +212,7 @@ def test_a_floated_mass_is_a_theory_input_evaluated_directly(caplog: pytest.LogC
     assert (parameter.kind, parameter.unit) == ("theory", "MeV")
     point = {"L_N": 5e-7, "coherent_csi_2021.qf0": 0.7, "sns.flux": -0.3}
     fixed = float(joint("theory.m_N_mev=12.5").log_likelihood(point))
-    assert float(found.log_likelihood(point | {"theory.m_N_mev": 12.5})) == pytest.approx(fixed, rel=0, abs=1e-5)
+    assert float(found.log_likelihood(point | {"theory.m_N_mev": 12.5})) == pytest.approx(fixed, rel=0, abs=1e-4)
     where = found.names.index("theory.m_N_mev")
     nll = jax.jit(found.nll_vector)
     at = np.asarray(found.pack(point | {"theory.m_N_mev": 12.5}))
@@ -240,9 +241,10 @@ def test_templates_of_a_massive_n_agree_with_the_direct_evaluation() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("m", [0.2, 0.297, 0.55, 0.9, 2.0, 3.7])
 def test_a_floated_mass_in_borexino(floated_borexino: Any, m: float) -> None:
+    """Fewer nodes for the flavour of 8B and hep than a fixed mass has."""
     fixed = np.asarray(evaluator(built("borexino_phase2", m))(couplings(UNIVERSAL + MAJORANA), m))
     found = np.asarray(floated_borexino(couplings(UNIVERSAL + MAJORANA), m))
-    np.testing.assert_allclose(found, fixed, rtol=0, atol=1e-6 * np.abs(fixed).max())
+    np.testing.assert_allclose(found, fixed, rtol=0, atol=1e-5 * np.abs(fixed).max())
 
 
 @pytest.fixture(scope="module")
