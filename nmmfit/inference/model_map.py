@@ -252,20 +252,21 @@ def _above(spec: ModelSpec, inputs: TheoryInputs, told: str) -> Found:
         return names, low**2 * jnp.stack([parts[n] for n in names], axis=-1) if names else jnp.zeros((len(pairs), 0))
 
     (tree, per_pair), (loops, loop_per_pair) = table_of(unit.tree), table_of(unit.threshold)
-    below, _ = smneft_weights(tree, low, *nominal)
+    below = _names_below(tree, low, nominal)
     names = tuple(dict.fromkeys((*below, *loops)))
 
-    def by_name(run: Array, direct: Array) -> dict[str, Array]:
+    def by_name(reached: tuple[str, ...], run: Array, direct: Array) -> dict[str, Array]:
         out = dict(zip(loops, jnp.unstack(direct), strict=True)) if loops else {}
-        for name, value in zip(below, jnp.unstack(run), strict=True):
+        for name, value in zip(reached, jnp.unstack(run), strict=True):
             out[name] = out.get(name, 0.0) + value
-        return {name: out[name] for name in names}
+        return {name: out.get(name, jnp.zeros((), dtype=complex)) for name in names}
 
     def anew(values: Mapping[str, Any], standard: StandardModelInputs, electroweak: ElectroweakInputs) -> dict[str, Array]:
         here = matched(couplings(values, "left"), couplings(values, "right"), values["mass_gev"], standard)
-        weights = smneft_weights(tree, values["mass_gev"], standard, electroweak)[1]
+        # A mass that is known to be m_W has no running, and reaches fewer coefficients.
+        reached, weights = smneft_weights(tree, values["mass_gev"], standard, electroweak)
         direct = jnp.stack([here.threshold[n] for n in loops]) if loops else jnp.zeros(0)
-        return by_name(jnp.stack([here.tree[n] for n in tree]) @ weights, direct)
+        return by_name(reached, jnp.stack([here.tree[n] for n in tree]) @ weights, direct)
 
     if inputs.floats_running:
         return anew
@@ -276,9 +277,24 @@ def _above(spec: ModelSpec, inputs: TheoryInputs, told: str) -> Found:
         left, right = (jnp.stack([_turned(values, f"y_{s}_{i + 1}{j + 1}") for i, j in active[s]]) for s in ("left", "right"))
         mass = jnp.asarray(values["mass_gev"], dtype=float)
         products = (jnp.conj(left)[:, None] * right[None, :]).reshape(-1) / mass**2
-        return by_name(products @ per_pair @ table(mass), products @ loop_per_pair)
+        return by_name(below, products @ per_pair @ table(mass), products @ loop_per_pair)
 
     return found
+
+
+def _names_below(
+    tree: tuple[str, ...], mass_gev: float, nominal: tuple[StandardModelInputs, ElectroweakInputs]
+) -> tuple[str, ...]:
+    """Coefficients below m_W that any mass reaches, as `smneft_weights` lists them where the mass is traced."""
+    found: list[tuple[str, ...]] = []
+
+    def trace(mass: Array) -> Array:
+        reached, weights = smneft_weights(tree, mass, *nominal)
+        found.append(reached)
+        return weights
+
+    jax.eval_shape(trace, jnp.asarray(mass_gev))
+    return found[0]
 
 
 class _Table:
