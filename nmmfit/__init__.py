@@ -16,7 +16,7 @@ _PUBLIC = {
     "JointLikelihood": "nmmfit.inference.joint",
     "NmmfitError": "nmmfit.errors",
     "Run": "nmmfit.run",
-    "RunConfig": "nmmfit.config",
+    "RunConfig": "nmmfit.config.run",
     "SamplerSettings": "nmmfit.inference.settings",
     "StandardModelInputs": "nmmfit.inputs",
     "default_run": "nmmfit.run",
