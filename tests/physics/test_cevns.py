@@ -178,8 +178,7 @@ def test_direct_tensor_term_against_the_chiral_one():
         ("d", -1 / 3, 0.026, -0.0047),
         ("s", -1 / 3, -5e-5, -0.0047),
     ):
-        unit = {f"{kind}_{q}": jnp.zeros((3, 6)) for kind in ("tensor", "scalar") for q in "uds"}
-        unit |= {name: jnp.zeros((3, 6)) for name in ("dipole", "electron_s1", "electron_s2", "electron_tensor")}
+        unit = {f.name: jnp.zeros((3, 6)) for f in dataclasses.fields(QuarkCouplings)}
         c = nucleons.target_couplings(QuarkCouplings(**unit | {f"tensor_{quark}": jnp.ones((3, 6))}), charges, "nonrelativistic")
         cross = k["dipole_tensor_p"] * c.tensor_p[0, 0] + k["dipole_tensor_n"] * c.tensor_n[0, 0]
         assert float(cross / (2 * k["dipole"])) == pytest.approx(direct, rel=0.03, abs=1e-5)
