@@ -184,6 +184,16 @@ def convergence(
     )
 
 
+def correlations(result: SampleResult) -> np.ndarray:
+    """Posterior correlation matrix of the coefficients, in their order, from all draws; nan where one does not vary."""
+    table = np.stack([np.ravel(result.draws[name]) for name in result.coefficient_names()] or [np.zeros(1)])
+    varies = np.ptp(table, axis=1) > 0.0
+    found = np.full((len(table), len(table)), np.nan)
+    if np.any(varies):
+        found[np.ix_(varies, varies)] = np.atleast_2d(np.corrcoef(table[varies]))
+    return found[: len(result.coefficient_names()), : len(result.coefficient_names())]
+
+
 @dataclass(frozen=True)
 class FitSummary:
     """Everything that tables and `fit --json` say about a run's draws."""

@@ -14,7 +14,7 @@ from nmmfit.errors import UserInputError
 from nmmfit.inference.result import SampleResult
 from nmmfit.results import adapter
 from nmmfit.results.adapter import Variable
-from nmmfit.results.diagnostics import FitSummary, finite_or_null
+from nmmfit.results.diagnostics import FitSummary, correlations, finite_or_null
 from nmmfit.results.files import POSTERIOR, RUN_FILE, SUMMARY, RunFolder
 
 KIND_ATTRIBUTE = "kind"
@@ -123,12 +123,14 @@ def fit_json(result: SampleResult, summary: FitSummary, *, out: Path | str, choi
     def entries(summaries: Mapping[str, Any]) -> dict[str, Any]:
         return {n: s.to_json() | {"unit": result.unit(n)} for n, s in summaries.items()}
 
+    names, matrix = result.coefficient_names(), correlations(result)
     verdict = summary.convergence
     return finite_or_null(
         {
             "identified": entries(summary.identified),
             "parameters": entries(summary.parameters),
-            "coefficients": list(result.coefficient_names()),
+            "coefficients": list(names),
+            "correlations": {a: dict(zip(names, map(float, row), strict=True)) for a, row in zip(names, matrix, strict=True)},
             "converged": verdict.converged,
             "problems": list(verdict.problems),
             "divergences": verdict.divergences,

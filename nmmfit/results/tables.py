@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nmmfit.inference.result import SampleResult
-from nmmfit.results.diagnostics import FitSummary, ParameterSummary
+from nmmfit.results.diagnostics import FitSummary, ParameterSummary, correlations
 from nmmfit.results.wording import common_scale, fixed, heading, number
 
 LIMIT_KINDS = {"one_at_a_time": "one at a time", "profiled": "profiled", "marginalised": "marginalised"}
@@ -87,6 +87,21 @@ def _nuisance_table(names: list[str], summaries: Mapping[str, ParameterSummary],
     return table
 
 
+MOST_CORRELATED = 8
+"""Up to this many coefficients the table of their correlations fits a terminal; the JSON object has all."""
+
+
+def _correlation_table(result: SampleResult) -> Table:
+    names, matrix = result.coefficient_names(), correlations(result)
+    table = _table("Correlations of coefficients")
+    table.add_column("name", no_wrap=True)
+    for name in names[:-1]:
+        _column(table, name, "1")
+    for i, name in enumerate(names[1:], 1):
+        table.add_row(escape(name), *(fixed(float(rho), 2) for rho in matrix[i, :i]))
+    return table
+
+
 def fit_tables(result: SampleResult, summary: FitSummary, choices: Mapping[str, Any]) -> RenderableType:
     """What a fit found: identified quantities first, then coefficients with their contraction, then nuisances, then the verdict.
 
@@ -99,6 +114,8 @@ def fit_tables(result: SampleResult, summary: FitSummary, choices: Mapping[str, 
         parts.append(_summary_table("Identified by the data", names, unit, summary.identified, prior=False))
     for unit, names in by_unit(result.coefficient_names(), result).items():
         parts.append(_summary_table("Coefficients", names, unit, summary.parameters, prior=True))
+    if 2 <= len(result.coefficient_names()) <= MOST_CORRELATED:
+        parts.append(_correlation_table(result))
     if result.nuisance_names():
         parts.append(_nuisance_table(list(result.nuisance_names()), summary.parameters, result))
     if any(summary.parameters[name].prior_limited for name in result.coefficient_names()):

@@ -12,6 +12,7 @@ from nmmfit.results.diagnostics import (
     bfmi,
     contraction,
     convergence,
+    correlations,
     finite_or_null,
     summarise,
     summarise_fit,
@@ -185,3 +186,18 @@ def test_json_has_no_nan(result):
     assert json.loads(text)["mu_solar"]["contraction"] is None
     assert finite_or_null({"a": (np.float64("inf"), np.int64(3), np.bool_(True))}) == {"a": [None, 3, True]}
     json.dumps(summary.convergence.to_json(), allow_nan=False)
+
+
+def test_correlations_of_known_draws(result):
+    """A linear mixture of independent normals: rho = 0.6; reversed draws -0.6; what does not vary is undefined."""
+    shape = next(iter(result.draws.values())).shape
+    first, second = normal(shape, 1), normal(shape, 2)
+    names = result.coefficient_names()
+    result.draws[names[0]], result.draws[names[1]] = first, 0.6 * first + 0.8 * second
+    found = correlations(result)
+    assert found[0, 1] == found[1, 0] == pytest.approx(0.6, abs=4.0 * 0.64 / np.sqrt(first.size))
+    np.testing.assert_allclose(np.diag(found), 1.0, rtol=1e-12)
+    result.draws[names[0]] = -first
+    assert correlations(result)[0, 1] == pytest.approx(-found[0, 1], rel=1e-12)
+    result.draws[names[0]] = np.zeros(shape)
+    assert np.isnan(correlations(result)[0]).all()

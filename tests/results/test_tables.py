@@ -19,7 +19,7 @@ def printed(renderable) -> str:
 
 def test_fit_table_leads_with_what_is_identified(result):
     text = printed(fit_tables(result, summarise_fit(result), {"tensor_coherence": "coherent"}))
-    order = [text.index(word) for word in ("Identified by the data", "Coefficients", "Nuisances", "converged")]
+    order = [text.index(word) for word in ("Identified by the data", "Coefficients", "Correlations", "Nuisances", "converged")]
     assert order == sorted(order)
     for heading in ("[1e-11 mu_B]", "[1e-6 GeV^-2]", "[1e-8 GeV^-1]"):
         assert heading in text
