@@ -165,13 +165,27 @@ def _reached(found: EvolvedCoefficients, quark_basis: str) -> WcxfValues:
     return made(found.coefficients, found.scale_gev, "nmmfit up" if above and quark_basis == "up" else "nmmfit", metadata)
 
 
+SEEN = 1e-8
+"""Coefficients smaller than this, relative to the largest of the same unit at the same place, are not printed."""
+
+
 def _show(console: Console, found: EvolvedCoefficients) -> None:
     title = f"From {found.scale_from_gev:g} GeV to {found.scale_gev:g} GeV ({found.method})"
     made = table(title, "what", "name", "real", "imaginary", "unit", numbers=(2, 3))
-    for part, name, value, unit in found.rows():
-        if part in _PARTS:
-            add_row(made, _PARTS[part], name, f"{value.real:.6g}", f"{value.imag:.6g}" if value.imag else "", unit)
+    rows = [row for row in found.rows() if row[0] in _PARTS]
+    largest: dict[tuple[str, str], float] = {}
+    for part, _, value, unit in rows:
+        largest[part, unit] = max(abs(value), largest.get((part, unit), 0.0))
+    seen = [row for row in rows if abs(row[2]) >= SEEN * largest[row[0], row[3]]]
+    for part, name, value, unit in seen:
+        # An imaginary part of rounding errors, 1e-16 of the number, is none.
+        real, imaginary = (x if abs(x) > 1e-12 * abs(value) else 0.0 for x in (value.real, value.imag))
+        add_row(made, _PARTS[part], name, f"{real:.6g}", f"{imaginary:.6g}" if imaginary else "", unit)
     console.print(made)
+    if len(seen) < len(rows):
+        console.print(
+            f"{len(rows) - len(seen)} coefficients below {SEEN:g} of the largest of their kind are left out; --json has all"
+        )
     title = "Effective magnetic moments at zero momentum transfer, after matching"
     console.print(moments_table(title, found.moments_mub, "solar 7Be neutrinos, after oscillations"))
     for threshold in found.thresholds:

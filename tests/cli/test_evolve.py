@@ -107,3 +107,14 @@ def test_wrong_input_is_one_line(arguments: list[str], expected: str, capsys: py
     assert printed.out == ""
     assert len(printed.err.splitlines()) == 1
     assert expected in printed.err
+
+
+def test_what_is_negligible_is_counted_not_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["evolve", "--from", "1000", "--to", "2", "LNQd3_1122=1e-8"]) == 0
+    shown = capsys.readouterr().out
+    assert main(["evolve", "--from", "1000", "--to", "2", "LNQd3_1122=1e-8", "--json"]) == 0
+    above = json.loads(capsys.readouterr().out)["thresholds"][0]["above"]
+    assert abs(complex(*above["LNQd3_1132"])) > 1e-8 * 1e-8 > abs(complex(*above["LNQd3_1123"]))
+    assert "LNQd3_1132" in shown
+    assert "LNQd3_1123" not in shown
+    assert "coefficients below 1e-08 of the largest of their kind are left out; --json has all" in shown
