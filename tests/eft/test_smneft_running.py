@@ -453,6 +453,7 @@ def test_derivatives_with_respect_to_coefficients_at_zero():
     assert_derivatives(quadratic, np.zeros(8), np.linspace(-1, 1, 8), rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_batched_running_is_the_single_one():
     scales = jnp.array([100.0, 1e3, 1e4])
     batched = jax.jit(jax.vmap(lambda x: run(VECTOR, x, M_W, INPUTS, ELECTROWEAK)))(scales)

@@ -74,6 +74,7 @@ def test_the_gaussian_of_one_bin_is_its_curvature_at_the_best_fit() -> None:
     assert found.blind == ()
 
 
+@pytest.mark.slow
 def test_a_best_fit_where_only_a_fourth_power_is_left_has_no_gaussian() -> None:
     """Observed as expected: delta chi2 = d^4 s^2 / b without a second power. A deficit leaves 2 (1 - k/b) s d^2."""
     with pytest.raises(UserInputError, match="take the quartic approximation"):
@@ -114,6 +115,7 @@ def quartic(joint: JointLikelihood):
     return approximate(joint, "quartic")
 
 
+@pytest.mark.slow
 def test_the_quartic_meets_the_exact_profile_to_its_order(joint: JointLikelihood, quartic) -> None:
     """Halving coefficients, a quarter of the monomials, divides the error by about 4^3 = 64: it is of third order in them."""
     direction = np.array([0.45, 0.12, -0.075, 0.15])
@@ -126,6 +128,7 @@ def test_the_quartic_meets_the_exact_profile_to_its_order(joint: JointLikelihood
     assert errors[1] < errors[0] / 20.0
 
 
+@pytest.mark.slow
 def test_a_measured_range_holds_on_fresh_points_of_its_rays(joint: JointLikelihood, quartic) -> None:
     """Exact profiles by scipy at other points of every ray: within the rule inside, and beyond it just outside."""
     validity = measure(joint, quartic, directions=4, seed=3)
@@ -160,6 +163,7 @@ def test_rays_of_an_exact_polynomial_end_at_their_height() -> None:
     assert validity.delta_chi2 is None
 
 
+@pytest.mark.slow
 def test_a_flat_direction_ends_at_its_length() -> None:
     lab = small_joint.experiment([100.0], small_joint.counts_of([100.0], [1.0]))
     joint = small_joint.joint(lab, {"a": small_joint.couplings(1.0), "b": small_joint.couplings(0.0, 1.0)})

@@ -187,6 +187,7 @@ def test_a_table_that_is_too_coarse_is_refused() -> None:
         _Table(lambda m: jnp.sin(1000.0 * jnp.log(m)), (100.0, 1e6), "none of this name")
 
 
+@pytest.mark.slow
 def test_couplings_of_other_generations_reach_other_final_states() -> None:
     """y_right_32 leads to N_2 only, whose rates add: the signs of the two columns are free separately."""
     found = leptoquark(y_right_32={"normal": [0.0, 1.0]})
@@ -315,6 +316,7 @@ def test_a_wound_phase_is_uniform_on_its_circle() -> None:
 
 
 @pytest.mark.parametrize("which", ["model", "phase", "both"])
+@pytest.mark.slow
 def test_coordinates_are_a_bijection_with_their_determinant(which: str) -> None:
     """z -> x -> z, and log |dx/dz| against the determinant of a Jacobian; the density of a wound phase is its own test."""
     model = {"name": "leptoquark_s1", "parameters": {"y_left_31": {"normal": [0.0, 1.0]}, "y_right_31": {"normal": [0.0, 1.0]}}}
@@ -349,6 +351,7 @@ def test_the_standard_model_is_where_the_switches_are_off() -> None:
     assert charged(y_c=0.3, y_s={"normal": [0.0, 1.0]}).switches == ("y_s",)
 
 
+@pytest.mark.slow
 def test_derivatives_of_a_model_to_second_order() -> None:
     from jax.test_util import check_grads
 

@@ -144,7 +144,7 @@ def floated() -> Any:
     return evaluator(built("coherent_csi_2021", (0.0, 60.0)))
 
 
-@pytest.mark.parametrize("m", [0.3, 17.3, 29.77, 29.8, 45.1, 52.5])
+@pytest.mark.parametrize("m", [0.3, 29.77, 45.1])
 def test_a_floated_mass_is_the_fixed_one_at_every_value(floated: Any, m: float) -> None:
     """Interpolation in the mass: every bin to 1e-6 of the largest."""
     fixed = np.asarray(evaluator(built("coherent_csi_2021", m))(couplings(UNIVERSAL + MAJORANA), m))
@@ -152,6 +152,7 @@ def test_a_floated_mass_is_the_fixed_one_at_every_value(floated: Any, m: float) 
     np.testing.assert_allclose(found, fixed, rtol=0, atol=1e-6 * np.abs(fixed).max())
 
 
+@pytest.mark.slow
 def test_a_floated_mass_has_derivatives(floated: Any) -> None:
     def total(m: Array) -> Array:
         return jnp.sum(floated(couplings(UNIVERSAL), m))

@@ -40,8 +40,9 @@ def counts(experiment: BinnedExperiment, c: TargetCouplings, m: float) -> np.nda
 @pytest.mark.parametrize("name", MODULES)
 def test_a_tiny_mass_changes_no_vector_rate(name: str) -> None:
     """m -> 0 against the massless path, whose quadrature is another: every bin to 1e-6 of the largest."""
-    for c in (couplings(1.0, 0.0), couplings(0.0, 1.0), couplings(1.0, 1.0)):
-        massless, tiny = counts(built(name, 0.0), c, 0.0), counts(built(name, 1e-4), c, 1e-4)
+    without, with_mass = built(name, 0.0), built(name, 1e-4)
+    for c in (couplings(1.0, 0.0), couplings(0.0, 1.0)):
+        massless, tiny = counts(without, c, 0.0), counts(with_mass, c, 1e-4)
         np.testing.assert_allclose(tiny, massless, rtol=0, atol=1e-6 * np.abs(massless).max())
         assert np.abs(massless).max() > 1.0
 
