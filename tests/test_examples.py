@@ -193,6 +193,7 @@ def test_the_notebook_is_stored_without_outputs() -> None:
             assert cell.execution_count is None
 
 
+@pytest.mark.slow
 def test_the_notebook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every cell, in a fresh kernel and an empty folder; its plots are there."""
     from nbclient import NotebookClient

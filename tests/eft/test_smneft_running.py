@@ -441,6 +441,7 @@ def test_derivatives_with_respect_to_scales_and_inputs():
     assert_derivatives(combination, np.ones(11), np.array([0.5, 4.0, *np.ones(9)]), rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_derivatives_with_respect_to_coefficients_at_zero():
     """A quadratic form of what comes out below m_W, in real and imaginary parts of coefficients: value zero, Hessian not."""
     names = ("LNQd3_1122", "LNuQ_1233", "LNLe_1221", "NB_11")

@@ -95,6 +95,7 @@ def posterior(joint: JointLikelihood) -> SampleResult:
     return sample(joint, SHORT)
 
 
+@pytest.mark.slow
 def test_it_agrees_with_nuts(joint: JointLikelihood, posterior: SampleResult) -> None:
     other = sample(joint, SamplerSettings(chains=4, warmup=400, draws=500, seed=3))
     for name in joint.names:

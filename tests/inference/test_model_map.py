@@ -163,6 +163,7 @@ def test_leptoquark_runs_as_its_equations_say() -> None:
         assert np.min(np.abs(slots / expected - 1.0)) < 2e-3
 
 
+@pytest.mark.slow
 def test_tabulated_running_is_that_at_floating_inputs() -> None:
     """With an input of the running floated the factors are made anew at every point; at its nominal value they are the same."""
     table = leptoquark()

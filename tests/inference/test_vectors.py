@@ -163,6 +163,7 @@ def test_products_give_the_counts(direct, templates):
     assert direct.amplitudes.n_products == templates.amplitudes.n_products == len(products)
 
 
+@pytest.mark.slow
 def test_sampling_coordinates_are_a_bijection(templates):
     coordinates = amplitude_coordinates(templates)
     z = 0.5 * np.random.default_rng(4).normal(size=len(templates.names))

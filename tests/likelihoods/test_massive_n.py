@@ -203,6 +203,7 @@ def test_a_mass_above_every_threshold_is_told(caplog: pytest.LogCaptureFixture) 
     assert "60 MeV, above every threshold here (52.8" in caplog.text
 
 
+@pytest.mark.slow
 def test_a_floated_mass_is_a_theory_input_evaluated_directly(caplog: pytest.LogCaptureFixture) -> None:
     """The joint likelihood at a floated mass is that at the fixed one; gradients reach the mass."""
     with caplog.at_level(logging.WARNING, logger="nmmfit"):
