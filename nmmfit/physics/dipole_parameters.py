@@ -44,6 +44,24 @@ MAJORANA_COEFFICIENTS: tuple[tuple[str, complex], ...] = (
 _MAJORANA_ENTRIES = tuple((int(name[-2]) - 1, int(name[-1]) - 1, amount) for name, amount in MAJORANA_COEFFICIENTS)
 
 
+def _of_entries(parameters: Any, entries: tuple[tuple[int, int, complex], ...], what: str, antisymmetric: bool = False) -> Array:
+    """The matrix (..., 3, 3) in which number k of the last axis multiplies `amount` at (p, r), entries[k] = (p, r, amount).
+
+    Raises: UserInputError for a wrong shape or nan.
+    """
+    x = jnp.asarray(parameters, dtype=jnp.float64)
+    if x.ndim < 1 or x.shape[-1] != len(entries):
+        raise UserInputError(f"{what}: expected shape (..., {len(entries)}), got {x.shape}")
+    if not isinstance(x, jax.core.Tracer):
+        check_finite(np.asarray(x), what)
+    weights = np.zeros((len(entries), 3, 3), dtype=complex)
+    for k, (p, r, amount) in enumerate(entries):
+        weights[k, p, r] = amount
+        if antisymmetric:
+            weights[k, r, p] = -amount
+    return jnp.einsum("...k,kpr->...pr", x.astype(jnp.complex128), jnp.asarray(weights))
+
+
 def triangular_matrix(parameters: Any) -> Array:
     """Lower-triangular T with real diagonal, (..., 3, 3), of nine real numbers (..., 9) in the order of TRIANGULAR_COEFFICIENTS.
 
@@ -54,15 +72,7 @@ def triangular_matrix(parameters: Any) -> Array:
 
     Raises: UserInputError for a wrong shape or nan.
     """
-    x = jnp.asarray(parameters, dtype=jnp.float64)
-    if x.ndim < 1 or x.shape[-1] != len(_TRIANGULAR_ENTRIES):
-        raise UserInputError(f"parameters of a triangular matrix: expected shape (..., 9), got {x.shape}")
-    if not isinstance(x, jax.core.Tracer):
-        check_finite(np.asarray(x), "parameters of a triangular matrix")
-    weights = np.zeros((len(_TRIANGULAR_ENTRIES), 3, 3), dtype=complex)
-    for k, (p, r, amount) in enumerate(_TRIANGULAR_ENTRIES):
-        weights[k, p, r] = amount
-    return jnp.einsum("...k,kpr->...pr", x.astype(jnp.complex128), jnp.asarray(weights))
+    return _of_entries(parameters, _TRIANGULAR_ENTRIES, "parameters of a triangular matrix")
 
 
 def triangular_parameters(matrix: Any) -> Array:
@@ -116,15 +126,7 @@ def phase_free_majorana(parameters: Any) -> Array:
 
     Raises: UserInputError for a wrong shape or nan.
     """
-    x = jnp.asarray(parameters, dtype=jnp.float64)
-    if x.ndim < 1 or x.shape[-1] != len(_MAJORANA_ENTRIES):
-        raise UserInputError(f"parameters of a Majorana matrix: expected shape (..., 5), got {x.shape}")
-    if not isinstance(x, jax.core.Tracer):
-        check_finite(np.asarray(x), "parameters of a Majorana matrix")
-    weights = np.zeros((len(_MAJORANA_ENTRIES), 3, 3), dtype=complex)
-    for k, (p, r, amount) in enumerate(_MAJORANA_ENTRIES):
-        weights[k, p, r], weights[k, r, p] = amount, -amount
-    return jnp.einsum("...k,kpr->...pr", x.astype(jnp.complex128), jnp.asarray(weights))
+    return _of_entries(parameters, _MAJORANA_ENTRIES, "parameters of a Majorana matrix", antisymmetric=True)
 
 
 def phase_free_parameters(matrix: Any) -> Array:
