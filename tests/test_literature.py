@@ -12,6 +12,7 @@ import dirac
 import numpy as np
 import pytest
 from moment_matrices import density, rotations
+from reproduced import pick
 from scipy.integrate import quad
 
 from nmmfit import evolve
@@ -41,13 +42,6 @@ PAPER_NUCLEI, NUCLEI = ((55, 77.9), (53, 73.9)), ((55, 78), (53, 74))
 @pytest.fixture(scope="module")
 def found():
     return all_entries()
-
-
-def pick(found, table, scale, coefficient, quantity="bound"):
-    (entry,) = [
-        e for e in found if (e.table, e.scale_gev, e.quantity) == (table, scale, quantity) and coefficient in e.coefficient
-    ]
-    return entry
 
 
 def tensor_bound(quark, consistent, nuclei, charges=SEED):

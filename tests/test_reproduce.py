@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
+from reproduced import pick
 
 from nmmfit.errors import UserInputError
 from nmmfit.reproduce import TABLES, all_entries, as_rows, entries
@@ -26,13 +27,6 @@ CHIRAL = 92.3e-3 / (4 * math.pi)
 @pytest.fixture(scope="module")
 def found():
     return all_entries()
-
-
-def pick(found, table, scale, coefficient, quantity="bound"):
-    (entry,) = [
-        e for e in found if (e.table, e.scale_gev, e.quantity) == (table, scale, quantity) and coefficient in e.coefficient
-    ]
-    return entry
 
 
 def test_44_entries_of_which_39_come_out(found):
