@@ -32,7 +32,7 @@ LAYERS = (
     ("nmmfit.eft",),
     ("nmmfit.physics",),
     ("nmmfit.evolution", "nmmfit.moments"),
-    ("nmmfit.templates", "nmmfit.experiment", "nmmfit.limit_experiment"),
+    ("nmmfit.templates", "nmmfit.experiment", "nmmfit.limit_experiment", "nmmfit.components", "nmmfit.cevns_signal"),
     ("likelihoods",),
     ("nmmfit.catalogue",),
     ("nmmfit.inference",),

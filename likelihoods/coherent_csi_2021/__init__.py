@@ -8,11 +8,12 @@ from typing import Any
 from pydantic import ValidationError
 
 from nmmfit.experiment import BinnedExperiment, Channel, TheoryChoices, mass_choice
+from nmmfit.physics.sns import SNS_EFFECTIVE_MOMENTS
 from nmmfit.tables import bin_grid, read_table
 from nmmfit.validation import user_error
 
 from .backgrounds import neutrons, steady_state
-from .model import EFFECTIVE_MOMENTS, NUCLIDES, signal
+from .model import NUCLIDES, signal
 from .options import Options
 from .response import NAME, read_response
 
@@ -65,7 +66,7 @@ def build(theory: TheoryChoices = TheoryChoices(), **options: Any) -> BinnedExpe
             **mass_choice(theory, largest),
         },
         nuclei=NUCLIDES,
-        effective_moments=EFFECTIVE_MOMENTS,
+        effective_moments=SNS_EFFECTIVE_MOMENTS,
         largest_m_n_mev=largest,
     )
 

@@ -24,7 +24,7 @@ from nmmfit.physics.detector import (
     polynomial_quenching,
     smooth_positive,
 )
-from nmmfit.shapes import Array, Points, Scalar
+from nmmfit.shapes import Array
 from nmmfit.tables import Table
 from nmmfit.units import KEV_PER_MEV
 
@@ -46,17 +46,8 @@ PUBLISHED_EFFICIENCY_SCALE = 0.041 / 0.1065
 _ORDER = 6
 # Panels of 1 PE in the first two bins resolve the kink at any pull.
 _PANEL_WIDTHS = (1.0, 1.0, 4.0, 4.0, 4.0, 8.0, 8.0, 10.0, 10.0)
-RECOIL_ORDER = 40
-
-
-def recoil_nodes(t_max_mev: Scalar, order: int = RECOIL_ORDER) -> tuple[Points, Points]:
-    """Quadrature over recoil energy, (T in MeV, weight in MeV), each (recoil,): T = T_max u^2, Gauss-Legendre in u.
-
-    The square makes a dipole's dT / T regular at small recoils.
-    """
-    u, w = np.polynomial.legendre.leggauss(order)
-    u, w = 0.5 * (u + 1.0), 0.5 * w
-    return t_max_mev * u**2, t_max_mev * 2.0 * u * w
+LOWEST_RECOIL_MEV = 1e-4
+"""0.1 keV make 0.1 photoelectrons on average; nine are needed to be seen."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +61,8 @@ class Response:
     efficiency: np.ndarray
     efficiency_direction: np.ndarray
     nodes: BinNodes
+    pulls: tuple[str, ...] = (QF0, QF1)
+    lowest_recoil_mev: float = LOWEST_RECOIL_MEV
 
     def light_kev(self, t_mev: np.ndarray, pulls: Pulls) -> Array:
         """Electron-equivalent energy, keV, of recoils of `t_mev`, (recoil,)."""
