@@ -43,7 +43,7 @@ SNS_FLUX_PULL = "sns.flux"
 SNS_FLUX_RELATIVE_ERROR = 0.10
 
 SNS_EFFECTIVE_MOMENTS = {"sns_mu": (flavour_projector("mu"), False), "sns_e": (flavour_projector("e"), False)}
-"""The moments that detectors at the SNS constrain: of nu_mu (and nu_mu-bar, which changes nothing but the transpose) and of nu_e."""
+"""The moments that detectors at the SNS constrain: of nu_mu (nu_mu-bar changes nothing but the transpose) and of nu_e."""
 
 # The time table may be asked for offsets up to this size without leaving it.
 MAX_OFFSET_US = 1.0

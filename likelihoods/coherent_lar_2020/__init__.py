@@ -1,0 +1,62 @@
+"""COHERENT CENNS-10 (2020): coherent scattering on argon at the SNS in energy, F90 and time, arXiv:2003.10630, Analysis A."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from typing import Any
+
+from pydantic import ValidationError
+
+from nmmfit.experiment import BinnedExperiment, Channel, TheoryChoices, mass_choice
+from nmmfit.physics.sns import SNS_EFFECTIVE_MOMENTS
+from nmmfit.tables import bin_grid, read_table
+from nmmfit.validation import user_error
+
+from .model import NUCLIDE, backgrounds, signal
+from .options import Options
+from .response import NAME, read_response
+
+_AXES = (("energy_low_kee", "energy_high_kee"), ("f90_low", "f90_high"), ("time_low_us", "time_high_us"))
+
+
+def build(theory: TheoryChoices = TheoryChoices(), **options: Any) -> BinnedExperiment:  # noqa: B008 (frozen)
+    """Build the experiment: read its tables, fold the kernels.
+
+    Args:
+        theory: tensor coherence, weak charges, form factor, nuclear spin and mass of N.
+        options: see `Options`.
+    Returns: one Poisson channel "events"; bins are energy x F90 x time, 12 x 8 x 10.
+    Raises: UserInputError for an unknown option or choice; DataError for a broken table.
+    """
+    try:
+        chosen = Options(**options)
+    except ValidationError as problem:
+        raise user_error(problem, NAME, Options) from None
+    data = files(__name__) / "data"
+    counts, outer, time = (read_table(data / f"{name}.csv") for name in ("counts", "energy_f90", "time"))
+    edges = dict(zip(("energy_kee", "f90", "time_us"), bin_grid(counts, _AXES), strict=True))
+    response = read_response(read_table(data / "efficiency.csv"), edges["energy_kee"], len(edges["f90"]) - 1)
+    cevns, signal_pulls, largest = signal(response, outer, edges, theory, chosen)
+    other, background_pulls = backgrounds(outer, time, edges["time_us"])
+    return BinnedExperiment(
+        name=NAME,
+        title="COHERENT CENNS-10 2020 (argon), coherent elastic neutrino-nucleus scattering",
+        channels=(Channel("events", counts["observed"], (*cevns, *other), edges),),
+        pulls={**signal_pulls, **background_pulls},
+        references=("arXiv:2003.10630", "doi:10.1103/PhysRevLett.126.012002", "doi:10.5281/zenodo.3903810"),
+        choices={
+            "tensor_coherence": theory.tensor_coherence,
+            "weak_charges": theory.weak_charges,
+            "form_factor": theory.form_factor,
+            "time_window": chosen.time_window,
+            "signal_times": chosen.signal_times,
+            **({} if theory.nuclear_spin == "half" else {"nuclear_spin": theory.nuclear_spin}),
+            **mass_choice(theory, largest),
+        },
+        nuclei=(NUCLIDE,),
+        effective_moments=SNS_EFFECTIVE_MOMENTS,
+        largest_m_n_mev=largest,
+    )
+
+
+__all__ = ["Options", "build"]
