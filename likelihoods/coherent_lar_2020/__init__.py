@@ -14,7 +14,7 @@ from nmmfit.validation import user_error
 
 from .model import NUCLIDE, backgrounds, signal
 from .options import Options
-from .response import NAME, read_response
+from .response import NAME
 
 _AXES = (("energy_low_kee", "energy_high_kee"), ("f90_low", "f90_high"), ("time_low_us", "time_high_us"))
 
@@ -35,8 +35,7 @@ def build(theory: TheoryChoices = TheoryChoices(), **options: Any) -> BinnedExpe
     data = files(__name__) / "data"
     counts, outer, time = (read_table(data / f"{name}.csv") for name in ("counts", "energy_f90", "time"))
     edges = dict(zip(("energy_kee", "f90", "time_us"), bin_grid(counts, _AXES), strict=True))
-    response = read_response(read_table(data / "efficiency.csv"), edges["energy_kee"], len(edges["f90"]) - 1)
-    cevns, signal_pulls, largest = signal(response, outer, edges, theory, chosen)
+    cevns, signal_pulls, largest = signal(read_table(data / "efficiency.csv"), outer, edges, theory, chosen)
     other, background_pulls = backgrounds(outer, time, edges["time_us"])
     return BinnedExperiment(
         name=NAME,

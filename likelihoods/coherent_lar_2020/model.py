@@ -29,7 +29,7 @@ from nmmfit.shapes import Array
 from nmmfit.tables import Table
 
 from .options import Options
-from .response import NAME, QF_OFFSET, QF_SLOPE, Response
+from .response import NAME, QF_OFFSET, QF_SLOPE, read_response
 from .shapes import Morph, gaussian_times, pulse_times
 
 NUCLIDE = "Ar40"
@@ -87,12 +87,13 @@ def f90_morph(outer: Table, shape: tuple[int, int]) -> tuple[Morph, np.ndarray]:
 
 
 def signal(
-    response: Response, outer: Table, edges: Mapping[str, np.ndarray], theory: TheoryChoices, options: Options
+    efficiency: Table, outer: Table, edges: Mapping[str, np.ndarray], theory: TheoryChoices, options: Options
 ) -> tuple[list[Component], dict[str, dist.Distribution], float | None]:
     """One component for each source, `cevns_<source>_ar40`, with their pulls; the largest mass of N."""
     time_edges = edges["time_us"]
     shape = (len(edges["energy_kee"]) - 1, len(edges["f90"]) - 1)
     morph, share = f90_morph(outer, shape)
+    response = read_response(efficiency, edges["energy_kee"], np.flatnonzero(share) // shape[1])
     sources, materials = sns_sources(), compound(MASS_KG, NUCLIDE)
     factors, largest = signal_factors(
         sources, materials, fluence_per_cm2(), response, theory, morph.weighting(F90, share), options.rn_width
@@ -122,17 +123,13 @@ def _times(shares: Mapping[str, float], time_edges_us: np.ndarray) -> Callable[[
 def backgrounds(outer: Table, time: Table, time_edges_us: np.ndarray) -> tuple[list[Component], dict[str, dist.Distribution]]:
     """Prompt (brn) and delayed beam-related neutrons and the steady-state background, with their pulls."""
     morph = Morph.through(outer["brn"], outer["brn_energy_plus"], outer["brn_energy_minus"])
-    nominal = outer["brn"]
-
-    def energy(forms: Forms, pulls: Pulls) -> Array:
-        return jnp.asarray(nominal)
-
+    nominal = constant_factor(np.ones(np.count_nonzero(outer["brn"]))).function
     log_width = math.log(BRN_OTHER_WIDTH_US / BRN_WIDTH_US)
     times = gaussian_times(
         time_edges_us, BRN_MEAN_US, BRN_MEAN_ERROR_US, BRN_WIDTH_US, log_width, (BRN_TIMING, BRN_WIDTH), BRN_BINS
     )
     prompt = (
-        Factor(energy, weighting=morph.weighting(BRN_ENERGY, np.ones(len(nominal)))),
+        Factor(nominal, weighting=morph.weighting(BRN_ENERGY, outer["brn"])),
         Factor(times, shape_pulls=(BRN_TIMING, BRN_WIDTH)),
     )
 

@@ -38,13 +38,13 @@ _SQRT_2PI = math.sqrt(2.0 * math.pi)
 
 @dataclass(frozen=True)
 class Response:
-    """Quadrature nodes in reconstructed energy; `smeared` makes counts per bin of energy, each `repeat`ed."""
+    """Quadrature nodes in reconstructed energy; `smeared` makes counts per bin of energy, for each of `cells`."""
 
     x_kee: np.ndarray
     matrix: np.ndarray
     """(energy bin, node): quadrature weight times acceptance."""
-    repeat: int
-    """Bins of F90 in each bin of energy."""
+    cells: np.ndarray
+    """(cell,): the bin of energy that each cell of energy and F90 belongs to."""
     pulls: tuple[str, ...] = (QF_OFFSET, QF_SLOPE)
     lowest_recoil_mev: float = LOWEST_RECOIL_MEV
 
@@ -59,7 +59,7 @@ class Response:
         return polynomial_quenching(t_mev, coefficients) * KEV_PER_MEV
 
     def smeared(self, recoils: Array, t_mev: np.ndarray, pulls: Pulls) -> Array:
-        """Counts (energy bin * F90 bin,), those of an energy bin in each of its F90 bins.
+        """Counts (cell,), those of an energy bin in each of its cells of F90.
 
         Args:
             recoils: recoils at each node: spectrum times quadrature weight, (recoil,).
@@ -69,15 +69,15 @@ class Response:
         light = self.light_kee(t_mev, pulls)
         sigma = RESOLUTION_AT_1_KEV * jnp.sqrt(light)
         density = jnp.exp(-0.5 * ((self.x_kee[:, None] - light) / sigma) ** 2) / (_SQRT_2PI * sigma)
-        return jnp.repeat(jnp.asarray(self.matrix) @ (density @ recoils), self.repeat)
+        return (jnp.asarray(self.matrix) @ (density @ recoils))[self.cells]
 
 
-def read_response(efficiency: Table, energy_edges_kee: np.ndarray, f90_bins: int) -> Response:
+def read_response(efficiency: Table, energy_edges_kee: np.ndarray, cells: np.ndarray) -> Response:
     """Response from the table of acceptances, linear between bin centres and constant beyond the last, 39.75 keVee.
 
-    Above it are 0.1 % of the Standard Model's counts.
+    Above it are 0.3 % of the Standard Model's counts. `cells`: as in `Response`.
     """
     widths = np.where(energy_edges_kee[1:] <= _FINE_KEE, _FINE_WIDTH_KEE, _COARSE_WIDTH_KEE)
     nodes = bin_nodes(energy_edges_kee, widths, _ORDER)
     acceptance = np.interp(nodes.x, efficiency["energy_kee"], efficiency["efficiency"], left=0.0)
-    return Response(nodes.x, nodes.matrix() * acceptance, f90_bins)
+    return Response(nodes.x, nodes.matrix() * acceptance, cells)

@@ -55,12 +55,13 @@ class Morph:
         return raw / (jnp.asarray(self.nominal) @ raw)
 
     def weighting(self, pull: str, base: np.ndarray) -> Weighting:
-        """Weighting base_b n_b(p) / n_b of bins that stay bins, (bin,); `at` counts the bins."""
+        """Weighting base_b n_b(p) / n_b; fine values are those of the bins in which `base` (bin,) is not 0, `at` their number."""
 
         def weight(at: Array, pulls: Pulls) -> Array:
             return (jnp.asarray(base) * self.factors(pulls[pull]))[jnp.asarray(at, dtype=int)]
 
-        return Weighting(weight, np.arange(len(base), dtype=float), np.eye(len(base)), (pull,))
+        filled = np.flatnonzero(base)
+        return Weighting(weight, filled.astype(float), np.eye(len(base))[:, filled], (pull,))
 
 
 def pulse_times(
