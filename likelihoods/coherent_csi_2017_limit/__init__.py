@@ -81,6 +81,6 @@ def build(theory: TheoryChoices | None = None, **options: Any) -> BinnedExperime
             PublishedLimit("tensor", "xi_t_sq_over_n_sq", tensor, tuple(weights), XI_T_LIMIT, convention=chosen.limit_convention),
         ),
         references=("arXiv:2206.13122, eq. (3.13)", "arXiv:1708.01294", "arXiv:1711.09773"),
-        overlaps=("coherent_csi_2021",),
+        overlaps=("coherent_csi_2017", "coherent_csi_2021"),
         choices={"nuclei": chosen.convention, "tensor_coherence": "coherent", "flavour": "equal fluxes of nu_mu, nubar_mu, nu_e"},
     )

@@ -54,7 +54,7 @@ def build(theory: TheoryChoices = TheoryChoices(), **options: Any) -> BinnedExpe
         channels=tuple(channels),
         pulls={**signal_pulls, **neutron_pulls, **steady_pulls},
         references=("arXiv:2110.07730", "doi:10.1103/PhysRevLett.129.081801"),
-        overlaps=("coherent_csi_2017_limit",),
+        overlaps=("coherent_csi_2017", "coherent_csi_2017_limit"),
         choices={
             "tensor_coherence": theory.tensor_coherence,
             "weak_charges": theory.weak_charges,

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nmmfit.errors import DataError
 from nmmfit.experiment import Pulls, Weighting
 from nmmfit.physics.detector import (
     BinNodes,
@@ -22,6 +21,7 @@ from nmmfit.physics.detector import (
     linear_morph,
     logistic_efficiency,
     polynomial_quenching,
+    principal_direction,
     smooth_positive,
 )
 from nmmfit.shapes import Array
@@ -90,14 +90,6 @@ class Response:
         return Weighting(self.efficiency_curve, self.nodes.x, self.nodes.matrix(), (EFFICIENCY,))
 
 
-def _component(sets: dict[str, np.ndarray], nominal: str, plus: str, minus: str) -> np.ndarray:
-    """Direction of a principal component: half the difference of its two sets, which must be symmetric about the nominal."""
-    middle = 0.5 * (sets[plus] + sets[minus])
-    if not np.allclose(middle, sets[nominal], rtol=2e-5):
-        raise DataError(f"coefficients: {plus} and {minus} are not symmetric about {nominal}")
-    return 0.5 * (sets[plus] - sets[minus])
-
-
 def read_response(coefficients: Table, energy_edges_pe: np.ndarray, efficiency_pull: str) -> Response:
     """Response from the table of coefficients.
 
@@ -112,13 +104,14 @@ def read_response(coefficients: Table, energy_edges_pe: np.ndarray, efficiency_p
     light = {str(n): v for k, n, v in zip(kinds, names, values, strict=True) if k == "quenching"}
     found = {str(n): v for k, n, v in zip(kinds, names, values, strict=True) if k == "efficiency"}
     scale = PUBLISHED_EFFICIENCY_SCALE if efficiency_pull == "published_4_1_percent" else 1.0
+
+    def direction(sets: dict[str, np.ndarray], name: str) -> np.ndarray:
+        return principal_direction(sets["nominal"], sets[f"{name}_plus"], sets[f"{name}_minus"], f"{coefficients.where}: {name}")
+
     return Response(
         quenching=light["nominal"],
-        quenching_directions=(
-            _component(light, "nominal", "qf0_plus", "qf0_minus"),
-            _component(light, "nominal", "qf1_plus", "qf1_minus"),
-        ),
+        quenching_directions=(direction(light, "qf0"), direction(light, "qf1")),
         efficiency=found["nominal"],
-        efficiency_direction=scale * _component(found, "nominal", "efficiency_plus", "efficiency_minus"),
+        efficiency_direction=scale * direction(found, "efficiency"),
         nodes=bin_nodes(energy_edges_pe, np.array(_PANEL_WIDTHS), _ORDER),
     )

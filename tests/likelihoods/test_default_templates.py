@@ -13,7 +13,7 @@ POINTS = 200
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("experiment", ["coherent_csi_2021", "borexino_phase2", "coherent_lar_2020"])
+@pytest.mark.parametrize("experiment", ["coherent_csi_2021", "borexino_phase2", "coherent_lar_2020", "coherent_csi_2017"])
 def test_log_likelihood_agrees_with_the_direct_path(experiment):
     run = default_run([f'experiments=["{experiment}"]'])
     joint, direct = run.joint(), run.joint("direct")
