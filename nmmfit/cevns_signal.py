@@ -7,7 +7,7 @@ the same relative shift for all nuclides of a material, and with it what the res
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from typing import Any, Protocol
 
@@ -24,7 +24,7 @@ from nmmfit.physics.kinematics import max_recoil_energy, min_neutrino_energy, mo
 from nmmfit.physics.massive_cevns import HEAVY_RECOIL_ORDER, HeavyFold, heavy_folded, heavy_kernels
 from nmmfit.physics.nuclei import NEUTRON_RADIUS_RELATIVE_UNCERTAINTY, Nucleus, natural_mixture, nucleus, target_spin
 from nmmfit.physics.sources import NeutrinoSource
-from nmmfit.shapes import Array, Points, Scalar
+from nmmfit.shapes import Array, ArrayLike
 from nmmfit.units import AVOGADRO_PER_MOL
 
 RECOIL_ORDER = 40
@@ -79,40 +79,62 @@ def natural_element(mass_kg: float, element: str) -> Material:
     return Material(element.lower(), tuple((n, fraction * number) for n, fraction in mixture))
 
 
-def recoil_nodes(t_max_mev: Scalar, order: int = RECOIL_ORDER) -> tuple[Points, Points]:
-    """Quadrature over recoil energy, (T in MeV, weight in MeV), each (recoil,): T = T_max u^2, Gauss-Legendre in u.
+def recoil_nodes(t_max_mev: ArrayLike, order: int = RECOIL_ORDER, t_min_mev: ArrayLike = 0.0) -> tuple[Array, Array]:
+    """Quadrature over recoil energy, (T in MeV, weight in MeV), each (recoil,): Gauss-Legendre in the square root of T.
 
-    The square makes a dipole's dT / T regular at small recoils.
+    It makes a dipole's dT / T regular at small recoils. Nothing is left (weights of 0) of a range above T_max.
     """
     u, w = np.polynomial.legendre.leggauss(order)
     u, w = 0.5 * (u + 1.0), 0.5 * w
-    return t_max_mev * u**2, t_max_mev * 2.0 * u * w
+    low, high = jnp.sqrt(jnp.minimum(t_min_mev, t_max_mev)), jnp.sqrt(t_max_mev)
+    root = low + (high - low) * u
+    return root**2, 2.0 * root * (high - low) * w
 
 
 @partial(jax.jit, static_argnames=("profile", "order"))
 def _recoils(
-    e_max_mev: float, mass_mev: float, r_p_fm: float, profile: Callable[[Any, Any], Array], order: int
+    e_max_mev: float, mass_mev: float, r_p_fm: float, t_min_mev: float, profile: Callable[[Any, Any], Array], order: int
 ) -> tuple[Array, Array, Array, Array, Array]:
     """Recoil energies, their weights, thresholds, momentum transfers and form factors of protons, each (recoil,).
 
     Compiled as one, for all sources and nuclei.
     """
-    t_mev, weight = recoil_nodes(max_recoil_energy(e_max_mev, mass_mev), order)
+    t_mev, weight = recoil_nodes(max_recoil_energy(e_max_mev, mass_mev), order, t_min_mev)
     q_mev = momentum_transfer(t_mev, mass_mev)
     return t_mev, weight, min_neutrino_energy(t_mev, mass_mev), q_mev, profile(q_mev, r_p_fm)
 
 
 @dataclass(frozen=True)
 class _Recoils:
-    """One source on one nuclide: recoil nodes with their weights, form factors and kernels; `exposure` in cm^-2 times nuclei."""
+    """One source on the nuclides of a material, one after the other: all arrays (recoil,)."""
 
-    target: Nucleus
-    exposure: float
     t_mev: np.ndarray
     weight: np.ndarray
+    """Quadrature weight times `exposure`."""
+    exposure: np.ndarray
+    """Fluence in cm^-2 times nuclei."""
     q_mev: np.ndarray
     f_p: np.ndarray
+    r_n_fm: np.ndarray
     kernels: FoldedKernels
+
+    @staticmethod
+    def joined(parts: list[_Recoils]) -> _Recoils:
+        """Several nuclides as one."""
+        if len(parts) == 1:
+            return parts[0]
+        arrays = {f.name: np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(_Recoils) if f.name != "kernels"}
+        kernels = FoldedKernels(
+            {key: _together([p.kernels.sm[key] for p in parts]) for key in parts[0].kernels.sm},
+            {key: _together([p.kernels.forms[key] for p in parts]) for key in parts[0].kernels.forms},
+        )
+        return _Recoils(**arrays, kernels=kernels)
+
+
+def _together(parts: list[Array]) -> Array:
+    """One after the other, in plain numbers: nothing to compile."""
+    joined: Any = np.concatenate([np.asarray(p) for p in parts])
+    return joined
 
 
 def signal_factors(
@@ -123,6 +145,7 @@ def signal_factors(
     theory: TheoryChoices,
     weighting: Weighting | None = None,
     rn_width: float = NEUTRON_RADIUS_RELATIVE_UNCERTAINTY,
+    threshold_mev: float = 0.0,
 ) -> tuple[dict[str, Factor], float | None]:
     """Counts of each source on each material, as the response and a weighting make them, at nominal flux.
 
@@ -134,6 +157,7 @@ def signal_factors(
         theory: weak charges, tensor coherence, spin, form factor, mass of N.
         weighting: what follows the response, one for all sources and materials.
         rn_width: relative standard deviation of the neutron radii.
+        threshold_mev: a sharp threshold in recoil energy, where the response has one.
     Returns: `<source>_<material>` -> factor, and the mass above which no N is made (None: massless N).
     """
     profile = form_factor(theory.form_factor)
@@ -143,31 +167,37 @@ def signal_factors(
     folds: dict[str, HeavyFold] = {}
     for name, source in sources.items():
         for material in materials:
-            isotopes = signals.setdefault(f"{name}_{material.name}", {})
+            nuclides = signals.setdefault(f"{name}_{material.name}", {})
             for target, number in material.nuclides:
                 spin = target_spin(target, theory.nuclear_spin)
-                numbers = _recoils(source.e_max_mev, target.mass_mev, target.r_p_fm, profile, order)
-                t_mev, weight, threshold, q_mev, f_p = (np.asarray(n) for n in numbers)
-                nodes = source.nodes(threshold, order=_ENERGY_ORDER)
-                kernels = fold_cevns(nodes, t_mev, target, theory.weak_charges, theory.tensor_coherence, spin)
-                of_light = kernels.of_light() if massive else kernels
+                numbers = _recoils(source.e_max_mev, target.mass_mev, target.r_p_fm, threshold_mev, profile, order)
+                t_mev, weight, e_min, q_mev, f_p = (np.asarray(n) for n in numbers)
+                kernels = fold_cevns(
+                    source.nodes(e_min, order=_ENERGY_ORDER), t_mev, target, theory.weak_charges, theory.tensor_coherence, spin
+                )
+                exposure = np.full_like(t_mev, fluence_per_cm2 * number)
+                radius = np.full_like(t_mev, target.r_n_fm)
                 key = f"{name}_{target.name.lower()}"
-                isotopes[key] = _Recoils(target, fluence_per_cm2 * number, t_mev, weight, q_mev, f_p, of_light)
+                nuclides[key] = _Recoils(
+                    t_mev, weight * exposure, exposure, q_mev, f_p, radius, kernels.of_light() if massive else kernels
+                )
                 if massive:
-                    t_max = float(max_recoil_energy(source.e_max_mev, target.mass_mev))
-                    seen = (t_max, response.lowest_recoil_mev)
+                    seen = float(max_recoil_energy(source.e_max_mev, target.mass_mev)), response.lowest_recoil_mev
                     folds[key] = HeavyFold(source, target, t_mev, *seen, theory.tensor_coherence, spin)
     heavy = _heavy(folds, {k: one for part in signals.values() for k, one in part.items()}, response, theory)
     pulls = {f"{name}_{material.name}": material.radius_pull for name in sources for material in materials}
-    factors = {
-        key: _factor(isotopes, heavy, response, weighting, profile, pulls[key], rn_width) for key, isotopes in signals.items()
-    }
+    factors = {}
+    for key, nuclides in signals.items():
+        of_n = [heavy[k] for k in nuclides] if heavy else []
+        recoils = _Recoils.joined(list(nuclides.values()))
+        factors[key] = _factor(recoils, of_n, response, weighting, profile, pulls[key], rn_width)
     return factors, max((fold.threshold_mass_mev for fold in folds.values()), default=None)
 
 
 def _heavy(
     folds: dict[str, HeavyFold], signals: dict[str, _Recoils], response: RecoilResponse, theory: TheoryChoices
 ) -> dict[str, Callable[[Array], Array]]:
+    """Kernels of N of every source and nuclide, each as a function of the mass; none for massless N."""
     if not folds:
         return {}
     nominal = {pull: jnp.asarray(0.0) for pull in response.pulls}
@@ -181,28 +211,24 @@ def _heavy(
 
 
 def _factor(
-    isotopes: dict[str, _Recoils],
-    heavy: dict[str, Callable[[Array], Array]],
+    recoils: _Recoils,
+    heavy: list[Callable[[Array], Array]],
     response: RecoilResponse,
     weighting: Weighting | None,
     profile: Callable[[Any, Any], Array],
     radius: str,
     rn_width: float,
 ) -> Factor:
-    t_mev = np.concatenate([one.t_mev for one in isotopes.values()])
-
     def function(forms: Forms, pulls: Pulls) -> Array:
-        parts = []
-        for key, one in isotopes.items():
-            f_n = profile(one.q_mev, one.target.r_n_fm * (1.0 + rn_width * pulls[radius]))
-            recoils = one.kernels.spectrum(forms, one.f_p, f_n) * (one.weight * one.exposure)
-            if key in heavy:
-                of_n = heavy_folded(heavy[key](forms.get("m_n_mev", jnp.asarray(0.0))))
-                recoils = recoils + of_n.spectrum(forms, one.f_p, f_n) * one.exposure
-            parts.append(recoils)
-        return response.smeared(parts[0] if len(parts) == 1 else jnp.concatenate(parts), t_mev, pulls)
+        f_n = profile(recoils.q_mev, recoils.r_n_fm * (1.0 + rn_width * pulls[radius]))
+        spectrum = recoils.kernels.spectrum(forms, recoils.f_p, f_n) * recoils.weight
+        if heavy:
+            m_n_mev = forms.get("m_n_mev", jnp.asarray(0.0))
+            of_n = heavy_folded(jnp.concatenate([kernels(m_n_mev) for kernels in heavy], axis=1))
+            spectrum = spectrum + of_n.spectrum(forms, recoils.f_p, f_n) * recoils.exposure
+        return response.smeared(spectrum, recoils.t_mev, pulls)
 
-    names = tuple(next(iter(isotopes.values())).kernels.forms)
+    names = tuple(recoils.kernels.forms)
     if heavy:
         names += tuple(HEAVY + name for name in MASSIVE_NUCLEAR_FORMS)
     return Factor(function, shape_pulls=(*response.pulls, radius), forms=names, weighting=weighting)
