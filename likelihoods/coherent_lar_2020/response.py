@@ -31,8 +31,8 @@ RESOLUTION_AT_1_KEV = 0.58
 LOWEST_RECOIL_MEV = 1e-4
 """0.1 keV make 0.025 keVee, ten standard deviations below the first energy with an acceptance, 0.75 keVee."""
 
-# The table's bins of 0.5 keVee are panels where the acceptance still rises; above, only the resolution (3 keV) sets a scale.
-_ORDER, _FINE_KEE, _FINE_WIDTH_KEE, _COARSE_WIDTH_KEE = 3, 40.0, 0.5, 2.5
+# Between the table's energies, 0.25, 0.75, ... keVee, the acceptance is linear; above, only the resolution (3 keV) sets a scale.
+_ORDER, _FINE_KEE, _FINE_WIDTH_KEE, _COARSE_WIDTH_KEE = 3, 40.0, 0.25, 2.5
 _SQRT_2PI = math.sqrt(2.0 * math.pi)
 
 
