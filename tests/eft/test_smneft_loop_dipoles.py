@@ -223,3 +223,22 @@ def test_a_closed_loop_and_the_higgs_fields_equation_of_motion():
         assert entry("NH_11", source, up=up, down=down, gauge=nothing, higgs=higgs) - cubic == pytest.approx(
             made * -2 * higgs, rel=1e-3
         )
+
+
+def test_gauge_entries_of_dipoles_belong_to_one_theory_of_any_group():
+    """Signs and sizes of NB <-> NW from their diagonal entries, for a neutral N, so that L and Htilde have one charge T.
+
+    A boson within Lbar, N and H leaves the dipole's own boson alone: alpha T^B T^B. One that is exchanged for it gives
+    kappa T^A T^B with the external boson A, whichever of the two is the dipole's. With one U(1) both are y^2.
+    """
+    g1, g2 = G1, G2
+    casimir = 3 / 4
+    alpha = entry("NB_11", "NB_11", gauge=(0.0, g2, 0.0)) / (casimir * g2**2)
+    assert entry("NW_11", "NW_11", gauge=(g1, 0.0, 0.0)) == pytest.approx(alpha * Y_L**2 * g1**2, rel=1e-12)
+    own = 41 / 6 * g1**2  # of the B boson's wave function
+    kappa = (entry("NB_11", "NB_11", gauge=(g1, 0.0, 0.0)) - own) / (Y_L * g1) ** 2 - alpha
+    # A B boson in the operator, W^A outside: y tau^A / 2; W^I in the operator: y sum (tau^I / 2) tau^I.
+    assert entry("NW_11", "NB_11") == pytest.approx(kappa * Y_L * g1 * g2 / 2, rel=1e-12)
+    assert entry("NB_11", "NW_11") == pytest.approx(kappa * Y_L * g1 * g2 * 2 * casimir, rel=1e-12)
+    # In Landau gauge, at zero momenta of L and H, nothing but the wave function of H is left.
+    assert alpha == pytest.approx(-3.0, rel=1e-12)

@@ -1,7 +1,7 @@
 """Cross sections from helicity amplitudes in the centre-of-mass frame, in two-component spinors: no traces, no lab kinematics.
 
-Dirac spinors are pairs (left, right) with psibar = (right^+, left^+), gamma^mu = (0, sigma^mu; sigmabar^mu, 0). Spins and helicities
-are summed one by one. The recoil energy is an outcome of the scattering angle, T = -t / 2 M, and
+Dirac spinors are pairs (left, right) with psibar = (right^+, left^+), gamma^mu = (0, sigma^mu; sigmabar^mu, 0). Spins are summed
+one by one. The recoil energy is an outcome of the scattering angle, T = -t / 2 M, and
 
     d sigma / dT = |M|^2 / (64 pi s p_i^2) |dt/dT|,    |dt/dT| = 2 M,    s p_i^2 = (M E)^2.
 
