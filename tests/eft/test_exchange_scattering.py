@@ -52,9 +52,9 @@ def matched():
     out = {"charged_scalar": (complex(tree["SnuNeRR_2322"]), complex(tree["TnuNeRR_2322"]), y * z / 400.0**2)}
     left[1, 1], right[1, 2] = y, z  # generation of quark, of lepton
     for name, function in (("s1", models.leptoquark_s1), ("r2_tilde", models.leptoquark_r2_tilde)):
-        tree = function(left, right, 900.0).tree
-        below = match_at_m_w({x: tree[x] for x in ("LNQd_2322", "LNQd3_2322")}, ElectroweakInputs())
-        out[name] = (complex(below["SnuNdRR_2322"]), complex(below["TnuNdRR_2322"]), y * z / 900.0**2)
+        # eps_12 = +1: for the neutrino and the d quark these are the scalar and the tensor
+        one = jax.jit(lambda x, w, f=function: [f(x, w, 900.0).tree[n] for n in ("LNQd_2322", "LNQd3_2322")])(left, right)
+        out[name] = (*(complex(c) for c in one), y * z / 900.0**2)
     return out
 
 
@@ -100,8 +100,8 @@ def violating():
 def test_lepton_number_violation_scatters_as_it_must(violating, antineutrino):
     """(dbar nu_1)(d^T C nu_2): nu_2 and d annihilate together, nu_1 and the outgoing d belong together; no factor 2 to spare.
 
-    (dbar nu_3)(d^T C nu_3) has both amplitudes, and twice -1/2 of a scalar in the t channel; (ubar u)(nu_2^T C nu_3) is one. In the
-    Hermitian conjugate, which antineutrinos meet, the field with nu_2 creates the outgoing d: pairs change places.
+    (dbar nu_3)(d^T C nu_3) has both amplitudes, and twice -1/2 of a scalar in the t channel; (ubar u)(nu_2^T C nu_3) is one. For
+    antineutrinos, which meet the Hermitian conjugate, the field with nu_2 creates the outgoing d: pairs change places.
     """
     couplings, given, h = violating
     e, mass = 240.0, 105.0
