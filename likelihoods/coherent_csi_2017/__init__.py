@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from nmmfit.components import unit_pulls
 from nmmfit.experiment import BinnedExperiment, Channel, TheoryChoices, mass_choice
+from nmmfit.listing import Listing
 from nmmfit.physics.sns import SNS_EFFECTIVE_MOMENTS
 from nmmfit.tables import bin_grid, read_table
 from nmmfit.validation import user_error
@@ -16,6 +17,13 @@ from nmmfit.validation import user_error
 from .model import NEUTRONS, NUCLIDES, neutrons, signal, steady_state
 from .options import Options
 from .response import NAME, response_of
+
+LISTING = Listing(
+    kind="binned release",
+    status="Zenodo record 1228631; protons on target and window as quoted in public analyses",
+    overlaps=("coherent_csi_2021", "coherent_csi_2017_limit"),
+    in_all=False,
+)
 
 
 def build(theory: TheoryChoices = TheoryChoices(), **options: Any) -> BinnedExperiment:  # noqa: B008 (frozen)
@@ -53,7 +61,8 @@ def build(theory: TheoryChoices = TheoryChoices(), **options: Any) -> BinnedExpe
         channels=tuple(channels),
         pulls={**signal_pulls, **unit_pulls(NEUTRONS), **steady_pulls},
         references=("arXiv:1708.01294", "doi:10.1126/science.aao0990", "doi:10.5281/zenodo.1228631"),
-        overlaps=("coherent_csi_2021", "coherent_csi_2017_limit"),
+        overlaps=LISTING.overlaps,
+        status=LISTING.status,
         choices={
             "tensor_coherence": theory.tensor_coherence,
             "weak_charges": theory.weak_charges,

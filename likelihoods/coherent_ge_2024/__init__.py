@@ -8,10 +8,17 @@ from typing import Any
 from pydantic import ValidationError
 
 from nmmfit.experiment import BinnedExperiment, TheoryChoices
+from nmmfit.listing import Listing
 from nmmfit.physics.sns import SNS_FLUX_RELATIVE_ERROR
 from nmmfit.rate_experiment import GermaniumRateOptions, PublishedRate, germanium_rate_experiment
 from nmmfit.validation import user_error
 
+LISTING = Listing(
+    kind="rate only",
+    status="numbers of the abstract; Standard Model's prediction from memory of arXiv:2406.13806, unverified",
+    overlaps=("coherent_ge_2026",),
+    in_all=False,
+)
 NAME = "coherent_ge_2024"
 # Observed: abstract. Predicted: from memory of the paper, unverified (PROVENANCE.md); its error holds the flux's 10 %.
 OBSERVED, ERROR_UP, ERROR_DOWN = 20.6, 7.1, 6.3
@@ -42,8 +49,8 @@ def build(theory: TheoryChoices = TheoryChoices(), **options: Any) -> BinnedExpe
         theory,
         chosen,
         references=("arXiv:2406.13806", "doi:10.1103/PhysRevLett.134.231801"),
-        overlaps=("coherent_ge_2026",),
-        status="rate only; Standard Model's prediction from memory of arXiv:2406.13806, unverified",
+        overlaps=LISTING.overlaps,
+        status=LISTING.status,
         choices={
             "prediction": f"{PREDICTED:g} +- {PREDICTED_ERROR:g} events, of which 10 % are sns.flux; from memory, unverified"
         },

@@ -7,9 +7,15 @@ from typing import Any
 from pydantic import ValidationError
 
 from nmmfit.experiment import BinnedExperiment, TheoryChoices
+from nmmfit.listing import Listing
 from nmmfit.rate_experiment import GermaniumRateOptions, PublishedRate, germanium_rate_experiment
 from nmmfit.validation import user_error
 
+LISTING = Listing(
+    kind="rate only",
+    status="numbers of the abstract of arXiv:2603.17951; threshold that of the 2024 analysis, quenching as chosen",
+    overlaps=("coherent_ge_2024",),
+)
 NAME = "coherent_ge_2026"
 # Abstract: 124 +14 -12 events, sigma / sigma_SM = 1.00 +- 0.10 (stat) +- 0.10 (syst).
 OBSERVED, ERROR_UP, ERROR_DOWN = 124.0, 14.0, 12.0
@@ -39,8 +45,8 @@ def build(theory: TheoryChoices = TheoryChoices(), **options: Any) -> BinnedExpe
         theory,
         chosen,
         references=("arXiv:2603.17951",),
-        overlaps=("coherent_ge_2024",),
-        status="rate only; numbers of the abstract of arXiv:2603.17951, threshold that of the 2024 analysis",
+        overlaps=LISTING.overlaps,
+        status=LISTING.status,
         choices={"systematic error": "10 %, taken as that of the neutrino flux, sns.flux, which all COHERENT experiments share"},
     )
 

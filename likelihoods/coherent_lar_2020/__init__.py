@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from nmmfit.experiment import BinnedExperiment, Channel, TheoryChoices, mass_choice
+from nmmfit.listing import Listing
 from nmmfit.physics.sns import SNS_EFFECTIVE_MOMENTS
 from nmmfit.tables import bin_grid, read_table
 from nmmfit.validation import user_error
@@ -15,6 +16,11 @@ from nmmfit.validation import user_error
 from .model import NUCLIDE, backgrounds, signal
 from .options import Options
 from .response import NAME
+
+LISTING = Listing(
+    kind="binned release",
+    status="Zenodo record 3903810, Analysis A; signal refolded, its F90 and pulse as released",
+)
 
 _AXES = (("energy_low_kee", "energy_high_kee"), ("f90_low", "f90_high"), ("time_low_us", "time_high_us"))
 
@@ -43,6 +49,7 @@ def build(theory: TheoryChoices = TheoryChoices(), **options: Any) -> BinnedExpe
         channels=(Channel("events", counts["observed"], (*cevns, *other), edges),),
         pulls={**signal_pulls, **background_pulls},
         references=("arXiv:2003.10630", "doi:10.1103/PhysRevLett.126.012002", "doi:10.5281/zenodo.3903810"),
+        status=LISTING.status,
         choices={
             "tensor_coherence": theory.tensor_coherence,
             "weak_charges": theory.weak_charges,

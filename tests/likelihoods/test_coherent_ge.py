@@ -149,6 +149,30 @@ def test_shared_pulls(experiment: BinnedExperiment, counts: Counts) -> None:
     assert shifted / 35.1 - 1.0 == pytest.approx(np.sqrt((3.6 / 35.1) ** 2 - 0.01), rel=1e-9)
 
 
+def test_a_shared_flux_does_not_average_out(experiment: BinnedExperiment) -> None:
+    """Strength of the signal from two detectors: error^2 = 1 / (1/r1^2 + 1/r2^2) + d^2 with one flux (relative errors r and d, d
+    of the flux), and 1 / (1/(r1^2 + d^2) + 1/(r2^2 + d^2)) if each had its own. Both years stand for two detectors here."""
+    pair = [experiment, coherent_ge_2024.build(TREE)]
+    relative, d = np.array([0.1, 0.3]), np.log(1.1)
+    nominal = {**pair[0].nominal_pulls(), **pair[1].nominal_pulls()}
+    counted = [float(jnp.sum(e.channels[0].expected(forms_of(), nominal))) for e in pair]
+
+    def error(shared: bool) -> float:
+        def nll(x: jax.Array) -> jax.Array:
+            total = 0.5 * jnp.sum(x[1:] ** 2)
+            for k, e in enumerate(pair):
+                pulls = nominal | {"sns.flux": x[1] if shared else x[1 + k]}
+                expected = jnp.sum(e.channels[0].expected(forms_of() | {"sm": x[0]}, pulls))
+                total = total + 0.5 * ((expected / counted[k] - 1.0) / relative[k]) ** 2
+            return total
+
+        information = np.asarray(jax.jit(jax.hessian(nll))(jnp.array([1.0, 0.0, 0.0])))
+        return float(np.sqrt(np.linalg.inv(information)[0, 0]))
+
+    assert error(shared=True) == pytest.approx(np.sqrt(1.0 / np.sum(relative**-2.0) + d**2), rel=1e-9)
+    assert error(shared=False) == pytest.approx(np.sum(1.0 / (relative**2 + d**2)) ** -0.5, rel=1e-9)
+
+
 def test_both_years_are_not_combined() -> None:
     with pytest.raises(UserInputError, match="share data"):
         refuse_overlaps([m.build() for m in MODULES.values()])
