@@ -170,8 +170,9 @@ class BinnedExperiment:
     experiments (`solar.be7`, `sns.flux`) have the same prior everywhere. `constraint(pulls)` is a log density added to the
     likelihood, for example a sum rule. `nuclei` names the nuclides whose tensor charges it sees. `effective_moments` maps a
     name such as "solar" to (density (3, 3), antineutrino): the moment that this experiment constrains is sqrt(Tr[rho 4 d
-    d^dagger]) / mu_B. `published`: numbers for `nmmfit validate`. `largest_m_n_mev`: of an experiment built with a massive N, whose
-    rates read the forms as `forms.split_forms` names them, the mass above which no N is made; None for massless N and plain names.
+    d^dagger]) / mu_B. `published`: numbers for `nmmfit validate`. `largest_m_n_mev`: of an experiment built with a massive N,
+    whose rates read the forms as `forms.split_forms` names them, the mass above which no N is made; None for massless N and
+    plain names.
     """
 
     name: str

@@ -28,6 +28,8 @@ _QUARKS = {
     "L_S_u": ("SnuNuRR_{nu}11", 1e-5),
     "L_S_d": ("SnuNdRR_{nu}11", 1e-5),
 }
+_NO_CHIRAL = {"c_T": 0.0, "c_T_s": 0.0}
+"""What a tensor does to the dipole at 2 GeV would hide its own limit."""
 DIFFERENCE_STEP = 0.05
 """Step of differences in units of a parameter's natural size."""
 
@@ -62,10 +64,10 @@ class Validation:
     """Everything that `nmmfit validate` says about one experiment.
 
     Attributes:
-        sm_counts: signal events that the Standard Model predicts at nominal nuisances; None where data are no counts.
+        sm_counts: signal events that the Standard Model predicts at nominal nuisances; None where a published limit is all there is.
         strength: fitted strength of the signal in units of the prediction, with its error; None where it has none.
         fitted_counts: signal events at that fit, with the error that all fitted parameters give.
-        goodness: of the fit of the Standard Model with all nuisances free.
+        goodness: of the fit of the Standard Model with all nuisances free; None as for `sm_counts`.
         limits: one-at-a-time upper limits at `cl`, name -> value (None: there is none), in `units`.
         comparisons: with published numbers. `choices`: other options.
         converged: whether every fit did.
@@ -81,7 +83,7 @@ class Validation:
     sm_counts: float | None
     strength: tuple[float, float | None] | None
     fitted_counts: tuple[float, float] | None
-    goodness: Goodness
+    goodness: Goodness | None
     limits: dict[str, float | None]
     units: dict[str, str]
     comparisons: tuple[Comparison, ...]
@@ -115,17 +117,17 @@ def validate_experiment(
     say("prediction")
     plain = joint_of(name)
     experiment = plain.experiments[0]
-    # A published limit sees the combination that it limits; there is no data to predict.
-    counted = all(c.statistic == "poisson" for c in experiment.channels)
-    sm = _signal_counts(plain, {}) if counted else None
+    # A published limit sees the combination that it limits, to which the Standard Model contributes nothing.
+    sm = _signal_counts(plain, {}) or None
     say("Standard Model")
     best = fit(plain, seed=seed) if plain.names else None
     point = best.point if best is not None else {}
+    quality, strength, fitted, good = None, None, None, best is None or best.converged
     say("goodness of fit")
-    quality = goodness(plain, point, toys=toys, seed=seed)
-    strength, fitted, good = None, None, best is None or best.converged
-    if counted and sm:
-        say("signal strength")
+    if sm is not None:
+        quality = goodness(plain, point, toys=toys, seed=seed)
+    say("signal strength")
+    if sm is not None:
         strength, fitted, good_strength = _strength(name, seed)
         good = good and good_strength
     say("limits")
@@ -136,7 +138,7 @@ def validate_experiment(
             say(f"{option} = {value}")
             changed = joint_of(name, keys)
             moments, _, _ = _limits(name, keys, changed.experiments[0], cl, seed, quarks=False)
-            others.append(Choice(option, value, _signal_counts(changed, {}) if counted else None, moments))
+            others.append(Choice(option, value, _signal_counts(changed, {}) or None, moments))
     made = Validation(
         name=name,
         title=experiment.title,
@@ -159,14 +161,33 @@ def validate_experiment(
     return replace(made, comparisons=tuple(_comparison(p, made, plain) for p in experiment.published))
 
 
-def config_of(name: str, options: Mapping[str, Any] | None = None, **keys: Any) -> RunConfig:
-    """A run of one experiment without coefficients."""
-    return validate({"experiments": [name], "options": {name: dict(options)} if options else {}, "scale_gev": SCALE_GEV, **keys})
+def config_of(
+    name: str, options: Mapping[str, Any] | None = None, theory: Mapping[str, Any] | None = None, **keys: Any
+) -> RunConfig:
+    """A run of one experiment, without coefficients unless `keys` name some."""
+    run = {"experiments": [name], "options": {name: dict(options)} if options else {}, "scale_gev": SCALE_GEV}
+    return validate({**run, "theory": {**_NO_CHIRAL, **(theory or {})}, **keys})
 
 
 def joint_of(name: str, options: Mapping[str, Any] | None = None, **keys: Any) -> JointLikelihood:
     """The joint likelihood of `config_of`."""
     return JointLikelihood.from_config(config_of(name, options, **keys))
+
+
+def dipole_run(name: str) -> RunConfig:
+    """A run of one experiment with a dipole that is equal for all flavours, `L_dipole`."""
+    return config_of(name, parameters=_specs(_DIPOLE))
+
+
+def _specs(wanted: Mapping[str, tuple[str, float]]) -> dict[str, Any]:
+    """Parameters of a run file: name -> (coefficient with the neutrino flavours left open, width of the prior)."""
+    return {
+        parameter: {
+            "coefficients": {pattern.format(nu=nu): 1.0 for nu in _DIAGONAL},
+            "prior": {"normal": [0.0, width]},
+        }
+        for parameter, (pattern, width) in wanted.items()
+    }
 
 
 def alternatives(name: str) -> Iterator[tuple[str, str, dict[str, Any]]]:
@@ -224,15 +245,8 @@ def _limits(
 ) -> tuple[dict[str, float | None], dict[str, str], bool]:
     """One-at-a-time upper limits on the effective moments that an experiment sees and, of nuclei, on tensors and scalars."""
     wanted = {**_DIPOLE, **(_QUARKS if quarks and experiment.nuclei else {})}
-    parameters = {
-        parameter: {
-            "coefficients": {pattern.format(nu=nu): 1.0 for nu in _DIAGONAL},
-            "prior": {"normal": [0.0, width]},
-        }
-        for parameter, (pattern, width) in wanted.items()
-    }
-    # What a tensor does to the dipole at 2 GeV would hide its own limit.
-    joint = joint_of(name, options, parameters=parameters, theory={"c_T": 0.0, "c_T_s": 0.0})
+    parameters = _specs(wanted)
+    joint = joint_of(name, options, parameters=parameters)
     moments = [q.name for q in joint.identified if q.name.startswith("mu_eff")]
     if not joint.amplitudes.size:
         return {}, {}, True
@@ -261,7 +275,7 @@ def _comparison(published: Published, made: Validation, plain: JointLikelihood) 
     elif published.quantity == "fitted_counts" and made.fitted_counts is not None:
         ours, error = made.fitted_counts
         allowed = 0.5 * min(own_errors) if own_errors else 0.05 * published.value
-    elif published.quantity == "deviance":
+    elif published.quantity == "deviance" and made.goodness is not None:
         ours, allowed = made.goodness.deviance, 0.05 * published.value
     elif published.quantity in made.limits:
         ours = made.limits[published.quantity]
