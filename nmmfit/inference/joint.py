@@ -193,7 +193,7 @@ class JointLikelihood:
                 raise UserInputError(f"point: {name}: expected real numbers, got {value!r}")
         broadcasting(point, "point")
         values = [jnp.asarray(point.get(p.name, p.start), dtype=jnp.float64) for p in self.parameters]
-        return jnp.stack(jnp.broadcast_arrays(*values), axis=-1)
+        return jnp.stack(jnp.broadcast_arrays(*values), axis=-1) if values else jnp.zeros(0)
 
     def unpack(self, vector: Array) -> dict[str, Array]:
         """Point of a vector (..., parameter)."""

@@ -64,7 +64,7 @@ class Validation:
     """Everything that `nmmfit validate` says about one experiment.
 
     Attributes:
-        sm_counts: signal events that the Standard Model predicts at nominal nuisances; None where a published limit is all there is.
+        sm_counts: signal events that the Standard Model predicts at nominal nuisances; None where all there is is a limit.
         strength: fitted strength of the signal in units of the prediction, with its error; None where it has none.
         fitted_counts: signal events at that fit, with the error that all fitted parameters give.
         goodness: of the fit of the Standard Model with all nuisances free; None as for `sm_counts`.

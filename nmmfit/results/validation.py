@@ -55,7 +55,7 @@ def _quantity(v: Validation, c: Comparison) -> tuple[str, str]:
 def facts(v: Validation) -> list[tuple[str, str, str]]:
     """Quantity, value and unit of everything that was found, in the order in which it is shown."""
     g = v.goodness
-    rows = []
+    rows: list[tuple[str, str, str]] = []
     if v.sm_counts is not None:
         rows.append(("signal events, Standard Model", _number(v.sm_counts), COUNTS))
     if v.strength is not None:
@@ -73,7 +73,7 @@ def facts(v: Validation) -> list[tuple[str, str, str]]:
 
 def comparisons(v: Validation) -> list[tuple[str, ...]]:
     """Quantity, unit, published, ours, difference, verdict, source with status, and note of every published number."""
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for c in v.comparisons:
         quantity, unit = _quantity(v, c)
         ours = "" if c.ours is None else _with_error(c.ours, c.ours_error)
@@ -160,17 +160,21 @@ def spectra(v: Validation) -> list[ChannelSpectrum]:
     joint = JointLikelihood.from_config(dipole_run(v.name), method="direct")
     name = next((n for n in v.limits if n.startswith("mu_eff")), None)
     point = {**v.point, "L_dipole": 0.0}
-    labels = {"best_label": "Standard Model, fitted"}
-    changed = None
-    if name is not None and v.limits[name]:
+    changed, label = None, ""
+    limit = v.limits[name] if name is not None else None
+    if name is not None and limit:
         unit = 1e-7
         per_unit = float(joint.identified_values({**point, "L_dipole": unit})[name])
-        changed = {**point, "L_dipole": unit * v.limits[name] / per_unit}
+        changed = {**point, "L_dipole": unit * limit / per_unit}
         source = name.removeprefix("mu_eff_").replace("_", " ")
-        labels["sm_label"] = rf"with $\mu_\nu$ ({source}) = {v.limits[name]:.3g} $\times\, 10^{{-11}}\,\mu_B$"
+        label = rf"with $\mu_\nu$ ({source}) = {limit:.3g} $\times\, 10^{{-11}}\,\mu_B$"
     counted = {n for n, channel in joint.channels.items() if channel.statistic == "poisson"}
     drawn = channel_spectra(joint, point, changed or point)
-    return [replace(s, **labels, sm=s.sm if changed else None) for s in drawn if s.name in counted]
+    return [
+        replace(s, best_label="Standard Model, fitted", sm_label=label, sm=s.sm if changed else None)
+        for s in drawn
+        if s.name in counted
+    ]
 
 
 def figures(v: Validation) -> dict[str, Figure]:
