@@ -13,7 +13,7 @@ from nmmfit.experiment import BinnedExperiment, Channel, Component, Factor
 from nmmfit.inference.goodness import goodness
 from nmmfit.inference.joint import STRENGTH, CouplingMap, JointLikelihood
 from nmmfit.inference.parameters import Parameter
-from nmmfit.inference.validate import _strength, alternatives, validate_experiment
+from nmmfit.inference.validate import _strength, alternatives, joint_of, validate_experiment
 from nmmfit.physics.amplitude_basis import N_COORDINATES
 
 
@@ -119,3 +119,9 @@ def test_strength_of_coherent_csi_is_the_published_yield_over_the_prediction():
     assert counts == pytest.approx(306.0, abs=10.0)
     assert 0.1 < error < 0.2
     assert 0.8 < strength < 1.1
+
+
+def test_a_strength_is_refused_beside_what_interferes():
+    keys = {"coefficients": {"VnueLL_1111": 1.0}, "prior": {"normal": [0.0, 1e-6]}}
+    with pytest.raises(UserInputError, match="sm_strength.*interferes"):
+        joint_of("borexino_phase2_limit", parameters={"e_left": keys}, theory={"sm_strength": {"uniform": [0.0, 5.0]}})
