@@ -565,5 +565,5 @@ def test_masses_of_n(given: str) -> None:
 
 def test_a_strength_is_not_negative() -> None:
     assert config("theory.sm_strength={uniform=[0,5]}").theory.sm_strength.family == "uniform"
-    with pytest.raises(UserInputError, match="sm_strength.*rates are not negative"):
+    with pytest.raises(UserInputError, match=r"sm_strength.*rates are not negative"):
         config("theory.sm_strength={normal=[1,0.1]}")

@@ -123,5 +123,5 @@ def test_strength_of_coherent_csi_is_the_published_yield_over_the_prediction():
 
 def test_a_strength_is_refused_beside_what_interferes():
     keys = {"coefficients": {"VnueLL_1111": 1.0}, "prior": {"normal": [0.0, 1e-6]}}
-    with pytest.raises(UserInputError, match="sm_strength.*interferes"):
+    with pytest.raises(UserInputError, match=r"sm_strength.*interferes"):
         joint_of("borexino_phase2_limit", parameters={"e_left": keys}, theory={"sm_strength": {"uniform": [0.0, 5.0]}})
