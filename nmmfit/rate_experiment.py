@@ -23,7 +23,7 @@ from pydantic import Field
 
 from nmmfit.cevns_signal import natural_element, signal_factors
 from nmmfit.components import unit_pulls
-from nmmfit.experiment import BinnedExperiment, Channel, Component, Pulls, TheoryChoices, mass_choice
+from nmmfit.experiment import BinnedExperiment, Channel, Component, Published, Pulls, TheoryChoices, mass_choice
 from nmmfit.physics.forms import TargetCouplings, quadratic_forms, split_forms
 from nmmfit.physics.quenching import Quenching, germanium_quenching, recoil_energy_mev
 from nmmfit.physics.sns import SNS_EFFECTIVE_MOMENTS, SNS_FLUX_PULL, sns_flux_scale, sns_pull_priors, sns_sources
@@ -80,11 +80,12 @@ def germanium_rate_experiment(
     overlaps: tuple[str, ...],
     status: str,
     choices: Mapping[str, str],
+    published: tuple[Published, ...],
 ) -> BinnedExperiment:
     """One number with asymmetric errors, `SplitNormal` around what is expected.
 
     Args:
-        name, title, references, overlaps, status, choices: of the experiment.
+        name, title, references, overlaps, status, choices, published: of the experiment.
         rate: the published numbers.
         theory: tensor coherence, weak charges, form factor, nuclear spin and mass of N.
         options: quenching, threshold, width of the radii.
@@ -144,6 +145,7 @@ def germanium_rate_experiment(
         },
         effective_moments=SNS_EFFECTIVE_MOMENTS,
         largest_m_n_mev=largest,
+        published=published,
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from nmmfit.components import unit_pulls
-from nmmfit.experiment import BinnedExperiment, Channel, TheoryChoices, mass_choice
+from nmmfit.experiment import BinnedExperiment, Channel, Published, TheoryChoices, mass_choice
 from nmmfit.listing import Listing
 from nmmfit.physics.sns import SNS_EFFECTIVE_MOMENTS
 from nmmfit.tables import bin_grid, read_table
@@ -23,6 +23,21 @@ LISTING = Listing(
     status="Zenodo record 1228631; protons on target and window as quoted in public analyses",
     overlaps=("coherent_csi_2021", "coherent_csi_2017_limit"),
     in_all=False,
+)
+
+_MEMORY = "from memory, to be verified"
+PUBLISHED = (
+    Published("sm_counts", 173.0, "arXiv:1708.01294", 48.0, 48.0, status=_MEMORY),
+    Published(
+        "fitted_counts",
+        134.0,
+        "arXiv:1708.01294",
+        22.0,
+        22.0,
+        status="read in a secondary source",
+        note="fixed shape of the steady-state background (steady_state = fixed_shape)",
+    ),
+    Published("fitted_counts", 6.0, "arXiv:1708.01294", 1.3, 1.3, status=_MEMORY, component="neutrons"),
 )
 
 
@@ -75,6 +90,7 @@ def build(theory: TheoryChoices = TheoryChoices(), **options: Any) -> BinnedExpe
         nuclei=NUCLIDES,
         effective_moments=SNS_EFFECTIVE_MOMENTS,
         largest_m_n_mev=largest,
+        published=PUBLISHED,
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from nmmfit.experiment import BinnedExperiment, TheoryChoices
+from nmmfit.experiment import BinnedExperiment, Published, TheoryChoices
 from nmmfit.listing import Listing
 from nmmfit.physics.sns import SNS_FLUX_RELATIVE_ERROR
 from nmmfit.rate_experiment import GermaniumRateOptions, PublishedRate, germanium_rate_experiment
@@ -54,6 +54,18 @@ def build(theory: TheoryChoices = TheoryChoices(), **options: Any) -> BinnedExpe
         choices={
             "prediction": f"{PREDICTED:g} +- {PREDICTED_ERROR:g} events, of which 10 % are sns.flux; from memory, unverified"
         },
+        published=(
+            Published("fitted_counts", OBSERVED, "arXiv:2406.13806, abstract", ERROR_DOWN, ERROR_UP),
+            Published(
+                "sm_counts",
+                PREDICTED,
+                "arXiv:2406.13806",
+                PREDICTED_ERROR,
+                PREDICTED_ERROR,
+                status="from memory, to be verified",
+                note="normalised to it",
+            ),
+        ),
     )
 
 

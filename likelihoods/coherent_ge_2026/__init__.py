@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from nmmfit.experiment import BinnedExperiment, TheoryChoices
+from nmmfit.experiment import BinnedExperiment, Published, TheoryChoices
 from nmmfit.listing import Listing
 from nmmfit.rate_experiment import GermaniumRateOptions, PublishedRate, germanium_rate_experiment
 from nmmfit.validation import user_error
@@ -48,6 +48,7 @@ def build(theory: TheoryChoices = TheoryChoices(), **options: Any) -> BinnedExpe
         overlaps=LISTING.overlaps,
         status=LISTING.status,
         choices={"systematic error": "10 %, taken as that of the neutrino flux, sns.flux, which all COHERENT experiments share"},
+        published=(Published("fitted_counts", OBSERVED, "arXiv:2603.17951, abstract", ERROR_DOWN, ERROR_UP),),
     )
 
 
