@@ -51,7 +51,10 @@ ELECTRON_VECTOR_FORMS = (
 )  # fmt: skip
 SM_FORMS = tuple(name for name in NUCLEAR_VECTOR_FORMS + ELECTRON_VECTOR_FORMS if name.startswith("sm_"))
 """Forms linear in a coupling, from interference with the Standard Model; their kernels have a leading axis of flavours."""
-ALL_FORMS = NUCLEAR_FORMS + ELECTRON_FORMS[1:] + NUCLEAR_VECTOR_FORMS + ELECTRON_VECTOR_FORMS
+DECAY_FORMS = ("plasmon",)
+"""Forms of decays into a pair of neutrinos, whose trace counts all flavours: `plasmon` is `dipole` with half of what breaks
+lepton number, because a pair {p, r} of Majorana neutrinos stands in the antisymmetric matrix twice and is made once."""
+ALL_FORMS = NUCLEAR_FORMS + ELECTRON_FORMS[1:] + NUCLEAR_VECTOR_FORMS + ELECTRON_VECTOR_FORMS + DECAY_FORMS
 
 LIGHT, HEAVY = "light_", "heavy_"
 """Prefixes of a form's name: what of it leads to massless neutrinos, and what to N (`restricted`)."""
@@ -60,6 +63,8 @@ MASSIVE_ELECTRON_FORMS = ELECTRON_FORMS + tuple(name for name in ELECTRON_VECTOR
 """Forms that lead to N: all but those of interference with the Standard Model."""
 VECTORS = ("vector_p", "vector_n", "electron_left", "electron_right")
 """The couplings of `TargetCouplings` whose columns are those of vectors."""
+
+_PAIRS_ONCE = np.sqrt(np.repeat([1.0, 0.5], N_FLAVOUR))
 
 Forms = dict[str, Array]
 """`sm`: scalar, 1 for the Standard Model (a signal strength of its rate); every other name: Hermitian (3, 3)."""
@@ -125,6 +130,7 @@ def quadratic_forms(couplings: TargetCouplings, sm: float | Array = 1.0) -> Form
         return 0.5 * amplitude * (square + jnp.conj(jnp.swapaxes(square, -1, -2)))
 
     by_proton, by_neutron = linear(c.vector_p), linear(c.vector_n)
+    once = c.dipole * _PAIRS_ONCE
     return {
         "sm": strength,
         "dipole": pair(c.dipole, c.dipole),
@@ -161,6 +167,7 @@ def quadratic_forms(couplings: TargetCouplings, sm: float | Array = 1.0) -> Form
         "electron_left_right": pair(c.electron_left, c.electron_right),
         "sm_electron_left": linear(c.electron_left),
         "sm_electron_right": linear(c.electron_right),
+        "plasmon": pair(once, once),
     }
 
 
