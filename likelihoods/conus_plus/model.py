@@ -41,6 +41,8 @@ _FWHM_PER_SIGMA = 2.0 * np.sqrt(2.0 * np.log(2.0))
 _REACH = 6.0
 # Nodes over recoils, and over energies in each panel of the source: both integrals to 1e-5.
 _ORDER, _PANEL_ORDER = 40, 2
+# Antineutrinos below this energy make recoils below every usual threshold.
+_FROM_MEV = 3.0
 
 
 @dataclass(frozen=True)
@@ -79,8 +81,8 @@ def counted_recoils(theory: TheoryChoices, options: Options) -> CountedRecoils:
     fluence = reactor_flux_cm2_s(THERMAL_POWER_GW, DISTANCE_M, spectrum) * SECONDS_PER_DAY
     grids = [counted(quenching, float(max_recoil_energy(source.e_max_mev, n.mass_mev)), options) for n, _ in mixture]
     thresholds = [np.asarray(min_neutrino_energy(t, n.mass_mev)) for (t, _), (n, _) in zip(grids, mixture, strict=True)]
-    # of all isotopes together, so that one program folds each
-    nodes = source.nodes(np.stack(thresholds), order=_PANEL_ORDER)
+    # Of all isotopes together, and from a fixed energy on: one program folds them all, whatever the threshold.
+    nodes = source.nodes(np.stack([*thresholds, np.full_like(thresholds[0], _FROM_MEV)]), order=_PANEL_ORDER)
     sums = [
         _summed(
             n, replace(nodes, energy_mev=nodes.energy_mev[k], weight=nodes.weight[k] * f * fluence * nuclei), grids[k], theory
