@@ -27,7 +27,9 @@ from likelihoods import (
 from nmmfit.errors import UserInputError
 from nmmfit.experiment import BinnedExperiment, TheoryChoices
 from nmmfit.limit_experiment import PublishedLimit, gaussian_quantile, limit_experiment
+from nmmfit.physics.amplitude_basis import amplitude_basis, couplings_to_vector
 from nmmfit.physics.forms import TargetCouplings, quadratic_forms
+from nmmfit.templates import build_templates
 
 MU_B_PER_GEV = 0.30282212 / (2.0 * 0.51099895e-3)
 # Nucleon tensor charges of arXiv:2206.13122, eq. (3.12): (delta^p, delta^n) of u, d, s.
@@ -171,6 +173,18 @@ def test_majorana_moments_count_by_rows_or_once(module, rows):
     assert next(iter(channel.edges)).split("_")[3] == "1e"
     found = float(channel.expected(forms, {})[0]) * 10.0**-unit
     assert found == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("module", [gemma, donut, trgb])
+def test_templates_of_a_limit(module):
+    """A moment of nu_e, which DONUT does not see at all."""
+    point = dataclasses.replace(TargetCouplings.zero(), dipole=jnp.zeros((3, 6), dtype=complex).at[0, 4].set(3e-9j))
+    basis = amplitude_basis(np.asarray([couplings_to_vector(point)]))
+    template = build_templates(module.build(), basis)
+    products = basis.products(couplings_to_vector(point)[basis.rows])
+    direct = module.build().expected(quadratic_forms(point), {})["moment"]
+    np.testing.assert_allclose(template.expected(products, {})["moment"], direct, rtol=1e-9)
+    assert bool(direct[0] == 0.0) is (module is donut)
 
 
 def test_names_of_the_moments_in_results():
