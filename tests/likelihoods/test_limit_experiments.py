@@ -20,6 +20,7 @@ from likelihoods import (
     conus_2022,
     donut,
     gemma,
+    invisible_mesons,
     lsnd,
     texono,
     trgb,
@@ -29,6 +30,7 @@ from nmmfit.experiment import BinnedExperiment, TheoryChoices
 from nmmfit.limit_experiment import PublishedLimit, gaussian_quantile, limit_experiment
 from nmmfit.physics.amplitude_basis import amplitude_basis, couplings_to_vector
 from nmmfit.physics.forms import TargetCouplings, quadratic_forms
+from nmmfit.run import parse_run
 from nmmfit.templates import build_templates
 
 MU_B_PER_GEV = 0.30282212 / (2.0 * 0.51099895e-3)
@@ -173,6 +175,35 @@ def test_majorana_moments_count_by_rows_or_once(module, rows):
     assert next(iter(channel.edges)).split("_")[3] == "1e"
     found = float(channel.expected(forms, {})[0]) * 10.0**-unit
     assert found == pytest.approx(expected, rel=1e-6)
+
+
+def test_invisible_mesons_at_their_limits():
+    """Where m^3 |A|^2 / (6 pi Gamma) is the published fraction, for any flavour, chi2 is 2.71 (two-sided) or 1.64."""
+    for name, m, width, published in (("omega", 0.78266, 8.68e-3, 7.3e-5), ("phi", 1.019461, 4.249e-3, 1.7e-4)):
+        size = math.sqrt(published * 6.0 * math.pi * width / m**3)
+        for flavour in range(3):
+            matrix = jnp.zeros((3, 6), dtype=complex).at[flavour, (flavour + 1) % 3].set(size)
+            point = dataclasses.replace(TargetCouplings.zero(), **{name: matrix})
+            assert delta_chi2(invisible_mesons.build(), point) == pytest.approx(norm.ppf(0.95) ** 2, rel=1e-9)
+            one_sided = invisible_mesons.build(limit_convention="one_sided")
+            assert delta_chi2(one_sided, point) == pytest.approx(norm.ppf(0.90) ** 2, rel=1e-9)
+
+
+@pytest.mark.slow
+def test_a_run_with_mesons_knows_their_amplitudes_and_one_without_does_not():
+    """A strange tensor of nu_tau at 2 GeV that saturates phi -> invisible, c_T = 0; without mesons it stays out of sight."""
+    text = (
+        "scale_gev = 2.0\nexperiments = [{}]\n[parameters.L_s]\ncoefficients = {{ TnuNdRR_3322 = 1 }}\n"
+        "prior = {{ normal = [0.0, 1.0] }}\n[theory]\nc_T = 0.0\nc_T_s = 0.0\n"
+    )
+    joint = parse_run(text.format('"invisible_mesons"')).joint(method="direct")
+    largest = math.sqrt(1.7e-4 * 6.0 * math.pi * 4.249e-3 / 1.019461**3) / 0.175
+    at = {"L_s": largest}
+    lost = 2.0 * float(joint.log_likelihood({"L_s": 0.0}) - joint.log_likelihood(at))
+    assert lost == pytest.approx(norm.ppf(0.95) ** 2, rel=2e-3)
+    assert joint.amplitudes.size == 1
+    without = parse_run(text.format('"gemma"')).joint(method="direct")
+    assert not np.any(np.asarray(without.amplitudes.couplings(jnp.ones(without.amplitudes.size)).phi))
 
 
 @pytest.mark.parametrize("module", [gemma, donut, trgb])
