@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 from scipy.stats import norm
 
@@ -92,8 +93,8 @@ def counted_recoils(theory: TheoryChoices, options: Options) -> CountedRecoils:
     largest = max(float(quenching(max_recoil_energy(source.e_max_mev, n.mass_mev))) for n, _ in mixture)
     return CountedRecoils(
         FoldedKernels(
-            {key: sum(s.sm[key] for s in sums) for key in sums[0].sm},
-            {key: sum(s.forms[key] for s in sums) for key in sums[0].forms},
+            {key: jnp.sum(jnp.stack([s.sm[key] for s in sums]), axis=0) for key in sums[0].sm},
+            {key: jnp.sum(jnp.stack([s.forms[key] for s in sums]), axis=0) for key in sums[0].forms},
         ),
         quenching.describe(),
         largest * EV_PER_MEV,
