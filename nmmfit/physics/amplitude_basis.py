@@ -216,6 +216,10 @@ def merged_monomials(basis: AmplitudeBasis, relevant: np.ndarray, massive: bool 
     scale = np.abs(columns).max(axis=1)
     # Rows that carry interference of operators of different dimension differ by powers of 1e-3 in natural units.
     used = np.flatnonzero(scale > 0)
+    if len(used) == 0:
+        # An experiment that none of the amplitudes reaches, nor the Standard Model: a constant.
+        alone = vector_to_forms(jnp.zeros(columns.shape[0]).at[0].set(1.0), names)
+        return MergedMonomials(np.eye(1, columns.shape[1]), {name: form[None] for name, form in alone.items()})
     scaled = columns[used] / scale[used, None]
     picked = independent_rows(scaled)
     if len(picked) == 0:

@@ -51,7 +51,12 @@ ELECTRON_VECTOR_FORMS = (
 )  # fmt: skip
 SM_FORMS = tuple(name for name in NUCLEAR_VECTOR_FORMS + ELECTRON_VECTOR_FORMS if name.startswith("sm_"))
 """Forms linear in a coupling, from interference with the Standard Model; their kernels have a leading axis of flavours."""
-ALL_FORMS = NUCLEAR_FORMS + ELECTRON_FORMS[1:] + NUCLEAR_VECTOR_FORMS + ELECTRON_VECTOR_FORMS
+MESONS = ("omega", "phi")
+DECAY_FORMS = ("plasmon", *MESONS)
+"""Forms of decays into a pair of neutrinos, whose trace counts all flavours: `plasmon` is `dipole` with half of what breaks
+lepton number, because a pair {p, r} of Majorana neutrinos stands in the antisymmetric matrix twice and is made once. Those of
+mesons, likewise, are squares of amplitudes (`physics.mesons`)."""
+ALL_FORMS = NUCLEAR_FORMS + ELECTRON_FORMS[1:] + NUCLEAR_VECTOR_FORMS + ELECTRON_VECTOR_FORMS + DECAY_FORMS
 
 LIGHT, HEAVY = "light_", "heavy_"
 """Prefixes of a form's name: what of it leads to massless neutrinos, and what to N (`restricted`)."""
@@ -60,6 +65,8 @@ MASSIVE_ELECTRON_FORMS = ELECTRON_FORMS + tuple(name for name in ELECTRON_VECTOR
 """Forms that lead to N: all but those of interference with the Standard Model."""
 VECTORS = ("vector_p", "vector_n", "electron_left", "electron_right")
 """The couplings of `TargetCouplings` whose columns are those of vectors."""
+
+_PAIRS_ONCE = np.sqrt(np.repeat([1.0, 0.5], N_FLAVOUR))
 
 Forms = dict[str, Array]
 """`sm`: scalar, 1 for the Standard Model (a signal strength of its rate); every other name: Hermitian (3, 3)."""
@@ -75,6 +82,7 @@ class TargetCouplings:
     t_X = sum_q L^T_q delta_q^X and s_X = C_S^X of the nucleon-level Lagrangian; electron_s1, electron_s2, electron_tensor
     are L^{S,RR}, L^{S,RL}, L^{T,RR} of the electron. vector_X multiplies (nubar_L gamma nu_L)(Xbar gamma X), electron_left and
     electron_right are L^{V,LL} and L^{V,LR}, all added to the Standard Model; their columns are those of vectors (module's text).
+    `omega` and `phi` are the amplitudes of these mesons' decays, GeV^-1.
     """
 
     dipole: Array
@@ -85,6 +93,8 @@ class TargetCouplings:
     electron_s1: Array
     electron_s2: Array
     electron_tensor: Array
+    omega: Array
+    phi: Array
     vector_p: Array
     vector_n: Array
     electron_left: Array
@@ -125,6 +135,7 @@ def quadratic_forms(couplings: TargetCouplings, sm: float | Array = 1.0) -> Form
         return 0.5 * amplitude * (square + jnp.conj(jnp.swapaxes(square, -1, -2)))
 
     by_proton, by_neutron = linear(c.vector_p), linear(c.vector_n)
+    once = {"plasmon": c.dipole * _PAIRS_ONCE, "omega": c.omega * _PAIRS_ONCE, "phi": c.phi * _PAIRS_ONCE}
     return {
         "sm": strength,
         "dipole": pair(c.dipole, c.dipole),
@@ -161,6 +172,7 @@ def quadratic_forms(couplings: TargetCouplings, sm: float | Array = 1.0) -> Form
         "electron_left_right": pair(c.electron_left, c.electron_right),
         "sm_electron_left": linear(c.electron_left),
         "sm_electron_right": linear(c.electron_right),
+        **{name: pair(amplitude, amplitude) for name, amplitude in once.items()},
     }
 
 
