@@ -24,7 +24,7 @@ def couplings(dipole: float = 0.0, tensor_p: float = 0.0, tensor_n: float = 0.0)
         return jnp.zeros((3, 6), dtype=complex).at[0, 0].set(value)
 
     nil = matrix(0.0)
-    return TargetCouplings(matrix(dipole * DIPOLE), matrix(tensor_p * TENSOR), matrix(tensor_n * TENSOR), *[nil] * 9)
+    return TargetCouplings(matrix(dipole * DIPOLE), matrix(tensor_p * TENSOR), matrix(tensor_n * TENSOR), *[nil] * 10)
 
 
 def counts_of(

@@ -26,7 +26,7 @@ def universal(value: complex) -> jnp.ndarray:
 def couplings(dipole: complex = 0.0, tensor_p: complex = 0.0, tensor_n: complex = 0.0) -> TargetCouplings:
     """Target couplings of a flavour-universal dipole and nucleon tensors."""
     nil = universal(0.0)
-    return TargetCouplings(universal(dipole), universal(tensor_p), universal(tensor_n), *[nil] * 9)
+    return TargetCouplings(universal(dipole), universal(tensor_p), universal(tensor_n), *[nil] * 10)
 
 
 def solar_like(scale: float = 1.0) -> BinnedExperiment:

@@ -22,8 +22,8 @@ from nmmfit.eft.wcxf.values import WcxfValues, from_file, made
 from nmmfit.errors import UserInputError
 
 REFERENCE = json.loads((Path(__file__).parent.parent / "reference" / "wcxf_reference.json").read_text(encoding="utf-8"))
-# a charge radius is a combination of vectors by the equation of motion of the photon
-ALL = tuple(n for n in operators.coefficient_names() if not n.startswith("nuradius"))
+# a charge radius is a combination of vectors by the equation of motion of the photon, and a charge is of dimension four
+ALL = tuple(n for n in operators.coefficient_names() if not n.startswith(("nuradius", "nucharge")))
 
 
 def file(values: dict, eft: str = "LNEFT", basis: str = "nmmfit", scale: float = 80.379) -> models.ValuesFile:

@@ -39,7 +39,7 @@ def test_spectrum_is_the_quadratic_form_of_the_amplitudes(antineutrino: bool) ->
     rng = np.random.default_rng(2)
     tensor_p, tensor_n = 1e-6 * (rng.normal(size=(2, 3, 6)) + 1j * rng.normal(size=(2, 3, 6)))
     nil = jnp.zeros((3, 6), complex)
-    couplings = TargetCouplings(nil, jnp.asarray(tensor_p), jnp.asarray(tensor_n), *[nil] * 9)
+    couplings = TargetCouplings(nil, jnp.asarray(tensor_p), jnp.asarray(tensor_n), *[nil] * 10)
     folded = fold_cevns(line(antineutrino), T_MEV, CS, "tree", "coherent")
     got = folded.spectrum(quadratic_forms(couplings, sm=0.0), np.full(3, 0.7), np.full(3, 0.4))
 
