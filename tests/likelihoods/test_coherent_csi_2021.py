@@ -36,9 +36,7 @@ def experiment() -> BinnedExperiment:
     return build()
 
 
-def forms_of(
-    dipole: float = 0.0, tensor_p: float = 0.0, tensor_n: float = 0.0, charge: float = 0.0, sm: float = 1.0
-) -> Forms:
+def forms_of(dipole: float = 0.0, tensor_p: float = 0.0, tensor_n: float = 0.0, charge: float = 0.0, sm: float = 1.0) -> Forms:
     """Flavour-universal couplings, GeV^-1, GeV^-2 and, of the neutrino's charge, e."""
     couplings = replace(
         TargetCouplings.zero(),
