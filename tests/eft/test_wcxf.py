@@ -267,9 +267,11 @@ def test_every_coefficient_is_in_exactly_one_theory() -> None:
     assert not set(ALL) & set(smneft_operators.coefficient_names())
 
 
-def test_charge_radii_are_refused_with_the_reason() -> None:
+def test_charge_radii_and_charges_are_refused_with_the_reason() -> None:
     with pytest.raises(UserInputError, match=r"nuradius_11 is no coefficient of a basis: by the photon's equation of motion"):
         from_file(file({"nuradius_11": 1e-5}), "values.yml")
+    with pytest.raises(UserInputError, match=r"nucharge_12 is no coefficient of a basis: .* dimension four"):
+        from_file(file({"nucharge_12": 1e-9}), "values.yml")
 
 
 def test_antisymmetric_coefficients_above_m_w_are_reduced_with_their_sign() -> None:

@@ -32,6 +32,9 @@ prior = { normal = [0.0, 1e-5] }
 [parameters.d_e_mu]
 coefficients = { VnudLR_1211 = [0.6, 0.8] }
 prior = { normal = [0.0, 1e-5] }
+[parameters.q_mu]
+coefficients = { nucharge_22 = 1 }
+prior = { normal = [0.0, 1e-7] }
 [parameters.broken]
 coefficients = { VnuNuRL_2211 = 1 }
 prior = { normal = [0.0, 1e-5] }

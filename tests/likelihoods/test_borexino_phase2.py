@@ -143,6 +143,20 @@ def test_recoil_limits_of_the_quadrature_lose_nothing():
     assert np.max(stats.norm.cdf(700.5, mean, sigma)) < 1e-9
 
 
+@pytest.mark.parametrize(("moved", "bound"), [(0.0, 1e-15), (4.0, 1e-11)])
+def test_recoils_below_the_range_add_nothing_to_a_millicharge(moved, bound):
+    """What the first bin would get from a spectrum 1/T^2 below the lowest recoil, as a share of what it gets from above."""
+
+    def weighted(t: float) -> float:
+        mean = (-8.065244 + 493.2560 * t - 64.09629 * t**2 + 4.146102 * t**3) * math.exp(0.01 * moved)
+        sigma = (1.21974 + 1.31394 * math.sqrt(mean) - 0.0148585 * mean) * math.exp(0.03 * moved)
+        return float(stats.norm.sf(99.5, mean, sigma) - stats.norm.sf(100.5, mean, sigma)) / t**2
+
+    below = integrate.quad(weighted, 0.0172, response.LOWEST_RECOIL_MEV, epsabs=0.0, epsrel=1e-6, limit=200)[0]
+    above = integrate.quad(weighted, response.LOWEST_RECOIL_MEV, 0.5, points=[0.2, 0.24], epsabs=0.0, epsrel=1e-6, limit=200)[0]
+    assert 0.0 < below < bound * above
+
+
 # --- rates --------------------------------------------------------------------------------------------------------------
 
 

@@ -26,7 +26,7 @@ def built(name: str, m: float) -> BinnedExperiment:
 
 
 def couplings(light: float, heavy: float, charge: float = 0.0) -> TargetCouplings:
-    """Vectors with final states nu (added to the Standard Model) and conjugate of N, each with a strength; charges in units of e."""
+    """Vectors with final states nu (added to the Standard Model) and conjugate of N, each with a strength; charges in e."""
     q = jnp.asarray(charge * np.hstack([HERMITIAN, np.zeros((3, 3))]))
     v = jnp.asarray(SIZE * np.hstack([light * HERMITIAN, heavy * TO_N]))
     return replace(TargetCouplings.zero(), vector_p=v, vector_n=0.6 * v, electron_left=v, electron_right=-0.5 * v, charge=q)
