@@ -26,23 +26,12 @@ from nmmfit.experiment import Factor, Pulls
 from nmmfit.numerics.interpolation import lagrange_matrix
 from nmmfit.numerics.quadrature import unit_gauss_legendre
 from nmmfit.physics import electron, photon
-from nmmfit.physics.forms import (
-    ELECTRON_CHARGE_FORMS,
-    ELECTRON_FORMS,
-    ELECTRON_VECTOR_FORMS,
-    LIGHT,
-    N_FLAVOUR,
-    SM_FORMS,
-    Forms,
-)
+from nmmfit.physics.forms import LIGHT, MASSLESS_ELECTRON_FORMS, N_FLAVOUR, SM_FORMS, Forms
 from nmmfit.physics.oscillation import OSCILLATION_PULLS, oscillation_from_pulls
 from nmmfit.physics.rates import SourceNodes, recoil_spectrum
 from nmmfit.physics.sources import NeutrinoSource
 from nmmfit.shapes import Array
 from nmmfit.units import SECONDS_PER_DAY
-
-SOLAR_FORMS = ELECTRON_FORMS + ELECTRON_VECTOR_FORMS + ELECTRON_CHARGE_FORMS
-"""Forms that scattering on electrons reads, with massless final states."""
 
 # Recoil nodes in a panel: between THIN_NODES and EDGE_NODES for its ends, and some per resolution that it spans; energy nodes
 # above threshold; Chebyshev nodes in energy for the density matrix, bent by matter effects over a few MeV. Converged to 1e-8 of
@@ -119,7 +108,7 @@ def density_nodes(source: NeutrinoSource, counts: tuple[int, int] = (DENSITY_NOD
 def _cross_sections(e_nu_mev: Array, t_mev: Array, radiative: str, antineutrino: bool) -> Array:
     vectors = electron.vector_kernels(e_nu_mev, t_mev, radiative, antineutrino)
     kernels = electron.kernels(e_nu_mev, t_mev, antineutrino) | vectors | photon.electron_kernels(vectors, t_mev)
-    rows = [jnp.atleast_2d(kernels[n]) for n in SOLAR_FORMS]
+    rows = [jnp.atleast_2d(kernels[n]) for n in MASSLESS_ELECTRON_FORMS]
     return jnp.concatenate([electron.sm_kernel(e_nu_mev, t_mev, radiative, antineutrino), *rows])
 
 
@@ -152,9 +141,9 @@ def fold_kernels(
             lagrange = lagrange_matrix(nodes, energies[name])
         measure = fluxes_cm2_s[name] * exposure * grid.weight[:, None] * weight
         contracted = np.einsum("kre,re,rej->krj", part.reshape(-1, *weight.shape), measure, lagrange, optimize=True)
-        sizes = [N_FLAVOUR if n in SM_FORMS else 1 for n in SOLAR_FORMS]
+        sizes = [N_FLAVOUR if n in SM_FORMS else 1 for n in MASSLESS_ELECTRON_FORMS]
         pieces = np.split(contracted[N_FLAVOUR:], np.cumsum(sizes)[:-1])
-        forms = {n: piece if n in SM_FORMS else piece[0] for n, piece in zip(SOLAR_FORMS, pieces, strict=True)}
+        forms = {n: piece if n in SM_FORMS else piece[0] for n, piece in zip(MASSLESS_ELECTRON_FORMS, pieces, strict=True)}
         folded[name] = FoldedKernel(nodes, contracted[:N_FLAVOUR], forms)
     return folded
 
@@ -177,7 +166,7 @@ def solar_factor(source: NeutrinoSource, kernel: FoldedKernel, grid: RecoilGrid,
         )
         return light + response_matrix(jnp.asarray(heavy_recoils().t_mev), pulls) @ spectrum
 
-    names = tuple(prefix + name for name in SOLAR_FORMS)
+    names = tuple(prefix + name for name in MASSLESS_ELECTRON_FORMS)
     return Factor(counts, SHAPE_PULLS + OSCILLATION_PULLS, names if heavy is None else names + HEAVY_FORMS)
 
 

@@ -14,12 +14,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from nmmfit.physics import cevns, photon
-from nmmfit.physics.forms import LIGHT, N_FLAVOUR, NUCLEAR_CHARGE_FORMS, NUCLEAR_FORMS, NUCLEAR_VECTOR_FORMS, SM_FORMS, Forms
+from nmmfit.physics.forms import LIGHT, MASSLESS_NUCLEAR_FORMS, N_FLAVOUR, NUCLEAR_FORMS, SM_FORMS, Forms
 from nmmfit.physics.nuclei import Nucleus
 from nmmfit.physics.rates import SourceNodes
 from nmmfit.shapes import Array, ArrayLike
 
-_BY_FLAVOUR = NUCLEAR_VECTOR_FORMS + NUCLEAR_CHARGE_FORMS
+_BY_FLAVOUR = MASSLESS_NUCLEAR_FORMS[len(NUCLEAR_FORMS) :]
 _ENDINGS = {"_pp": "pp", "_pn": "pn", "_np": "pn", "_nn": "nn", "_p": "pp", "_n": "pn"}
 
 
@@ -99,8 +99,7 @@ def fold_cevns(
     # entry (i, j) of a form that is linear in a coupling has the mean of the kernels of flavours i and j
     by_pair = 0.5 * (vectors[:, :, None] + vectors[:, None, :])
     vector = np.einsum("kijte,teij->ktij", by_pair, weighted)
-    names = NUCLEAR_FORMS + _BY_FLAVOUR
-    forms = dict(zip(names, (*folded, *vector), strict=True))
+    forms = dict(zip(MASSLESS_NUCLEAR_FORMS, (*folded, *vector), strict=True))
     return FoldedKernels({"pp": pp, "pn": both - pp - nn, "nn": nn}, forms)
 
 

@@ -60,6 +60,9 @@ ALL_FORMS = NUCLEAR_FORMS + ELECTRON_FORMS[1:] + NUCLEAR_VECTOR_FORMS + ELECTRON
 
 LIGHT, HEAVY = "light_", "heavy_"
 """Prefixes of a form's name: what of it leads to massless neutrinos, and what to N (`restricted`)."""
+MASSLESS_NUCLEAR_FORMS = NUCLEAR_FORMS + NUCLEAR_VECTOR_FORMS + NUCLEAR_CHARGE_FORMS
+MASSLESS_ELECTRON_FORMS = ELECTRON_FORMS + ELECTRON_VECTOR_FORMS + ELECTRON_CHARGE_FORMS
+"""Forms that lead to massless final states: all that scattering on nuclei, or on electrons, reads."""
 MASSIVE_NUCLEAR_FORMS = NUCLEAR_FORMS + tuple(name for name in NUCLEAR_VECTOR_FORMS if name not in SM_FORMS)
 MASSIVE_ELECTRON_FORMS = ELECTRON_FORMS + tuple(name for name in ELECTRON_VECTOR_FORMS if name not in SM_FORMS)
 """Forms that lead to N: all but those of interference with the Standard Model and those of the neutrino's charge."""
