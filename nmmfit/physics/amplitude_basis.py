@@ -219,6 +219,11 @@ def merged_monomials(basis: AmplitudeBasis, relevant: np.ndarray, massive: bool 
     used = np.flatnonzero(scale > 0)
     scaled = columns[used] / scale[used, None]
     picked = independent_rows(scaled)
+    if len(picked) == 0:
+        # A rate that nothing in reach changes, not even the Standard Model: its one monomial is that of the Standard Model.
+        alone = np.eye(columns.shape[1])[:1]
+        nothing = jax.vmap(lambda v: vector_to_forms(v, names))(jnp.zeros((1, columns.shape[0])))
+        return MergedMonomials(alone, nothing)
     lifted, *_ = np.linalg.lstsq(scaled[picked].T, scaled.T, rcond=None)
     vectors = np.zeros((len(picked), columns.shape[0]))
     vectors[:, used] = np.where(np.abs(lifted) > 1e-13, lifted, 0.0) * scale[used]
