@@ -36,8 +36,9 @@ from nmmfit.shapes import Array
 # Units in which amplitudes are of order one; they only balance numbers of different dimension before a rank is taken.
 DIPOLE_UNIT = 1e-9
 CONTACT_UNIT = 1e-6
+CHARGE_UNIT = 1e-10
 _FIELDS = tuple(f.name for f in fields(TargetCouplings))
-_UNITS = (DIPOLE_UNIT, *([CONTACT_UNIT] * (len(_FIELDS) - 1)))
+_UNITS = tuple({"dipole": DIPOLE_UNIT, "charge": CHARGE_UNIT}.get(name, CONTACT_UNIT) for name in _FIELDS)
 _BLOCK = N_FLAVOUR * N_FINAL
 N_COORDINATES = 2 * len(_UNITS) * _BLOCK
 _RANK_TOLERANCE = 1e-9
@@ -51,7 +52,7 @@ _INTERFERES = np.isin(FINAL_STATES, list(SM_FINAL_STATES))
 
 
 def couplings_to_vector(couplings: TargetCouplings) -> Array:
-    """Real coordinates (coordinate,) of target couplings, in units of 1e-9 GeV^-1 (dipole) and 1e-6 GeV^-2 (the rest)."""
+    """Real coordinates (coordinate,) of target couplings, in units of 1e-9 GeV^-1 (dipole), 1e-10 (charge) and 1e-6 GeV^-2."""
     leaves = jax.tree_util.tree_leaves(couplings)
     flat = [jnp.reshape(leaf, (-1,)) / unit for leaf, unit in zip(leaves, _UNITS, strict=True)]
     stacked = jnp.concatenate(flat)

@@ -178,4 +178,5 @@ def target_couplings(quark: QuarkCouplings, charges: NucleonCharges, tensor_cohe
         vector_n=contract(in_neutron(vector_p), vectors),
         electron_left=quark.electron_left,
         electron_right=quark.electron_right,
+        charge=quark.charge,
     )
