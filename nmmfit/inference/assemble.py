@@ -123,7 +123,11 @@ def joint_from_config(config: RunConfig, method: str = "templates") -> JointLike
     experiments = [
         catalogue.build(name, choices, config.options.get(name), f"experiments[{i}]") for i, name in enumerate(config.experiments)
     ]
-    refuse_overlaps(experiments)
+    if config.allow_overlaps:
+        for one, other in overlapping(experiments):
+            _log.warning("%s and %s share data, which this run counts twice (allow_overlaps)", one, other)
+    else:
+        refuse_overlaps(experiments)
     _check_mass(experiments, choices.m_n_mev)
     if isinstance(choices.m_n_mev, tuple) and method == "templates":
         method = "direct"
@@ -223,18 +227,25 @@ def _refuse_strength_of_interference(config: RunConfig, couplings: CouplingMap) 
         )
 
 
+def overlapping(experiments: Sequence[BinnedExperiment]) -> list[tuple[str, str]]:
+    """Pairs of experiments that share data, each once, in the order of the experiments."""
+    order = [e.name for e in experiments]
+    pairs = {(e.name, other) for e in experiments for other in e.overlaps if other in order}
+    return sorted(
+        {(one, other) if order.index(one) < order.index(other) else (other, one) for one, other in pairs},
+        key=lambda pair: tuple(map(order.index, pair)),
+    )
+
+
 def refuse_overlaps(experiments: Sequence[BinnedExperiment]) -> None:
     """Refuse two experiments that share data.
 
     Raises: UserInputError naming both.
     """
-    names = {e.name for e in experiments}
-    for experiment in experiments:
-        for other in experiment.overlaps:
-            if other in names:
-                raise UserInputError(
-                    f"experiments: {experiment.name!r} and {other!r} share data and cannot be combined; name one"
-                )
+    for one, other in overlapping(experiments):
+        raise UserInputError(
+            f"experiments: {one!r} and {other!r} share data and cannot be combined; name one, or set allow_overlaps = true"
+        )
 
 
 def _natural_scale(prior: Any, fallback: float) -> float:
