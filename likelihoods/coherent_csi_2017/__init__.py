@@ -37,7 +37,7 @@ PUBLISHED = (
         status="read in a secondary source",
         note="fixed shape of the steady-state background (steady_state = fixed_shape)",
     ),
-    Published("fitted_counts", 6.0, "arXiv:1708.01294", 1.3, 1.3, status=_MEMORY, component="neutrons"),
+    Published("sm_counts", 6.0, "arXiv:1708.01294", 1.3, 1.3, status=_MEMORY, component="neutrons"),
 )
 
 

@@ -42,9 +42,6 @@ PUBLISHED = (
         43.0,
         note="with one time distribution for all energies (signal_times = common), shapes of the release, statistical error",
     ),
-    Published("fitted_counts", 553.0, _RELEASE, 34.0, 34.0, component="brn"),
-    Published("fitted_counts", 10.0, _RELEASE, 11.0, 11.0, component="delayed_brn"),
-    Published("fitted_counts", 3131.0, _RELEASE, 23.0, 23.0, component="steady_state"),
 )
 
 

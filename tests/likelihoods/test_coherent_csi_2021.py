@@ -38,13 +38,14 @@ def experiment() -> BinnedExperiment:
     return build()
 
 
-def forms_of(dipole: float = 0.0, tensor_p: float = 0.0, tensor_n: float = 0.0, sm: float = 1.0) -> Forms:
-    """Flavour-universal couplings, GeV^-1 and GeV^-2."""
+def forms_of(dipole: float = 0.0, tensor_p: float = 0.0, tensor_n: float = 0.0, charge: float = 0.0, sm: float = 1.0) -> Forms:
+    """Flavour-universal couplings, GeV^-1, GeV^-2 and, of the neutrino's charge, e."""
     couplings = replace(
         TargetCouplings.zero(),
         dipole=jnp.asarray(dipole * UNIVERSAL),
         tensor_p=jnp.asarray(tensor_p * UNIVERSAL),
         tensor_n=jnp.asarray(tensor_n * UNIVERSAL),
+        charge=jnp.asarray(charge * UNIVERSAL),
     )
     return quadratic_forms(couplings, sm=sm)
 
@@ -101,6 +102,9 @@ def reference_counts(source: str, nuclide: str, kind: str, qf0: float, qf1: floa
         ("delayed_nu_mu_bar", "i127", "dipole", 0.0, 0.0, 0.0, 0.0),
         ("prompt_nu_mu", "cs133", "dipole", -3.0, 2.0, -2.5, 1.0),
         ("delayed_nu_e", "cs133", "tensor", 0.0, 0.0, 2.0, 0.0),
+        ("prompt_nu_mu", "cs133", "charge", 0.0, 0.0, 0.0, 0.0),
+        ("delayed_nu_e", "i127", "charge", 3.0, -2.0, 2.5, 0.0),
+        ("delayed_nu_mu_bar", "i127", "sm_charge", 0.0, 0.0, 0.0, 1.0),
     ],
 )
 def test_energy_spectrum_against_scipy(
@@ -112,6 +116,8 @@ def test_energy_spectrum_against_scipy(
         "sm": forms_of(),
         "dipole": forms_of(dipole=0.5e-9 * mu_b_per_gev, sm=0.0),
         "tensor": forms_of(tensor_p=1e-6, sm=0.0),
+        "charge": forms_of(charge=1e-7, sm=0.0),
+        "sm_charge": forms_of(charge=1e-7),
     }[kind]
     pulls = pulls_of(tree, qf0=qf0, qf1=qf1, efficiency=efficiency, **{f"theory_rn_{nuclide}": rn})
     counts = np.asarray(component.factors[0].values(forms, pulls))
