@@ -1,0 +1,43 @@
+"""What every experiment promises, as checks that anybody can run on theirs: `nmmfit check-experiment NAME`, or from Python
+
+    from nmmfit.contract import check_experiment
+    report = check_experiment("my_experiment")
+    assert report.passed, report.failed
+
+Nothing here knows any experiment: whatever `nmmfit.catalogue` finds is checked by the same functions. They say that an experiment
+is well made, not that its physics is right: for that, compare its Standard Model counts with something independent.
+"""
+
+from __future__ import annotations
+
+import time
+
+from nmmfit import catalogue
+from nmmfit.contract.result import Check, Report, attempt
+
+__all__ = ["Check", "Report", "check_experiment"]
+
+
+def check_experiment(name: str) -> Report:
+    """Check an experiment, with its own defaults, against the contract.
+
+    Args:
+        name: one of `catalogue.names()`.
+    Returns: every check with what it found; what depends on a part that failed is left out.
+    Raises: UserInputError if there is no such experiment.
+    """
+    from nmmfit.contract import likelihood, model, package
+
+    origin = catalogue.distribution_of(name)
+    checks = [attempt("import", lambda: package.imports_quietly([name])[name])]
+    if checks[0].passed:
+        checks.append(attempt("provenance", lambda: package.has_provenance(name)))
+        start = time.perf_counter()
+        built = attempt("build", lambda: catalogue.build(name))
+        build_s = time.perf_counter() - start
+        checks.append(built)
+        if built.passed:
+            checks += model.checks(built.value)
+            if all(check.passed for check in checks):
+                checks += likelihood.checks(name, build_s)
+    return Report(name, origin, tuple(checks))
