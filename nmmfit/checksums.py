@@ -62,8 +62,8 @@ def verify_table(source: Traversable | Path, content: str) -> None:
     listed = manifest_entries(folder.parent / MANIFEST).get(f"{folder.name}/{source.name}")
     if listed is not None and listed != text_sha256(content):
         raise DataError(
-            f"{source.name}: not the table whose SHA-256 is in {folder.parent / MANIFEST}: it was edited or damaged; make it anew "
-            "with the folder's make_data.py, or reinstall"
+            f"{source.name}: not the table whose SHA-256 is in {folder.parent / MANIFEST}: it was edited or damaged; make it "
+            "anew with the folder's make_data.py, or reinstall"
         )
 
 

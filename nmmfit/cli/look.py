@@ -77,15 +77,21 @@ def experiments(as_json: Json = False, out: Out = None) -> None:
     from nmmfit import catalogue
 
     entries = catalogue.entries()
+    problems = catalogue.problems()
 
     def show(console: Console) -> None:
         made = table("Experiments", "name", "what it is", "from")
         for entry in entries:
             add_row(made, entry.name, entry.summary, entry.origin)
         console.print(made)
+        if problems:
+            made = table("Cannot be used", "name", "why")
+            for name, reason in problems.items():
+                add_row(made, name, reason)
+            console.print(made)
 
     found = {entry.name: {"summary": entry.summary, "origin": entry.origin} for entry in entries}
-    emit("experiments", {"experiments": found}, as_json, out, show)
+    emit("experiments", {"experiments": found, "problems": problems}, as_json, out, show)
 
 
 @lists.command(epilog="Example: nmmfit list models")

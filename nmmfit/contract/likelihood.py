@@ -70,7 +70,9 @@ def templates_agree(joint: JointLikelihood, direct: JointLikelihood, points: int
     difference = np.asarray(joint.log_likelihood(at)) - np.asarray(direct.log_likelihood(at))
     worst = float(np.abs(difference).max()) if np.all(np.isfinite(difference)) else np.inf
     if not worst < TEMPLATE_ERROR:
-        raise ContractError(f"the log-likelihood of templates differs from the direct one by {worst:.2g} (allowed {TEMPLATE_ERROR:g})")
+        raise ContractError(
+            f"the log-likelihood of templates differs from the direct one by {worst:.2g} (allowed {TEMPLATE_ERROR:g})"
+        )
     return f"log-likelihood within {worst:.1g} of the direct one at {points} points, {len(shapes)} pulls that bend shapes"
 
 

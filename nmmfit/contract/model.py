@@ -14,7 +14,8 @@ from nmmfit import catalogue
 from nmmfit.contract.evaluation import Evaluation, random_couplings, random_pulls
 from nmmfit.contract.result import Check, ContractError, attempt
 from nmmfit.experiment import BinnedExperiment, Channel, check_counts
-from nmmfit.physics.forms import TargetCouplings, quadratic_forms
+from nmmfit.physics.amplitude_basis import vector_to_couplings
+from nmmfit.physics.forms import TargetCouplings
 from nmmfit.shapes import Array
 
 REACH = 4.0
@@ -31,14 +32,7 @@ def checks(experiment: BinnedExperiment) -> list[Check]:
     evaluation = Evaluation(experiment)
     found.append(attempt("shapes", lambda: has_shapes(evaluation)))
     if all(check.passed for check in found):
-        parts: dict[str, Callable[[Evaluation], str]] = {
-            "positive": stays_positive,
-            "standard_model": has_standard_model,
-            "linear": is_linear,
-            "signs": ignores_signs,
-            "gradient": has_gradient,
-        }
-        found += [attempt(name, lambda look=look: look(evaluation)) for name, look in parts.items()]  # type: ignore[misc]
+        found += [attempt(name, lambda look=look: look(evaluation)) for name, look in PARTS.items()]  # type: ignore[misc]
     return found
 
 
@@ -260,8 +254,6 @@ def _constraint(evaluation: Evaluation, pulls: Array) -> Array:
 
 def _nll_gradient(evaluation: Evaluation, directions: np.ndarray) -> Callable[[Array], Array]:
     """Compiled gradient of minus the log-likelihood in (amount of each direction of couplings, pulls)."""
-    from nmmfit.physics.amplitude_basis import vector_to_couplings
-
     experiment = evaluation.experiment
 
     def nll(x: Array, along: Array) -> Array:
@@ -274,3 +266,13 @@ def _nll_gradient(evaluation: Evaluation, directions: np.ndarray) -> Callable[[A
 
     compiled = jax.jit(jax.grad(nll))
     return lambda x: compiled(x, jnp.asarray(directions))
+
+
+PARTS: dict[str, Callable[[Evaluation], str]] = {
+    "positive": stays_positive,
+    "standard_model": has_standard_model,
+    "linear": is_linear,
+    "signs": ignores_signs,
+    "gradient": has_gradient,
+}
+"""Checks of counts as functions, by name; each returns what it found and raises ContractError."""
