@@ -27,7 +27,9 @@ def write_metadata(place: Path, name: str, version: str, entry_points: dict[str,
     info = place / f"{name.replace('-', '_')}-{version}.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
-    lines = [line for group, points in entry_points.items() for line in (f"[{group}]", *(f"{k} = {v}" for k, v in points.items()))]
+    lines = [
+        line for group, points in entry_points.items() for line in (f"[{group}]", *(f"{k} = {v}" for k, v in points.items()))
+    ]
     (info / "entry_points.txt").write_text("\n".join(lines) + "\n")
 
 

@@ -82,7 +82,11 @@ def test_entry_points_are_built_with_options_and_theory() -> None:
         ("theirs", {"bins": "5"}, r"^options\.theirs\.bins: expected a valid integer, got '5'"),
         ("theirs", {"theory": 1}, r"^options\.theirs: unknown key 'theory'"),
         ("plain", {"bins": 5}, r"^options\.plain: this experiment takes no options, got bins"),
-        ("broken", {}, r"^experiment 'broken' \(broken:x, distribution 'their-package'\) cannot be imported: ImportError: No module named"),
+        (
+            "broken",
+            {},
+            r"^experiment 'broken' \(broken:x, distribution 'their-package'\) cannot be imported: ImportError: No module named",
+        ),
     ],
 )
 def test_wrong_options_are_one_line(name: str, options: dict[str, Any], expected: str) -> None:
