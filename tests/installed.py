@@ -17,8 +17,7 @@ def install(project: Path, place: Path) -> Path:
     name, version = told["project"]["name"], told["project"]["version"]
     for package in told["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]:
         shutil.copytree(project / package, place / package, ignore=shutil.ignore_patterns("__pycache__"))
-    entry_points = told["project"]["entry-points"]
-    write_metadata(place, name, version, entry_points)
+    write_metadata(place, name, version, told["project"]["entry-points"])
     return place
 
 

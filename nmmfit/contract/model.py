@@ -53,7 +53,7 @@ def declares(experiment: BinnedExperiment) -> str:
         owner, dot, own = name.partition(".")
         if not (owner and dot and own) or "/" in name:
             raise ContractError(f"pull {name!r}: names are owner.name, such as {experiment.name}.background")
-        if not bool(np.isfinite(prior.log_prob(0.0))):
+        if not (np.all(prior.support(0.0)) and np.isfinite(prior.log_prob(0.0))):
             raise ContractError(f"pull {name!r}: its prior has no finite density at 0, the published nominal")
     if len({c.name for c in experiment.channels}) != len(experiment.channels) or not experiment.channels:
         raise ContractError("channels must be there and have different names")
@@ -128,9 +128,10 @@ def has_shapes(evaluation: Evaluation) -> str:
             raise ContractError(f"{channel.name}: edges make {product} bins, observed counts are {bins[0]}")
         if not all(np.all(np.diff(edges) > 0) for edges in channel.edges.values()):
             raise ContractError(f"{channel.name}: edges must increase")
-        for component, counts in parts[channel.name].items():
+        for component in channel.components:
+            counts = parts[channel.name][component.name]
             if counts.shape != bins:
-                raise ContractError(f"{channel.name}.{component}: counts have the shape {counts.shape}, expected {bins}")
+                raise ContractError(f"{channel.name}.{component.name}: counts have the shape {counts.shape}, expected {bins}")
         if len(parts[channel.name]) != len(channel.components):
             raise ContractError(f"{channel.name}: two components bear the same name")
         if is_poisson(channel):

@@ -46,7 +46,12 @@ for name in sys.argv[1:]:
     package = sys.modules.get(module.__package__ or "", module)
     own = [os.path.abspath(p) + os.sep for p in getattr(package, "__path__", [])]
     data = [p for p in seen if not p.endswith(code) and os.path.isfile(p)]
-    read = [p for p in data if p.startswith((*own, *ours)) or not p.startswith(tuple(others))]
+    # A module that is no package has only the files beside it.
+    beside = os.path.dirname(os.path.abspath(module.__file__ or "")) if not own else None
+    read = [
+        p for p in data
+        if p.startswith((*own, *ours)) or os.path.dirname(p) == beside or not p.startswith(tuple(others))
+    ]
     found[name] = {"read": sorted(set(read))}
 sys.__stdout__.write(json.dumps(found))
 """
