@@ -16,6 +16,9 @@ from nmmfit.shapes import Array
 WIDEST = 3.0
 """Pulls with wide priors, which data decide, are moved as if this were their width."""
 
+DIRECTIONS = 3
+"""Directions in the space of couplings that one gradient is taken along."""
+
 Counts = dict[str, dict[str, np.ndarray]]
 """Channel -> component -> counts (bin,)."""
 
@@ -35,6 +38,7 @@ class Evaluation:
         self.widths = np.array([_width(prior) for prior in experiment.pulls.values()])
         self._components = jax.jit(self._component_counts)
         self._forms = jax.jit(self._forms_of)
+        self._gradient = jax.jit(jax.grad(self._nll))
 
     def _forms_of(self, couplings: Array) -> Array:
         return forms_to_vector(self.experiment.forms(vector_to_couplings(couplings)), self.experiment.form_names)
@@ -43,6 +47,21 @@ class Evaluation:
         named = vector_to_forms(forms, self.experiment.form_names)
         moved = {name: pulls[k] for k, name in enumerate(self.pulls)}
         return {c.name: c.component_counts(named, moved) for c in self.experiment.channels}
+
+    def _nll(self, x: Array, directions: Array) -> Array:
+        experiment, pulls = self.experiment, x[DIRECTIONS:]
+        moved = {name: pulls[k] for k, name in enumerate(self.pulls)}
+        expected = experiment.expected(experiment.forms(vector_to_couplings(x[:DIRECTIONS] @ directions)), moved)
+        return -self.log_likelihood(jnp.concatenate([expected[c.name] for c in experiment.channels]), pulls)
+
+    def gradient(self, x: np.ndarray, directions: np.ndarray) -> np.ndarray:
+        """Gradient of minus the log-likelihood.
+
+        Args:
+            x: amounts of the directions, then pulls, (DIRECTIONS + pull,).
+            directions: coordinates of couplings, (DIRECTIONS, coordinate).
+        """
+        return np.asarray(self._gradient(jnp.asarray(x), jnp.asarray(directions)))
 
     def forms(self, couplings: np.ndarray) -> np.ndarray:
         """Coordinates of the forms, the Standard Model's strength first, of coordinates of couplings."""
@@ -75,9 +94,11 @@ class Evaluation:
         """Coordinates of the forms of the Standard Model."""
         return self.forms(np.asarray(couplings_to_vector(TargetCouplings.zero())))
 
-    def log_likelihood(self, counts: Array) -> Array:
-        """Data log-likelihood of the counts of all channels (bin of all channels,)."""
-        total, first = jnp.asarray(0.0), 0
+    def log_likelihood(self, counts: Array, pulls: Array) -> Array:
+        """Log-likelihood of the counts of all channels (bin of all channels,), with the experiment's constraint at (pull,)."""
+        constraint = self.experiment.constraint
+        moved = {name: pulls[k] for k, name in enumerate(self.pulls)}
+        total, first = jnp.asarray(0.0) if constraint is None else constraint(moved), 0
         for channel in self.experiment.channels:
             part = counts[first : first + len(channel.observed)]
             total = total + jnp.sum(channel.distribution(part).log_prob(jnp.asarray(channel.observed, dtype=float)))
