@@ -1,9 +1,10 @@
 """Finds experiments by name: the folders of the `likelihoods` package beside nmmfit, then entry points `nmmfit.likelihoods`.
 
-An experiment is a module with `build(theory=..., **options)` that returns a BinnedExperiment, and a pydantic model `Options`
-of the options that `build` takes. In the `likelihoods` folder every package whose name does not begin with an underscore is one.
-Listing names and summaries imports none of them. An installed package that cannot be imported, or whose `build` raises, concerns
-those only who name its experiment: they get one line that names it and its distribution.
+An experiment is a module with `build(theory=..., **options)` that returns a BinnedExperiment, a pydantic model `Options`
+of the options that `build` takes, and `LISTING`, what a listing says about it (`nmmfit.listing`). In the `likelihoods` folder
+every package whose name does not begin with an underscore is one; `LEFT_OUT` there names experiments that were meant to be and
+why they are not. Listing names and summaries imports none of them. An installed package that cannot be imported, or whose `build`
+raises, concerns those only who name its experiment: they get one line that names it and its distribution.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from __future__ import annotations
 import ast
 import contextlib
 import importlib
-import importlib.util
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -23,7 +23,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from nmmfit.errors import NmmfitError, UserInputError, unknown
+from nmmfit.entry_points import at, check_built, described, distribution, reported, source_of
+from nmmfit.errors import UserInputError, unknown
+from nmmfit.listing import Listing, listing_of
 
 if TYPE_CHECKING:
     from nmmfit.experiment import BinnedExperiment, TheoryChoices
@@ -34,11 +36,15 @@ GROUP = "nmmfit.likelihoods"
 
 @dataclass(frozen=True)
 class Entry:
-    """An experiment as it is listed: its name, one line of what it is, and the distribution it comes from."""
+    """An experiment as it is listed: its name, one line of what it is, the distribution it comes from, and its LISTING.
+
+    `listing` is None for an experiment of another distribution that has none, or whose source cannot be read.
+    """
 
     name: str
     summary: str
     origin: str
+    listing: Listing | None = None
 
 
 def names() -> tuple[str, ...]:
@@ -50,11 +56,10 @@ def names() -> tuple[str, ...]:
 def entries() -> tuple[Entry, ...]:
     """What can be said about every experiment without importing it."""
     own = _own_names()
-    listed = [Entry(name, _first_line(_own_folder() / name / "__init__.py"), "nmmfit") for name in own]
+    listed = [_own_entry(name) for name in own]
     for name, point in sorted(_registered().items()):
         if name not in own:
-            path = _source(point.module)
-            listed.append(Entry(name, _first_line(path) if path is not None else "", _distribution(point)))
+            listed.append(_installed_entry(point))
     return tuple(listed)
 
 
@@ -64,13 +69,36 @@ def problems() -> dict[str, str]:
     found = {}
     for name, point in sorted(_registered().items()):
         if name in own:
-            found[name] = f"{_described(point)} bears the name of an experiment of nmmfit, which is used"
+            found[name] = f"{described(point)} bears the name of an experiment of nmmfit, which is used"
             continue
         try:
             load(name)
+            _told(source_of(point.module))
         except UserInputError as problem:
             found[name] = str(problem)
     return found
+
+
+def names_in_all() -> tuple[str, ...]:
+    """Names of the experiments that "all" means: our own, but for those whose LISTING says otherwise, and installed ones."""
+    return tuple(entry.name for entry in entries() if entry.listing is None or entry.listing.in_all)
+
+
+def left_out() -> dict[str, str]:
+    """Experiments that are not there, name -> why: mostly a number without a source."""
+    tree = ast.parse((_own_folder() / "__init__.py").read_text(encoding="utf-8"))
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and [ast.unparse(t) for t in node.targets] == ["LEFT_OUT"]:
+            return dict(ast.literal_eval(node.value))
+    return {}
+
+
+def no_such_experiment(name: str, where: str = "") -> UserInputError:
+    """The error about a name that is not an experiment's: the nearest match, or why that experiment is left out."""
+    reason = left_out().get(name)
+    if reason is None:
+        return unknown("experiment", name, names(), where)
+    return UserInputError(f"{where}: " * bool(where) + f"experiment {name!r} is left out: {reason}")
 
 
 def load(name: str, where: str = "") -> ModuleType:
@@ -86,12 +114,12 @@ def load(name: str, where: str = "") -> ModuleType:
             return importlib.import_module(f"{PACKAGE}.{name}")
     registered = _registered()
     if name not in registered:
-        raise unknown("experiment", name, names(), where)
+        raise no_such_experiment(name, where)
     # What a package prints while it is imported must not get between what a verb prints.
-    with _reported(registered[name], "imported", where), contextlib.redirect_stdout(sys.stderr):
+    with reported(registered[name], "imported", where), contextlib.redirect_stdout(sys.stderr):
         module: ModuleType = registered[name].load()
     if not callable(getattr(module, "build", None)):
-        raise UserInputError(f"{_at(where)}{_described(registered[name])} has no function build")
+        raise UserInputError(f"{at(where)}{described(registered[name])} has no function build")
     return module
 
 
@@ -115,9 +143,9 @@ def build(
         with _own_package():
             return module.build(**chosen, **given)
     point = _registered()[name]
-    with _reported(point, "built", where):
+    with reported(point, "built", where):
         built = module.build(**chosen, **given)
-    _check_built(built, name, f"{_at(where)}{_described(point)}")
+    check_built(built, name, f"{at(where)}{described(point)}")
     return built
 
 
@@ -127,8 +155,8 @@ def distribution_of(name: str) -> str:
         return "nmmfit"
     registered = _registered()
     if name not in registered:
-        raise unknown("experiment", name, names())
-    return _distribution(registered[name])
+        raise no_such_experiment(name)
+    return distribution(registered[name])
 
 
 def folder_of(name: str) -> Path | None:
@@ -173,63 +201,31 @@ def _registered() -> dict[str, EntryPoint]:
     return {point.name: point for point in entry_points(group=GROUP)}
 
 
-def _distribution(point: EntryPoint) -> str:
-    return point.dist.name if point.dist is not None else point.module
+def _own_entry(name: str) -> Entry:
+    summary, listing = _told(_own_folder() / name / "__init__.py")
+    return Entry(name, summary, "nmmfit", listing)
 
 
-def _described(point: EntryPoint) -> str:
-    """An installed experiment in words: its name, the module and the distribution that it comes from."""
-    return f"experiment {point.name!r} ({point.value}, distribution {_distribution(point)!r})"
-
-
-def _at(where: str) -> str:
-    return f"{where}: " if where else ""
-
-
-@contextmanager
-def _reported(point: EntryPoint, done: str, where: str) -> Iterator[None]:
-    """Turn whatever somebody else's code raises into one line that names the experiment and its distribution."""
+def _installed_entry(point: EntryPoint) -> Entry:
+    path = source_of(point.module)
     try:
-        yield
-    except NmmfitError as problem:
-        raise type(problem)(f"{_at(where)}{_described(point)}: {problem}") from problem
-    except (Exception, SystemExit) as problem:
-        text = " ".join(str(problem).split())
-        said = f"{type(problem).__name__}: {text}" if text else type(problem).__name__
-        raise UserInputError(f"{_at(where)}{_described(point)} cannot be {done}: {said}") from problem
+        summary, listing = _told(path)
+    except UserInputError:
+        summary, listing = "", None
+    return Entry(point.name, summary, distribution(point), listing)
 
 
-def _check_built(built: Any, name: str, described: str) -> None:
-    """Refuse what is not an experiment of that name. Raises: UserInputError."""
-    from nmmfit.experiment import BinnedExperiment
+def _told(path: Path | None) -> tuple[str, Listing | None]:
+    """First line of a module's docstring and its LISTING, read without running the module.
 
-    if not isinstance(built, BinnedExperiment):
-        raise UserInputError(f"{described}: build() returned {type(built).__name__}, expected BinnedExperiment")
-    if built.name != name:
-        raise UserInputError(f"{described}: build() made an experiment named {built.name!r}; both names must be the same")
-
-
-def _source(module: str) -> Path | None:
-    """File of a module, found without importing it or the packages it is in; None where there is none to be read."""
-    first, *rest = module.split(".")
+    Raises: UserInputError for a LISTING that is none.
+    """
     try:
-        spec = importlib.util.find_spec(first)
-        for depth in range(len(rest)):
-            places = None if spec is None else spec.submodule_search_locations
-            spec = PathFinder.find_spec(".".join([first, *rest[: depth + 1]]), places) if places is not None else None
-    except (ImportError, ValueError):
-        return None
-    path = Path(spec.origin) if spec is not None and spec.origin is not None else None
-    return path if path is not None and path.suffix == ".py" and path.is_file() else None
-
-
-def _first_line(path: Path) -> str:
-    """First line of a module's docstring, read without running the module; empty for a module that is no Python."""
-    try:
-        text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+        source = path.read_text(encoding="utf-8") if path is not None else ""
+        summary = (ast.get_docstring(ast.parse(source)) or "").partition("\n")[0]
     except (SyntaxError, ValueError):
-        return ""
-    return text.partition("\n")[0]
+        return "", None
+    return summary, listing_of(source, f"{path.parent.name}/{path.name}" if path is not None else "")
 
 
 @contextmanager

@@ -60,6 +60,8 @@ def test_it_is_listed_with_its_distribution(capsys: pytest.CaptureFixture[str]) 
     assert answer["problems"] == {}
     assert answer["experiments"][NAME]["origin"] == "nmmfit-my-experiment"
     assert answer["experiments"][NAME]["summary"].startswith("A made-up argon detector")
+    assert answer["experiments"][NAME]["status"] == "invented numbers, no data"
+    assert NAME not in catalogue.names_in_all()
 
 
 def test_its_package_keeps_the_contract() -> None:

@@ -15,7 +15,16 @@ ROOT = Path(nmmfit.__file__).resolve().parent.parent
 
 # Each line may import itself and the lines above it.
 LAYERS = (
-    ("nmmfit", "nmmfit.errors", "nmmfit.shapes", "nmmfit.checks", "nmmfit.validation", "nmmfit.constants", "nmmfit.units"),
+    (
+        "nmmfit",
+        "nmmfit.errors",
+        "nmmfit.shapes",
+        "nmmfit.checks",
+        "nmmfit.validation",
+        "nmmfit.constants",
+        "nmmfit.units",
+        "nmmfit.listing",
+    ),
     ("nmmfit.atomic", "nmmfit.processors"),
     (
         "nmmfit.priors",
@@ -42,7 +51,7 @@ LAYERS = (
     ("nmmfit.evolution", "nmmfit.moments"),
     ("nmmfit.templates", "nmmfit.experiment", "nmmfit.limit_experiment"),
     ("likelihoods",),
-    ("nmmfit.catalogue",),
+    ("nmmfit.entry_points", "nmmfit.catalogue"),
     ("nmmfit.inference",),
     ("nmmfit.results",),
     ("nmmfit.run",),

@@ -18,9 +18,9 @@ from likelihoods.borexino_phase2.response import SHAPE_PULLS, hit_edges
 from likelihoods.borexino_phase2.solar_rates import density_nodes, fold_kernels, recoil_grid, solar_factor
 from nmmfit.errors import DataError
 from nmmfit.experiment import BinnedExperiment, Channel, Component, TheoryChoices, mass_choice
+from nmmfit.listing import Listing
 from nmmfit.physics.oscillation import oscillation_pull_priors
 from nmmfit.physics.solar import (
-    GALLIUM_STATUS,
     SOLAR_COMPONENTS,
     flux_pull_name,
     solar_flux_scale,
@@ -29,6 +29,13 @@ from nmmfit.physics.solar import (
     solar_sources,
 )
 from nmmfit.tables import read_table
+
+LISTING = Listing(
+    kind="binned release",
+    status="official counts; background curves from a vector extraction by a third party; gallium numbers from memory of "
+    "arXiv:1707.09355 and references there; unverified",
+    overlaps=("borexino_phase2_limit",),
+)
 
 
 class Options(BaseModel):
@@ -102,8 +109,8 @@ def build(theory: TheoryChoices | None = None, **options: Any) -> BinnedExperime
             "arXiv:1707.09355 (the collaboration's limit on the magnetic moment)",
         ),
         constraint=constraint,
-        overlaps=("borexino_phase2_limit",),
-        status="official counts; background curves from a vector extraction by a third party; gallium numbers " + GALLIUM_STATUS,
+        overlaps=LISTING.overlaps,
+        status=LISTING.status,
         choices={**chosen.model_dump(), "electron_radiative": theory.electron_radiative, **mass_choice(theory, largest)},
         effective_moments={"solar": (solar_moment_density(chosen.ssm), False)},
         largest_m_n_mev=largest,

@@ -25,8 +25,8 @@ from nmmfit.constants import M_ELECTRON_MEV
 from nmmfit.experiment import Factor, Pulls
 from nmmfit.numerics.interpolation import lagrange_matrix
 from nmmfit.numerics.quadrature import unit_gauss_legendre
-from nmmfit.physics import electron
-from nmmfit.physics.forms import ELECTRON_FORMS, ELECTRON_VECTOR_FORMS, LIGHT, N_FLAVOUR, SM_FORMS, Forms
+from nmmfit.physics import electron, photon
+from nmmfit.physics.forms import LIGHT, MASSLESS_ELECTRON_FORMS, N_FLAVOUR, SM_FORMS, Forms
 from nmmfit.physics.oscillation import OSCILLATION_PULLS, oscillation_from_pulls
 from nmmfit.physics.rates import SourceNodes, recoil_spectrum
 from nmmfit.physics.sources import NeutrinoSource
@@ -106,8 +106,9 @@ def density_nodes(source: NeutrinoSource, counts: tuple[int, int] = (DENSITY_NOD
 
 @partial(jax.jit, static_argnames=("radiative", "antineutrino"))
 def _cross_sections(e_nu_mev: Array, t_mev: Array, radiative: str, antineutrino: bool) -> Array:
-    kernels = electron.kernels(e_nu_mev, t_mev, antineutrino) | electron.vector_kernels(e_nu_mev, t_mev, radiative, antineutrino)
-    rows = [jnp.atleast_2d(kernels[n]) for n in ELECTRON_FORMS + ELECTRON_VECTOR_FORMS]
+    vectors = electron.vector_kernels(e_nu_mev, t_mev, radiative, antineutrino)
+    kernels = electron.kernels(e_nu_mev, t_mev, antineutrino) | vectors | photon.electron_kernels(vectors, t_mev)
+    rows = [jnp.atleast_2d(kernels[n]) for n in MASSLESS_ELECTRON_FORMS]
     return jnp.concatenate([electron.sm_kernel(e_nu_mev, t_mev, radiative, antineutrino), *rows])
 
 
@@ -140,10 +141,9 @@ def fold_kernels(
             lagrange = lagrange_matrix(nodes, energies[name])
         measure = fluxes_cm2_s[name] * exposure * grid.weight[:, None] * weight
         contracted = np.einsum("kre,re,rej->krj", part.reshape(-1, *weight.shape), measure, lagrange, optimize=True)
-        names = ELECTRON_FORMS + ELECTRON_VECTOR_FORMS
-        sizes = [N_FLAVOUR if n in SM_FORMS else 1 for n in names]
+        sizes = [N_FLAVOUR if n in SM_FORMS else 1 for n in MASSLESS_ELECTRON_FORMS]
         pieces = np.split(contracted[N_FLAVOUR:], np.cumsum(sizes)[:-1])
-        forms = {n: piece if n in SM_FORMS else piece[0] for n, piece in zip(names, pieces, strict=True)}
+        forms = {n: piece if n in SM_FORMS else piece[0] for n, piece in zip(MASSLESS_ELECTRON_FORMS, pieces, strict=True)}
         folded[name] = FoldedKernel(nodes, contracted[:N_FLAVOUR], forms)
     return folded
 
@@ -166,7 +166,7 @@ def solar_factor(source: NeutrinoSource, kernel: FoldedKernel, grid: RecoilGrid,
         )
         return light + response_matrix(jnp.asarray(heavy_recoils().t_mev), pulls) @ spectrum
 
-    names = tuple(prefix + name for name in ELECTRON_FORMS + ELECTRON_VECTOR_FORMS)
+    names = tuple(prefix + name for name in MASSLESS_ELECTRON_FORMS)
     return Factor(counts, SHAPE_PULLS + OSCILLATION_PULLS, names if heavy is None else names + HEAVY_FORMS)
 
 

@@ -88,9 +88,9 @@ class ExperimentTemplate:
                 result[pull] = max(degree, result.get(pull, 0))
         return result
 
-    def expected(self, products: Array, pulls: Pulls) -> dict[str, Array]:
-        """Expected counts, channel name -> (bin,), from the products of amplitudes (product,) and pulls."""
-        monomials = jnp.concatenate([jnp.ones((1,)), products]) @ jnp.asarray(self.monomials.weights.T)
+    def expected(self, products: Array, pulls: Pulls, sm: Array | float = 1.0) -> dict[str, Array]:
+        """Expected counts, channel name -> (bin,), from the products of amplitudes (product,), pulls and the SM's strength."""
+        monomials = jnp.concatenate([jnp.reshape(jnp.asarray(sm), (1,)), products]) @ jnp.asarray(self.monomials.weights.T)
         table = polynomial_table(pulls, self.degrees, HALF_WIDTH)
         return {t.channel.name: t.expected(monomials, table, pulls) for t in self.channels}
 
