@@ -64,12 +64,17 @@ def entries() -> tuple[Entry, ...]:
 
 
 def problems() -> dict[str, str]:
-    """Installed experiments that cannot be used, name -> why. Imports every installed experiment, none of ours."""
+    """Installed experiments that cannot be used, name -> why. Imports every installed experiment, none of ours.
+
+    One that bears the name of an experiment of ours is called by its distribution, too.
+    """
     own = _own_names()
     found = {}
     for name, point in sorted(_registered().items()):
         if name in own:
-            found[name] = f"{described(point)} bears the name of an experiment of nmmfit, which is used"
+            found[f"{name} ({distribution(point)})"] = (
+                f"{described(point)} bears the name of an experiment of nmmfit, which is used"
+            )
             continue
         try:
             load(name)

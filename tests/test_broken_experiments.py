@@ -80,11 +80,23 @@ def test_other_experiments_go_on() -> None:
     assert catalogue.build("borexino_phase2_limit").name == "borexino_phase2_limit"
 
 
+def test_all_experiments_are_those_that_can_be_imported(capsys: pytest.CaptureFixture[str]) -> None:
+    from nmmfit.cli.arguments import experiment_overrides
+
+    (change,) = experiment_overrides("all")
+    named = set(json.loads(change.removeprefix("experiments=")))
+    assert "borexino_phase2" in named
+    assert named & set(BROKEN) == set(BROKEN) - AT_IMPORT
+    said = capsys.readouterr().err
+    assert len(said.splitlines()) == len(AT_IMPORT) + said.count("hello\n")
+    assert "left out: experiment 'raises' (raises_module, distribution 'package-raises') cannot be imported" in said
+
+
 def test_a_name_of_ours_stays_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(register(tmp_path / "more", "borexino_phase2_limit", "raise RuntimeError", "grabber")))
     importlib.invalidate_caches()
     assert catalogue.build("borexino_phase2_limit").references
-    assert "bears the name of an experiment of nmmfit, which is used" in catalogue.problems()["borexino_phase2_limit"]
+    assert "bears the name of an experiment of nmmfit, which is used" in catalogue.problems()["borexino_phase2_limit (grabber)"]
 
 
 def test_the_contract_says_so_too(capsys: pytest.CaptureFixture[str]) -> None:
