@@ -72,7 +72,7 @@ def experiment_overrides(given: str | None) -> list[str]:
 
 
 def usable(names: Iterable[str]) -> list[str]:
-    """Those of the experiments that are meant without being named, but for installed ones that cannot be used: a message says so."""
+    """Those of the experiments that are meant without being named, but for installed ones that fail: a message says so."""
     from nmmfit import catalogue
 
     problems = catalogue.problems()
