@@ -70,10 +70,20 @@ def component(experiment: BinnedExperiment, name: str) -> Callable[[Forms, dict]
 # --- tables -------------------------------------------------------------------------------------------------------------
 
 
-def test_tables_are_rebuilt_byte_for_byte(release_dir, tmp_path):
+def test_tables_are_rebuilt(release_dir, tmp_path):
+    """Byte for byte; fitted curves to the digits that every processor's arithmetic agrees on."""
     make_data.main(["--release", str(release_dir), "--out", str(tmp_path)])
-    for name in ("spectrum.csv", "backgrounds.csv", "bin_structure.csv"):
-        assert (tmp_path / name).read_bytes() == (DATA / name).read_bytes()
+    assert (tmp_path / "spectrum.csv").read_bytes() == (DATA / "spectrum.csv").read_bytes()
+    for name, fitted, size, text in (
+        ("backgrounds.csv", "coefficient", 30.0, ("component",)),
+        ("bin_structure.csv", "po210_structure", 1.0, ()),
+    ):
+        made, kept = (read_table(folder / name, text=text) for folder in (tmp_path, DATA))
+        assert made.meta == kept.meta
+        assert made.columns.keys() == kept.columns.keys()
+        for column in made.columns.keys() - {fitted}:
+            np.testing.assert_array_equal(made[column], kept[column])
+        np.testing.assert_allclose(made[fitted], kept[fitted], rtol=0.0, atol=1e-6 * size)
 
 
 def test_official_file_holds_counts_and_the_published_fit(release_dir):
