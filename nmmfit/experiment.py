@@ -210,7 +210,7 @@ class BinnedExperiment:
 
     def __post_init__(self) -> None:
         for channel in self.channels:
-            if channel.statistic == "poisson":
+            if channel.statistic == "poisson" or channel.distribution is dist.Poisson:
                 check_counts(channel.observed, f"{self.name}.{channel.name}")
             for component in channel.components:
                 named = set(component.scale_pulls).union(*(f.all_pulls for f in component.factors))
