@@ -78,7 +78,7 @@ def test_list_experiments_says_what_the_data_are(capsys: pytest.CaptureFixture[s
     trgb = found["experiments"]["trgb"]
     assert (trgb["kind"], trgb["in_all"], trgb["overlaps"]) == ("published limit", False, [])
     assert "arXiv:2007.03694" in trgb["status"]
-    assert found["experiments"]["coherent_csi_2021"]["overlaps"] == ["coherent_csi_2017_limit"]
+    assert found["experiments"]["coherent_csi_2021"]["overlaps"] == ["coherent_csi_2017", "coherent_csi_2017_limit"]
     assert "no text at hand" in found["left_out"]["lz_cr51_projection"]
     assert main(["list", "experiments"]) == 0
     shown = " ".join(capsys.readouterr().out.split())
