@@ -148,7 +148,7 @@ class Published:
         value: the published number. `minus`, `plus`: its errors, None where none is given; a limit has none.
         source: paper and place. `status`: "read", or how far it can be trusted ("from memory, to be verified").
         note: what is different there, which explains a difference.
-        cl: confidence level of a limit. `component`: counts of components whose name begins with this; "": of every signal.
+        cl: confidence level of a limit. `component`: of "sm_counts": components whose names begin with this; "": every signal.
     """
 
     quantity: str
