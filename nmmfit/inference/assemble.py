@@ -120,6 +120,7 @@ def joint_from_config(config: RunConfig, method: str = "templates") -> JointLike
         catalogue.build(name, choices, config.options.get(name), f"experiments[{i}]") for i, name in enumerate(config.experiments)
     ]
     refuse_overlaps(experiments)
+    refuse_different_meanings(experiments)
     _check_mass(experiments, choices.m_n_mev)
     if isinstance(choices.m_n_mev, tuple) and method == "templates":
         method = "direct"
@@ -212,6 +213,22 @@ def refuse_overlaps(experiments: Sequence[BinnedExperiment]) -> None:
             if other in names:
                 raise UserInputError(
                     f"experiments: {experiment.name!r} and {other!r} share data and cannot be combined; name one"
+                )
+
+
+def refuse_different_meanings(experiments: Sequence[BinnedExperiment]) -> None:
+    """Refuse two experiments that share a pull but mean different things by it, by choices of their options.
+
+    Raises: UserInputError naming both, the pull, and what each means.
+    """
+    known: dict[str, tuple[str, str]] = {}
+    for experiment in experiments:
+        for pull, meaning in experiment.pull_meanings.items():
+            first, before = known.setdefault(pull, (experiment.name, meaning))
+            if meaning != before:
+                raise UserInputError(
+                    f"options: {first!r} and {experiment.name!r} share the pull {pull!r}, a unit of which is {before} in one and "
+                    f"{meaning} in the other; give both the same options (solar_flux_constraint, ssm)"
                 )
 
 
@@ -408,4 +425,4 @@ def _reached(quantities: Sequence[Identified], couplings: CouplingMap) -> list[I
     return [q for q, values in zip(quantities, moved, strict=True) if np.any(values)]
 
 
-__all__ = ["joint_from_config", "refuse_overlaps"]
+__all__ = ["joint_from_config", "refuse_different_meanings", "refuse_overlaps"]
