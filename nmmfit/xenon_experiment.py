@@ -79,7 +79,7 @@ class Background:
 
 @dataclass(frozen=True)
 class XenonRun:
-    """One spectrum: bins in reconstructed energy, keV, counts, response, exposure in tonne-years (365.25 days) and backgrounds."""
+    """One spectrum: bins in reconstructed energy, keV, counts, response, exposure in tonne-years of 365.25 days, backgrounds."""
 
     name: str
     edges_kev: np.ndarray

@@ -23,7 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def make(release: Path, out: Path) -> None:
-    """Write `xenon_shells.csv` into folder `out`. Raises: DataError if the shells do not hold 54 electrons or are out of order."""
+    """Write `xenon_shells.csv` into folder `out`. Raises: DataError unless the shells hold 54 electrons, outermost first."""
     path = find_release(release, "xenon_er") / "xenon_binding_energies.csv"
     rows = [line.split(",") for line in path.read_text(encoding="utf-8").splitlines()[1:] if line.strip()]
     # The name of a shell with a fraction reads 5p3/2.
@@ -37,8 +37,8 @@ def make(release: Path, out: Path) -> None:
         {"shell": names, "binding_ev": binding, "electrons": electrons},
         {
             "title": "Binding energies of the shells of xenon",
-            "source": "as collected in SNuDD, snudd/data/binding_energies, commit 11622ded104994959a649d85e263c2d9f933ea74, which "
-            "names no source for them",
+            "source": "as collected in SNuDD, snudd/data/binding_energies, commit 11622ded104994959a649d85e263c2d9f933ea74, "
+            "which names no source for them",
             "licence": "facts and figures; the collection they were read from is GPL-3.0",
             "status": "third party; the K edge lies 0.6 % above that of X-ray tables (comparison from memory; unverified)",
             "release_sha256": sha256(path),

@@ -25,8 +25,8 @@ from nmmfit.physics.solar import (
 from nmmfit.shapes import Array
 
 FluxConstraint = Literal["gallium", "free", "ssm"]
-"""Option `solar_flux_constraint`: "gallium": pp, 7Be and pep free, tied by the measured gallium rate; "free": the same without it;
-"ssm": solar-model errors for all. CNO, 8B and hep keep their solar-model errors in each."""
+"""Option `solar_flux_constraint`: "gallium": pp, 7Be and pep free, tied by the measured gallium rate; "free": the same without
+it; "ssm": solar-model errors for all. CNO, 8B and hep keep their solar-model errors in each."""
 SolarModel = Literal["b16_gs98", "b16_agss09met"]
 
 FREE_COMPONENTS = ("pp", "be7", "pep")

@@ -63,10 +63,13 @@ class XenonResponse:
         return sums @ density
 
     def highest_recoil_kev(self, edges_kev: np.ndarray) -> float:
-        """Recoil energy, keV, above which nothing falls below the last edge."""
+        """Recoil energy, keV, above which nothing falls below the last edge. Raises: DataError if there is none."""
         top = float(edges_kev[-1])
-        t = top + np.linspace(0.0, 10.0 * float(self.sigma_kev(np.asarray(top))), 1001)
-        return float(t[np.argmax(t - REACH_SIGMA * self.sigma_kev(t) > top)])
+        t = np.linspace(top, 4.0 * top, 3001)
+        beyond = t - REACH_SIGMA * self.sigma_kev(t) > top
+        if not beyond[-1]:
+            raise DataError(f"resolution: recoils of {t[-1]:g} keV still reach the window, which ends at {top:g} keV")
+        return float(t[np.argmax(beyond)])
 
     def resolutions(self, lower_kev: float, upper_kev: float) -> float:
         """How many standard deviations lie between two energies."""
@@ -79,11 +82,18 @@ def square_root_resolution(a: float, b: float = 0.0) -> Callable[[np.ndarray], n
     return lambda t: a * np.sqrt(t) + b * np.asarray(t)
 
 
-def polynomial_resolution(coefficients: tuple[float, ...]) -> Callable[[np.ndarray], np.ndarray]:
-    """sigma = sum_k c_k E^k, keV."""
-    return lambda t: np.polynomial.polynomial.polyval(t, coefficients)
+def polynomial_resolution(coefficients: tuple[float, ...], last_kev: float) -> Callable[[np.ndarray], np.ndarray]:
+    """sigma = sum_k c_k E^k, keV, up to an energy, and what it is there above: polynomials do not reach beyond their fit."""
+    return lambda t: np.polynomial.polynomial.polyval(np.minimum(t, last_kev), coefficients)
 
 
 def rising(values: np.ndarray) -> np.ndarray:
     """A curve without its descents: the largest value so far."""
     return np.maximum.accumulate(values)
+
+
+def flat_fold(response: XenonResponse, edges_kev: np.ndarray) -> np.ndarray:
+    """Counts per bin (bin,) of a spectrum that is 1 per keV at all recoil energies."""
+    step = 0.01
+    t = np.arange(0.5 * step, response.highest_recoil_kev(edges_kev), step)
+    return response.matrix(t, edges_kev).sum(axis=1) * step
