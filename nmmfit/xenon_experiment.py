@@ -95,29 +95,39 @@ class XenonRun:
 
 
 def solar_kernels(
-    run: XenonRun, sources: Mapping[str, NeutrinoSource], fluxes_cm2_s: Mapping[str, float], radiative: str, binding: str
-) -> dict[str, FoldedKernel]:
-    """Kernels of all solar components in counts per bin of a run.
+    runs: Sequence[XenonRun],
+    sources: Mapping[str, NeutrinoSource],
+    fluxes_cm2_s: Mapping[str, float],
+    radiative: str,
+    binding: str,
+) -> list[dict[str, FoldedKernel]]:
+    """Kernels of all solar components in counts per bin, of every run; one fold on one recoil grid serves all of them.
 
     Args:
-        run: the run.
+        runs: the runs.
         sources, fluxes_cm2_s: normalised sources and their fluxes before oscillation.
         radiative: option of `electron.sm_kernel`.
         binding: option of `atomic.electrons_per_tonne`.
     """
-    response, lowest = run.response, LOWEST_RECOIL_KEV / KEV_PER_MEV
-    bends = response.energy_kev[response.energy_kev < _BENDS_BELOW_KEV] if response.of == "recoil" else np.zeros(0)
-    grid = recoil_grid(
-        sources.values(),
-        lowest,
-        response.highest_recoil_kev(run.edges_kev) / KEV_PER_MEV,
-        lambda low, high: response.resolutions(low * KEV_PER_MEV, high * KEV_PER_MEV),
-        (*steps_mev(binding), *(float(e) / KEV_PER_MEV for e in bends)),
-    )
-    electron_seconds = electrons_per_tonne(grid.t_mev, binding) * run.tonne_seconds
-    kernels = fold_kernels(sources, fluxes_cm2_s, grid, radiative, electron_seconds, lowest)
-    matrix = response.matrix(grid.t_mev * KEV_PER_MEV, run.edges_kev)
-    return {name: kernel.seen(matrix) for name, kernel in kernels.items()}
+    lowest = LOWEST_RECOIL_KEV / KEV_PER_MEV
+    bends = {
+        float(e) / KEV_PER_MEV
+        for run in runs
+        for e in run.response.energy_kev
+        if run.response.of == "recoil" and e < _BENDS_BELOW_KEV
+    }
+
+    def resolutions(low_mev: float, high_mev: float) -> float:
+        return max(run.response.resolutions(low_mev * KEV_PER_MEV, high_mev * KEV_PER_MEV) for run in runs)
+
+    highest = max(run.response.highest_recoil_kev(run.edges_kev) for run in runs) / KEV_PER_MEV
+    grid = recoil_grid(sources.values(), lowest, highest, resolutions, (*steps_mev(binding), *bends))
+    per_tonne_second = fold_kernels(sources, fluxes_cm2_s, grid, radiative, electrons_per_tonne(grid.t_mev, binding), lowest)
+    found = []
+    for run in runs:
+        seen = run.tonne_seconds * run.response.matrix(grid.t_mev * KEV_PER_MEV, run.edges_kev)
+        found.append({name: kernel.seen(seen) for name, kernel in per_tonne_second.items()})
+    return found
 
 
 def nominal_counts(sources: Mapping[str, NeutrinoSource], runs: Sequence[Mapping[str, FoldedKernel]]) -> list[np.ndarray]:
@@ -167,7 +177,7 @@ def xenon_experiment(
     widths = flux_widths(options.solar_flux_constraint)
     sources = {c: solar_sources(options.ssm)[c] for c in SOLAR_COMPONENTS}
     fluxes = {c: flux for c, (flux, _) in solar_fluxes(options.ssm).items()}
-    kernels = [solar_kernels(run, sources, fluxes, theory.electron_radiative, options.binding) for run in runs]
+    kernels = solar_kernels(runs, sources, fluxes, theory.electron_radiative, options.binding)
     channels = []
     for run, own, solar in zip(runs, kernels, nominal_counts(sources, kernels), strict=True):
         factors = {c: solar_factor(sources[c], own[c], None) for c in SOLAR_COMPONENTS}

@@ -7,7 +7,8 @@ import numpy as np
 from nmmfit.physics.xenon_response import XenonResponse, rising, square_root_resolution
 
 RUNS = ("ws2022", "ws2024")
-# 60 live days and 5.5 t (abstract of arXiv:2307.15753), and what is left of the 4.2 tonne-years of both (title of arXiv:2511.17350).
+# 60 live days and 5.5 t (abstract of arXiv:2307.15753), and what is left of the 4.2 tonne-years of both (title of
+# arXiv:2511.17350).
 TONNE_YEARS = {"ws2022": 60.0 * 5.5 / 365.25, "ws2024": 4.2 - 60.0 * 5.5 / 365.25}
 # sigma = a sqrt(E), a in sqrt(keV): used for LZ in a public code (SNuDD). Hardly matters: spectra are smooth.
 RESOLUTION = 0.33
@@ -26,7 +27,7 @@ ARGON_WIDTH = 1.0
 def response(energy_kev: np.ndarray, efficiency: np.ndarray) -> XenonResponse:
     """Response with the drawn efficiency, which is of the true energy, without its fall at the end of the window.
 
-    The fall, to one half at 20 keV, is that of the window itself: the smearing into bins contains it. The drawn backgrounds do not
-    fall.
+    The fall, to one half at 20 keV, is that of the window itself: the smearing into bins contains it. The drawn backgrounds do
+    not fall.
     """
     return XenonResponse(square_root_resolution(RESOLUTION), energy_kev, rising(efficiency), of="recoil")

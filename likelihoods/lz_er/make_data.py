@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def read_bins(path: Path, delimiter: str | None) -> np.ndarray:
-    """Values of the 1-keV bins from 1 to 20 keV. Raises: DataError unless the rows are those from 0 to 20 keV, the first empty."""
+    """Values of the 1-keV bins from 1 to 20 keV. Raises: DataError unless there are rows from 0 to 20 keV, the first empty."""
     rows = np.loadtxt(path, delimiter=delimiter)
     if len(rows) != 20 or np.any(np.abs(rows[:, 0] - np.arange(0.5, 20.0)) > 0.05) or rows[0, 1] > 0.2:
         raise DataError(f"{path.name}: expected one row for every keV from 0 to 20, the first one empty")
