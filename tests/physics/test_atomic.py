@@ -12,7 +12,6 @@ from nmmfit.errors import UserInputError
 from nmmfit.physics import make_atomic_data
 from nmmfit.physics.atomic import electrons_per_tonne, shells, steps_mev
 
-
 COUNTED = {0.005: 0, 0.02: 6, 0.3: 26, 0.7: 32, 0.9: 36, 1.0: 40, 1.1: 42, 2.0: 44, 5.0: 48, 5.3: 50, 20.0: 52, 40.0: 54}
 """keV: electrons. Xenon is 1s2 2s2 2p6 3s2 3p6 3d10 4s2 4p6 4d10 5s2 5p6: 26 in the two outer shells, then 18, 8 and 2."""
 
