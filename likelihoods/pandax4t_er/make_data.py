@@ -24,8 +24,9 @@ COUNTS_FILE, BACKGROUND_FILE, EFFICIENCY_FILE = (
     "pandax4t_run1_efficiency.csv",
 )
 LARGEST_FRACTION = 0.12
-# End of the spectrum of tritium; above, the drawn background is a straight line times the efficiency.
-TRITIUM_END_KEV = 18.6
+# End of the spectrum of tritium, of which a thousandth lies above 16 keV; and where the drawn background is a straight line times
+# the efficiency (beyond, the resolution's polynomial ends).
+TRITIUM_END_KEV, LINE_KEV = 18.6, (16.0, 26.0)
 DIGITS = 6
 
 
@@ -49,9 +50,9 @@ def tritium(background: np.ndarray, flat: np.ndarray) -> np.ndarray:
         background: drawn counts (bin,); flat: fold of a flat spectrum (bin,).
     """
     centres = 0.5 * (EDGES_KEV[1:] + EDGES_KEV[:-1])
-    above = centres > TRITIUM_END_KEV
-    line = np.polynomial.Polynomial.fit(centres[above], (background / flat)[above], 1)
-    return np.where(above, 0.0, np.maximum(0.0, background - line(centres) * flat))
+    straight = (centres > LINE_KEV[0]) & (centres < LINE_KEV[1])
+    line = np.polynomial.Polynomial.fit(centres[straight], (background / flat)[straight], 1)
+    return np.where(centres > TRITIUM_END_KEV, 0.0, np.maximum(0.0, background - line(centres) * flat))
 
 
 def make(release: Path, out: Path) -> None:
