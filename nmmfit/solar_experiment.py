@@ -28,6 +28,7 @@ def solar_factor(
     response_pulls: tuple[str, ...] = (),
     heavy: HeavyKernel | None = None,
     heavy_response: Response | None = None,
+    names: tuple[str, ...] = ELECTRON_FORMS + ELECTRON_VECTOR_FORMS,
 ) -> Factor:
     """Counts per bin of one component at its nominal flux, as a factor with the pulls of response and mixing.
 
@@ -36,6 +37,7 @@ def solar_factor(
         response: of the kernel's recoils; None: the kernel is one of bins.
         response_pulls: pulls that bend a response.
         heavy, heavy_response: kernels of a massive N and the response at their recoils; None for massless N.
+        names: forms of the kernel.
     """
     prefix = "" if heavy is None else LIGHT
 
@@ -52,8 +54,8 @@ def solar_factor(
         )
         return light + heavy_response(pulls) @ spectrum
 
-    names = tuple(prefix + name for name in ELECTRON_FORMS + ELECTRON_VECTOR_FORMS)
-    return Factor(counts, response_pulls + OSCILLATION_PULLS, names if heavy is None else names + HEAVY_FORMS)
+    read = tuple(prefix + name for name in names)
+    return Factor(counts, response_pulls + OSCILLATION_PULLS, read if heavy is None else read + HEAVY_FORMS)
 
 
 def solar_components(factors: Mapping[str, Factor], model: str, widths: Mapping[str, str]) -> tuple[Component, ...]:
