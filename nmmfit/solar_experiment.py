@@ -46,13 +46,13 @@ def solar_factor(
         kernels = {prefix + n: jnp.asarray(k) for n, k in kernel.forms.items()}
         light = recoil_spectrum(forms, nodes, jnp.asarray(kernel.sm), kernels)
         if response is not None:
-            light = response(pulls) @ light
+            light = jnp.asarray(response(pulls)) @ light
         if heavy is None or heavy_response is None:
             return light
         spectrum = heavy_spectrum(
             forms, source_flavour(source, heavy.energy_mev, pulls), heavy.at(forms.get("m_n_mev", jnp.asarray(0.0)))
         )
-        return light + heavy_response(pulls) @ spectrum
+        return light + jnp.asarray(heavy_response(pulls)) @ spectrum
 
     read = tuple(prefix + name for name in names)
     return Factor(counts, response_pulls + OSCILLATION_PULLS, read if heavy is None else read + HEAVY_FORMS)

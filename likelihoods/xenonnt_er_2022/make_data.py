@@ -49,7 +49,8 @@ def read_curve(path: Path, column: int) -> tuple[np.ndarray, np.ndarray]:
     """Points (keV, events / (tonne year keV)) of one digitised curve, in increasing energy."""
     lines = [line.split(",") for line in path.read_text(encoding="utf-8").splitlines()[2:]]
     points = np.array([(float(r[column]), float(r[column + 1])) for r in lines if r[column]])
-    return points[np.argsort(points[:, 0])].T
+    points = points[np.argsort(points[:, 0])]
+    return points[:, 0], points[:, 1]
 
 
 def bin_integrals(energy: np.ndarray, value: np.ndarray) -> np.ndarray:

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+
 from likelihoods import borexino_phase2, lz_er, xenonnt_cevns
 from likelihoods.xenonnt_cevns import make_data
 from nmmfit.constants import FERMI, SIN2_THETA_W_0
