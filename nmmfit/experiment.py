@@ -139,6 +139,30 @@ class Channel:
 
 
 @dataclass(frozen=True)
+class Published:
+    """A published number that `nmmfit validate` sets ours beside.
+
+    Attributes:
+        quantity: "sm_counts" (events that the Standard Model predicts), "fitted_counts" (signal events of the fit), "deviance"
+            (of the data at the best fit, or a chi-square), or a limit: "mu_eff_<source>", an identified quantity, in its unit.
+        value: the published number. `minus`, `plus`: its errors, None where none is given; a limit has none.
+        source: paper and place. `status`: "read", or how far it can be trusted ("from memory, to be verified").
+        note: what is different there, which explains a difference.
+        cl: confidence level of a limit. `component`: counts of components whose name begins with this; "": of every signal.
+    """
+
+    quantity: str
+    value: float
+    source: str
+    minus: float | None = None
+    plus: float | None = None
+    status: str = "read"
+    note: str = ""
+    cl: float = 0.90
+    component: str = ""
+
+
+@dataclass(frozen=True)
 class BinnedExperiment:
     """An experiment: channels, pulls with their priors, and constraints that are no pull's own.
 
@@ -148,8 +172,9 @@ class BinnedExperiment:
     a log density added to the likelihood, for example a sum rule; constraints of one `constraint_name` are the same and are
     added once. `nuclei` names the nuclides whose tensor charges it sees. `effective_moments` maps a
     name such as "solar" to (density (3, 3), antineutrino): the moment that this experiment constrains is sqrt(Tr[rho 4 d
-    d^dagger]) / mu_B. `largest_m_n_mev`: of an experiment built with a massive N, whose rates read the forms as
-    `forms.split_forms` names them, the mass above which no N is made; None for massless N and plain names.
+    d^dagger]) / mu_B. `published`: numbers for `nmmfit validate`. `largest_m_n_mev`: of an experiment built with a massive N,
+    whose rates read the forms as `forms.split_forms` names them, the mass above which no N is made; None for massless N and
+    plain names.
     """
 
     name: str
@@ -164,6 +189,7 @@ class BinnedExperiment:
     nuclei: tuple[str, ...] = ()
     effective_moments: Mapping[str, tuple[np.ndarray, bool]] = field(default_factory=dict)
     largest_m_n_mev: float | None = None
+    published: tuple[Published, ...] = ()
     constraint_name: str | None = None
     pull_meanings: Mapping[str, str] = field(default_factory=dict)
 
@@ -177,9 +203,9 @@ class BinnedExperiment:
         """Names of the forms that its rates may read, beside `sm`."""
         return split_names() if self.is_massive else ALL_FORMS
 
-    def forms(self, couplings: TargetCouplings, m_n_mev: Array | float = 0.0) -> Forms:
+    def forms(self, couplings: TargetCouplings, m_n_mev: Array | float = 0.0, sm: Array | float = 1.0) -> Forms:
         """The quadratic forms that its rates read; the mass matters only where the experiment is built for a range of them."""
-        return split_forms(couplings, m_n_mev) if self.is_massive else quadratic_forms(couplings)
+        return split_forms(couplings, m_n_mev, sm) if self.is_massive else quadratic_forms(couplings, sm)
 
     def __post_init__(self) -> None:
         for channel in self.channels:

@@ -23,9 +23,14 @@ def _relative_tolerances() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_caches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """What nmmfit keeps between processes goes to a folder of this test process, never to the user's."""
+    """What nmmfit keeps between processes goes to a folder of this run of the suite, never to the user's.
+
+    The processes of a parallel run share it, as those of a user do.
+    """
+    base = tmp_path_factory.getbasetemp()
+    run = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("XDG_CACHE_HOME", str(run / "cache"))
         yield
 
 

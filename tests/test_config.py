@@ -67,8 +67,9 @@ def test_defaults_of_theory_and_sampler() -> None:
     assert (made.sampler.method, made.sampler.chains, made.sampler.warmup, made.sampler.draws) == ("nuts", 4, 1000, 1000)
     assert made.sampler.target_accept == 0.9
     assert made.theory.choices()["tensor_coherence"] == "coherent"
-    assert set(made.theory.inputs()) == {"c_T", "c_T_s", "m_N_mev"}
+    assert set(made.theory.inputs()) == {"c_T", "c_T_s", "m_N_mev", "sm_strength"}
     assert made.theory.m_N_mev.numbers == (0.0,)
+    assert made.theory.sm_strength.numbers == (1.0,)
 
 
 @pytest.mark.parametrize(
@@ -560,3 +561,9 @@ def test_masses_and_spins_that_do_not_exist(change: str, said: str) -> None:
 @pytest.mark.parametrize("given", ["2.5", "{uniform=[0.0,10.0]}", "{log_uniform=[0.01,50.0]}", "{half_normal=5.0}"])
 def test_masses_of_n(given: str) -> None:
     assert config(f"theory.m_N_mev={given}").theory.m_N_mev.support[0] >= 0.0
+
+
+def test_a_strength_is_not_negative() -> None:
+    assert config("theory.sm_strength={uniform=[0,5]}").theory.sm_strength.family == "uniform"
+    with pytest.raises(UserInputError, match=r"sm_strength.*rates are not negative"):
+        config("theory.sm_strength={normal=[1,0.1]}")

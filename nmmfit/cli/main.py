@@ -10,7 +10,7 @@ from typing import Any
 
 import typer
 
-from nmmfit.cli import evolve, export, fit, limits, look, moments, predict, reproduce, wcxf
+from nmmfit.cli import evolve, export, fit, limits, look, moments, predict, reproduce, validate, wcxf
 from nmmfit.cli.arguments import VerbGroup
 from nmmfit.cli.output import discard_stdout, note, printing
 from nmmfit.errors import NmmfitError, OutputError
@@ -60,6 +60,7 @@ moments.register(app)
 limits.register(app)
 predict.register(app)
 reproduce.register(app)
+validate.register(app)
 wcxf.register(app)
 export.register(app)
 

@@ -80,6 +80,10 @@ class TheorySpec(StrictModel):
         PriorSpec,
         Field(description="mass of the right-handed neutrinos N, MeV, one for the three; a prior on masses >= 0 floats it"),
     ] = _prior({"delta": 0.0})
+    sm_strength: Annotated[
+        PriorSpec,
+        Field(description="Standard Model rates in units of their prediction; a prior on values >= 0 measures them"),
+    ] = _prior({"delta": 1.0})
     running: Literal["exact", "seed"] = "exact"
     alpha_s_loops: Literal[1, 2, 3, 4] = 4
     gamma_T_loops: Literal[1, 2, 3] = 3
@@ -135,6 +139,13 @@ class TheorySpec(StrictModel):
     def _is_a_mass(cls, given: PriorSpec) -> PriorSpec:
         if given.support[0] < 0.0:
             raise refuse(f"a mass is not negative, and {given} allows it (a number >= 0, uniform, log_uniform, half_normal, ...)")
+        return given
+
+    @field_validator("sm_strength")
+    @classmethod
+    def _is_a_strength(cls, given: PriorSpec) -> PriorSpec:
+        if given.support[0] < 0.0:
+            raise refuse(f"rates are not negative, and {given} allows it (a number >= 0, uniform, log_uniform, half_normal, ...)")
         return given
 
     def inputs(self) -> dict[str, PriorSpec]:

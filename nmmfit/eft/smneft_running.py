@@ -36,6 +36,9 @@ Status of these entries:
 - LNLe: DERIVED from LNQd with one colour and the Fierz identity of `smneft_matching`; that code lacks the exchange in X.
 - y^2 of charged leptons in dipoles and NH: DERIVED from those of C_uB, C_uW, C_uH with Y_d Y_d^+; diagrams know no colour.
 
+Once more DERIVED from one-loop diagrams in components of fields, without tables or Fierz identities, but for gamma_H and 41/6,
+-19/6 of the bosons' own wave functions (tests/eft/test_smneft_one_loop.py, test_smneft_loop_dipoles.py).
+
 Left out: terms g Y_e^2 of dipoles in C_NH (1e-5), and two operators with one N that have charged currents only,
 (Htilde^+ i D H)(Nbar gamma e) and (Nbar gamma e)(dbar gamma u), which come back with (y_tau y_t)^2 (1e-8). Two loops: the g_s^4
 term of a tensor, 1 to 2 %.

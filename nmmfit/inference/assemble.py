@@ -23,13 +23,13 @@ from nmmfit.errors import UserInputError, unknown
 from nmmfit.experiment import BinnedExperiment, TheoryChoices
 from nmmfit.inference.derived import together
 from nmmfit.inference.identified import identified_quantities
-from nmmfit.inference.joint import MASS, CouplingMap, JointLikelihood
+from nmmfit.inference.joint import MASS, STRENGTH, CouplingMap, JointLikelihood
 from nmmfit.inference.model_map import TheoryInputs, model_slots, phased
 from nmmfit.inference.parameters import Identified, Parameter
 from nmmfit.inference.priors import to_distribution
 from nmmfit.inputs import StandardModelInputs, check
 from nmmfit.kept import digest, experiment_fingerprint, kept_or_made, program_digest
-from nmmfit.physics.amplitude_basis import FINAL_STATES, N_COORDINATES, couplings_to_vector, vector_to_couplings
+from nmmfit.physics.amplitude_basis import FINAL_STATES, N_COORDINATES, SM_FINAL_STATES, couplings_to_vector, vector_to_couplings
 from nmmfit.physics.nucleons import PRESETS, QUARKS, NucleonCharges, nucleon_charges, target_couplings
 from nmmfit.shapes import Array
 
@@ -44,6 +44,8 @@ _CHARGES: Mapping[str, tuple[str, int]] = {
 """Keys of nucleon charges: field and place in `NucleonCharges`."""
 _AFFINE = (*_CHIRAL, *(f"theory.{name}" for name in _CHARGES))
 """Theory inputs in which the coupling map is affine, with no products of two of them."""
+_OF_RATES = (MASS, STRENGTH)
+"""Theory inputs that the coupling map does not know: rates depend on them."""
 _SAMPLES = 6
 
 
@@ -85,7 +87,7 @@ class _Theory:
     @property
     def floats_running(self) -> bool:
         """Whether an input of the running is floated, so that the map has to be made anew at every point."""
-        return any(p.name not in (*_AFFINE, MASS) for p in self.parameters)
+        return any(p.name not in (*_AFFINE, *_OF_RATES) for p in self.parameters)
 
     def draws(self) -> list[dict[str, float]]:
         """Values of the theory inputs spread over their priors, the nominal ones first."""
@@ -145,6 +147,7 @@ def joint_from_config(config: RunConfig, method: str = "templates") -> JointLike
         linear.append(_Directions(model.names, model.weights, model.scale_gev))
         parts.append(model.derived)
     _refuse_unused(config, linear)
+    _refuse_strength_of_interference(config, linear, theory)
     if config.theory.nucleon_charges_float:
         theory = _with_charges(config, linear, theory)
     derived = together([part for part in parts if part is not None])
@@ -200,6 +203,25 @@ def _refuse_unused(config: RunConfig, linear: Sequence[_Directions]) -> None:
         for name in ELECTROWEAK_INPUTS:
             if name in config.theory.inputs():
                 raise UserInputError(f"theory.{name}: nothing in this run lives above m_W, where it matters; leave it out")
+
+
+def _refuse_strength_of_interference(config: RunConfig, linear: Sequence[_Directions], theory: _Theory) -> None:
+    """Refuse a strength of the Standard Model other than 1 beside couplings that interfere with it.
+
+    The strength scales rates; what scales the amplitude of the Standard Model is a weak charge, which a vector coupling moves.
+
+    Raises: UserInputError.
+    """
+    spec = config.theory.sm_strength
+    if spec.is_fixed and spec.numbers[0] == 1.0:
+        return
+    samples = _coupling_map(config, linear, theory).samples
+    reached = {final for m in samples for row in m for final in _finals(row)}
+    if reached & SM_FINAL_STATES:
+        raise UserInputError(
+            "theory.sm_strength: some coefficient of this run interferes with the Standard Model, whose strength must then be 1; "
+            "leave one of them out"
+        )
 
 
 def refuse_overlaps(experiments: Sequence[BinnedExperiment]) -> None:
@@ -365,9 +387,9 @@ def _coupling_map(config: RunConfig, linear: Sequence[_Directions], theory: _The
         [(d.names, d.weights.tolist(), d.scale_gev) for d in linear],
         (running, theory.quark_basis, theory.charges, coherence),
         (
-            {n: v for n, v in theory.fixed.items() if n != MASS},
+            {n: v for n, v in theory.fixed.items() if n not in _OF_RATES},
             theory.orders,
-            [p.name for p in theory.parameters if p.name != MASS],
+            [p.name for p in theory.parameters if p.name not in _OF_RATES],
         ),
     ]
     fingerprint = digest([repr(told), jax.default_backend(), program_digest()])
@@ -381,7 +403,7 @@ def _coupling_map(config: RunConfig, linear: Sequence[_Directions], theory: _The
 
     else:
         # c_T and charges enter linearly, and never two in one coupling: one evaluation each, and one more, say it all.
-        affine = (*_CHIRAL, *(p.name for p in theory.parameters if p.name not in (*_CHIRAL, MASS)))
+        affine = (*_CHIRAL, *(p.name for p in theory.parameters if p.name not in (*_CHIRAL, *_OF_RATES)))
         origin = dict(theory.fixed) | dict.fromkeys(affine, 0.0)
 
         def probe() -> list[Array]:

@@ -44,7 +44,7 @@ BLOCK = 256
 DIRECT_BLOCK = 16
 """Points side by side in templates, and in direct evaluations, whose intermediate results are a thousand times larger."""
 
-MASS = "theory.m_N_mev"
+MASS, STRENGTH = "theory.m_N_mev", "theory.sm_strength"
 """Name of the mass of N."""
 
 
@@ -193,7 +193,7 @@ class JointLikelihood:
                 raise UserInputError(f"point: {name}: expected real numbers, got {value!r}")
         broadcasting(point, "point")
         values = [jnp.asarray(point.get(p.name, p.start), dtype=jnp.float64) for p in self.parameters]
-        return jnp.stack(jnp.broadcast_arrays(*values), axis=-1)
+        return jnp.stack(jnp.broadcast_arrays(*values), axis=-1) if values else jnp.zeros(0)
 
     def unpack(self, vector: Array) -> dict[str, Array]:
         """Point of a vector (..., parameter)."""
@@ -257,11 +257,16 @@ class JointLikelihood:
         """Mass of N in MeV at a vector (parameter,)."""
         return vector[self.names.index(MASS)] if self.floats_mass else jnp.asarray(self.fixed.get(MASS, 0.0))
 
+    def strength_vector(self, vector: Array) -> Array | float:
+        """Standard Model rates in units of their prediction, at a vector (parameter,)."""
+        return vector[self.names.index(STRENGTH)] if STRENGTH in self.names else self.fixed.get(STRENGTH, 1.0)
+
     def forms_vector(self, vector: Array) -> list[Forms]:
         """Quadratic forms that each experiment reads, at a vector (parameter,)."""
         couplings, mass = self.couplings_vector(vector), self.mass_vector(vector)
-        plain = quadratic_forms(couplings)
-        return [e.forms(couplings, mass) if e.is_massive else plain for e in self.experiments]
+        strength = self.strength_vector(vector)
+        plain = quadratic_forms(couplings, strength)
+        return [e.forms(couplings, mass, strength) if e.is_massive else plain for e in self.experiments]
 
     def counts_of_products(self, vector: Array, products: Array) -> Array:
         """All expected counts in one array (bin of all channels,), with the products of amplitudes (product,) given by hand.
@@ -276,7 +281,8 @@ class JointLikelihood:
             _, _, pulls = self.split(vector)
             mass = self.mass_vector(vector)
             for e, columns in zip(self.experiments, self._form_columns, strict=True):
-                forms = vector_to_forms(jnp.concatenate([jnp.ones(1), products]) @ jnp.asarray(columns), e.form_names)
+                sm = jnp.reshape(jnp.asarray(self.strength_vector(vector)), (1,))
+                forms = vector_to_forms(jnp.concatenate([sm, products]) @ jnp.asarray(columns), e.form_names)
                 forms["m_n_mev"] = mass
                 parts += list(e.expected(forms, pulls).values())
         return jnp.concatenate(parts)
@@ -299,7 +305,8 @@ class JointLikelihood:
     def _counts_by_channel(self, products: Array, vector: Array) -> dict[str, Array]:
         """Expected counts from templates, `experiment.channel` -> (bin,), at products of amplitudes and the pulls of a vector."""
         _, _, pulls = self.split(vector)
-        return {f"{t.experiment.name}.{name}": n for t in self.templates for name, n in t.expected(products, pulls).items()}
+        sm = self.strength_vector(vector)
+        return {f"{t.experiment.name}.{name}": n for t in self.templates for name, n in t.expected(products, pulls, sm).items()}
 
     def _sum_of_constraints(self, vector: Array) -> Array:
         """Sum of the constraints of all experiments, log densities, at a vector (parameter,)."""

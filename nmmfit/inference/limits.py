@@ -48,6 +48,7 @@ def limits(
     *,
     parameters: Sequence[str] | None = None,
     presets: Presets | None = None,
+    profiled: bool = True,
     starts: int = 8,
     seed: int = 0,
     progress: Progress | None = None,
@@ -60,6 +61,7 @@ def limits(
         posterior: draws of coefficients and identified quantities, name -> (chain, draw), for marginalised intervals.
         parameters: names of coefficients and identified quantities to do; None: all.
         presets: determinations of theory inputs for which one-at-a-time limits are shown besides; None: the project's; {}: none.
+        profiled: also profile all other coefficients; False: one-at-a-time limits only.
         starts: scattered starts of every fit, >= 1.
         seed: of the scatter, >= 0.
         progress: called with (ends found, ends in all).
@@ -84,7 +86,7 @@ def limits(
         names = [name for name in names if name in parameters]
     work = _Work(space, Profiler(space, seed=seed, progress=progress), level, starts)
     for name in names:
-        work.plan(name)
+        work.plan(name, profiled)
     table = default_presets() if presets is None else _checked_presets(presets, space)
     if posterior is not None:
         posterior = _checked_draws(posterior, names)
@@ -156,8 +158,8 @@ class _Work:
         self.profiled_last: list[tuple[str, str]] = []
         self.others = np.setdiff1d(np.arange(space.n), space.own)
 
-    def plan(self, name: str) -> None:
-        """One-at-a-time and profiled jobs of a coefficient or an identified quantity."""
+    def plan(self, name: str, profiled: bool = True) -> None:
+        """One-at-a-time and, if wanted, profiled jobs of a coefficient or an identified quantity."""
         target = self.space.target(name)
         if name in self.space.names and self.space.kinds[self.space.index(name)] == "model":
             self.known[name, "one_at_a_time"] = Interval(None, None, "not defined for parameters of a model")
@@ -165,7 +167,8 @@ class _Work:
             self._add((name, "one_at_a_time"), self.profiler.job(target, free=np.append(self.others, self.space.index(name))))
         else:
             self._plan_alone(target)
-        self._add((name, "profiled"), self.profiler.job(target))
+        if profiled:
+            self._add((name, "profiled"), self.profiler.job(target))
 
     def _plan_alone(self, target: Target) -> None:
         within, held = self.space.alone(target)

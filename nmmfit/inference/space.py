@@ -199,7 +199,7 @@ class Space:
             if joint.method == "templates":
                 weights = joint.templates[k].monomials.weights
             else:
-                relevant = relevant_coordinates(experiment)
+                relevant = relevant_coordinates(experiment, joint.amplitudes)
                 if not np.any(relevant):
                     continue
                 weights = merged_monomials(joint.amplitudes, relevant, experiment.is_massive).weights

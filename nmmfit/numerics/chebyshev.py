@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
-from itertools import product
+from functools import cached_property, partial
 
 import jax
 import jax.numpy as jnp
@@ -68,17 +67,16 @@ class ChebyshevBasis:
     degrees: tuple[int, ...]
     half_width: float
 
-    @property
+    @cached_property
     def indices(self) -> np.ndarray:
         """(basis, variable) integer degrees, sorted; one row of nothing when there is no variable."""
         if not self.degrees:
             return np.zeros((1, 0), dtype=int)
-        rows = [
-            k
-            for k in product(*(range(d + 1) for d in self.degrees))
-            if sum(ki / d for ki, d in zip(k, self.degrees, strict=True) if d > 0) <= 1.0 + 1e-9
-        ]
-        return np.asarray(sorted(rows, key=lambda k: (sum(k), k)), dtype=int)
+        degrees = np.asarray(self.degrees)
+        every = np.indices(tuple(degrees + 1)).reshape(len(degrees), -1).T
+        rows = every[np.sum(every / np.maximum(degrees, 1), axis=1) <= 1.0 + 1e-9]
+        # By total degree, then by the degrees one after the other: the last key of a lexical sort counts first.
+        return np.asarray(rows[np.lexsort([*rows.T[::-1], rows.sum(axis=1)])], dtype=int)
 
     @property
     def size(self) -> int:

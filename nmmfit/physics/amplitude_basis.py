@@ -9,6 +9,7 @@ are computed once.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, fields
 
 import jax
@@ -117,27 +118,45 @@ class AmplitudeBasis:
 
         With a massive N: the form coordinates of `split_names`.
         """
-        if massive:
-            return np.concatenate([self._columns(heavy=False), self._columns(heavy=True)[:, 1:]], axis=1)
+        return self._massive_columns if massive else self._massless_columns
+
+    # Kept: every experiment of a fit asks for them.
+    @functools.cached_property
+    def _massless_columns(self) -> np.ndarray:
         return self._columns()
+
+    @functools.cached_property
+    def _massive_columns(self) -> np.ndarray:
+        return np.concatenate([self._columns(heavy=False), self._columns(heavy=True)[:, 1:]], axis=1)
 
     def _columns(self, heavy: bool | None = None) -> np.ndarray:
         """(1 + product, coordinate of ALL_FORMS) of all couplings, or of those to N or to massless final states alone."""
-        columns = [np.eye(1 + 9 * len(ALL_FORMS))[0]]
+        alone = np.eye(self.size)
+        crossed = [(i, j) for i, j in self.pairs if i != j]
+        first, second = np.array(crossed, dtype=int).reshape(-1, 2).T
+        points = np.concatenate([alone, alone[first] + alone[second], alone[self.linear]])
+        strengths = np.repeat([0.0, 0.0, 1.0], [self.size, len(crossed), len(self.linear)])
+        values = np.asarray(_form_coordinates(points @ self.directions.T, strengths, heavy))
+        square, sums, interfering = np.split(values, [self.size, self.size + len(crossed)])
+        cross = {pair: value - square[pair[0]] - square[pair[1]] for pair, value in zip(crossed, sums, strict=True)}
+        products = [square[i] if i == j else cross[i, j] for i, j in self.pairs]
+        linear = np.concatenate([[False], np.asarray([name in SM_FORMS for name in ALL_FORMS]).repeat(9)])
+        return np.asarray([np.eye(1 + 9 * len(ALL_FORMS))[0], *products, *np.where(linear, interfering, 0.0)])
 
-        def of(a: np.ndarray, sm: float = 0.0) -> np.ndarray:
-            couplings = self.couplings(jnp.asarray(a))
-            chosen = couplings if heavy is None else restricted(couplings, heavy)
-            return np.asarray(forms_to_vector(quadratic_forms(chosen, sm=sm), ALL_FORMS))
 
-        unit = np.eye(self.size)
-        square = [of(unit[i]) for i in range(self.size)]
-        for i, j in self.pairs:
-            columns.append(square[i] if i == j else of(unit[i] + unit[j]) - square[i] - square[j])
-        linear = np.asarray([name in SM_FORMS for name in ALL_FORMS]).repeat(9)
-        for i in self.linear:
-            columns.append(np.where(np.concatenate([[False], linear]), of(unit[i], sm=1.0), 0.0))
-        return np.asarray(columns)
+@functools.partial(jax.jit, static_argnums=2)
+def _form_coordinates(vectors: Array, strengths: Array, heavy: bool | None) -> Array:
+    """(point, form coordinate) of coupling vectors (point, coordinate) and strengths (point,) of the Standard Model.
+
+    One program for all points: thousands of small operations one by one would take seconds.
+    """
+
+    def of(vector: Array, sm: Array) -> Array:
+        couplings = vector_to_couplings(vector)
+        chosen = couplings if heavy is None else restricted(couplings, heavy)
+        return forms_to_vector(quadratic_forms(chosen, sm=sm), ALL_FORMS)
+
+    return jax.vmap(of)(vectors, strengths)
 
 
 def independent_rows(matrix: np.ndarray, tolerance: float = _RANK_TOLERANCE) -> np.ndarray:
@@ -199,8 +218,13 @@ def merged_monomials(basis: AmplitudeBasis, relevant: np.ndarray, massive: bool 
     used = np.flatnonzero(scale > 0)
     scaled = columns[used] / scale[used, None]
     picked = independent_rows(scaled)
+    if len(picked) == 0:
+        # A rate that nothing in reach changes, not even the Standard Model: its one monomial is that of the Standard Model.
+        alone = np.eye(columns.shape[1])[:1]
+        nothing = jax.vmap(lambda v: vector_to_forms(v, names))(jnp.zeros((1, columns.shape[0])))
+        return MergedMonomials(alone, nothing)
     lifted, *_ = np.linalg.lstsq(scaled[picked].T, scaled.T, rcond=None)
     vectors = np.zeros((len(picked), columns.shape[0]))
     vectors[:, used] = np.where(np.abs(lifted) > 1e-13, lifted, 0.0) * scale[used]
-    forms = [vector_to_forms(jnp.asarray(v), names) for v in vectors]
-    return MergedMonomials(scaled[picked], {name: jnp.stack([f[name] for f in forms]) for name in forms[0]})
+    forms = jax.jit(jax.vmap(lambda v: vector_to_forms(v, names)))(jnp.asarray(vectors))
+    return MergedMonomials(scaled[picked], forms)

@@ -49,6 +49,7 @@ class ChannelSpectrum:
         signals: components that depend on the couplings; they stand on top of the stack.
         subtracted: components taken off data and predictions alike, so that the rest can be seen; the axis says so.
         labels: how components are written; missing: the name, isotopes as such.
+        best_label, sm_label: what the components together, and `sm`, are called.
     """
 
     name: str
@@ -61,6 +62,8 @@ class ChannelSpectrum:
     signals: frozenset[str] = frozenset()
     subtracted: tuple[str, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
+    best_label: str = "best fit"
+    sm_label: str = "Standard Model"
 
     @property
     def best(self) -> np.ndarray:
@@ -184,7 +187,7 @@ def merge_bins(edges: np.ndarray, most: int) -> np.ndarray:
 
 
 def spectrum_figure(spectrum: ChannelSpectrum) -> Figure:
-    """One column per axis of a channel: counts above, pulls of the data with respect to the best fit below."""
+    """One column per axis of a channel: counts above, pulls of the data with respect to the components together below."""
     axes_names = list(spectrum.edges)
     with style():
         figure = new_figure(5.4 * len(axes_names) + 0.2, 4.9)
@@ -212,11 +215,13 @@ def _draw_axis(top: Any, bottom: Any, spectrum: ChannelSpectrum, axis: str) -> N
     observed, best, baseline = along(spectrum.observed), along(spectrum.best), along(spectrum.baseline)
     parts = {n: along(v) / widths for n, v in spectrum.components.items() if n not in spectrum.subtracted}
     _components(top, merged, parts, spectrum)
-    top.stairs((best - baseline) / widths, merged, color=VERMILLION, linewidth=1.5, label="best fit", zorder=4, baseline=None)
+    top.stairs(
+        (best - baseline) / widths, merged, color=VERMILLION, linewidth=1.5, label=spectrum.best_label, zorder=4, baseline=None
+    )
     if spectrum.sm is not None:
         standard = along(spectrum.sm)
         line = {"color": BLUE, "linestyle": "--", "baseline": None}
-        top.stairs((standard - baseline) / widths, merged, linewidth=1.3, label="Standard Model", zorder=4.5, **line)
+        top.stairs((standard - baseline) / widths, merged, linewidth=1.3, label=spectrum.sm_label, zorder=4.5, **line)
         # Where the data would lie if they followed the Standard Model exactly.
         bottom.stairs(pulls(standard, best), merged, linewidth=1.1, **line)
     centres = 0.5 * (merged[1:] + merged[:-1])

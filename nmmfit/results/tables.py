@@ -28,7 +28,7 @@ def console(stream: TextIO) -> Console:
     return detected if detected.width >= MIN_WIDTH else Console(file=stream, width=MIN_WIDTH)
 
 
-def _table(title: str) -> Table:
+def plain_table(title: str) -> Table:
     return Table(
         title=title,
         title_justify="left",
@@ -53,7 +53,7 @@ def by_unit(names: Iterable[str], result: SampleResult) -> dict[str, list[str]]:
 
 
 def _summary_table(title: str, names: list[str], unit: str, summaries: Mapping[str, ParameterSummary], prior: bool) -> Table:
-    table = _table(title)
+    table = plain_table(title)
     scale = common_scale([x for n in names for x in (summaries[n].sd, summaries[n].abs_upper_90)], unit)
     table.add_column("name", no_wrap=True)
     for column in ("mean", "sd", "90 % HDI", "90 % of |x| <"):
@@ -72,7 +72,7 @@ def _summary_table(title: str, names: list[str], unit: str, summaries: Mapping[s
 
 
 def _nuisance_table(names: list[str], summaries: Mapping[str, ParameterSummary], result: SampleResult) -> Table:
-    table = _table("Nuisances (pulls: 0 is nominal, 1 is the width of the prior)")
+    table = plain_table("Nuisances (pulls: 0 is nominal, 1 is the width of the prior)")
     for column in ("name", "unit"):
         table.add_column(column, no_wrap=True)
     for column in ("mean", "sd"):
@@ -93,7 +93,7 @@ MOST_CORRELATED = 8
 
 def _correlation_table(result: SampleResult) -> Table:
     names, matrix = result.coefficient_names(), correlations(result)
-    table = _table("Correlations of coefficients")
+    table = plain_table("Correlations of coefficients")
     table.add_column("name", no_wrap=True)
     for name in names[:-1]:
         _column(table, name, "1")
@@ -163,7 +163,7 @@ def limits_table(limits: Mapping[str, Any]) -> RenderableType:
         for name, entry in limits.get(section, {}).items():
             groups.setdefault(entry.get("unit") or "1", []).append(name)
         for unit, names in groups.items():
-            table = _table(f"{title}, {level}")
+            table = plain_table(f"{title}, {level}")
             table.add_column("name", no_wrap=True)
             scale = common_scale([side for name in names for side in _sides(limits[section][name])], unit)
             for kind in LIMIT_KINDS.values():

@@ -88,29 +88,39 @@ class ExperimentTemplate:
                 result[pull] = max(degree, result.get(pull, 0))
         return result
 
-    def expected(self, products: Array, pulls: Pulls) -> dict[str, Array]:
-        """Expected counts, channel name -> (bin,), from the products of amplitudes (product,) and pulls."""
-        monomials = jnp.concatenate([jnp.ones((1,)), products]) @ jnp.asarray(self.monomials.weights.T)
+    def expected(self, products: Array, pulls: Pulls, sm: Array | float = 1.0) -> dict[str, Array]:
+        """Expected counts, channel name -> (bin,), from the products of amplitudes (product,), pulls and the SM's strength."""
+        monomials = jnp.concatenate([jnp.reshape(jnp.asarray(sm), (1,)), products]) @ jnp.asarray(self.monomials.weights.T)
         table = polynomial_table(pulls, self.degrees, HALF_WIDTH)
         return {t.channel.name: t.expected(monomials, table, pulls) for t in self.channels}
 
 
-def relevant_coordinates(experiment: BinnedExperiment) -> np.ndarray:
-    """(form coordinate,) True where some rate of the experiment depends on that real coordinate of its forms (`form_names`)."""
+def relevant_coordinates(experiment: BinnedExperiment, basis: AmplitudeBasis) -> np.ndarray:
+    """(form coordinate,) True where some rate depends on that real coordinate of its forms (`form_names`), of those in reach.
+
+    Coordinates that no product of the basis' amplitudes reaches are False.
+    """
     names = experiment.form_names
     size = 1 + 9 * len(names)
     pulls = experiment.nominal_pulls()
     functions = [f.function for ch in experiment.channels for c in ch.components for f in c.factors if f.forms is not None]
+    relevant = np.zeros(size, dtype=bool)
+    if not functions:
+        return relevant
+    reached = np.flatnonzero(np.any(basis.form_columns(experiment.is_massive) != 0.0, axis=0))
     # Rates are linear in the forms: one coordinate at a time against none shows what they depend on.
-    points = jnp.concatenate([jnp.zeros((1, size)), jnp.eye(size)])
+    points = np.zeros((1 + len(reached), len(reached)))
+    points[1:] = np.eye(len(reached))
 
-    def rates(vector: Array) -> list[Array]:
-        forms = vector_to_forms(vector, names)
+    def rates(values: Array) -> list[Array]:
+        # What is never reached is a constant zero here, so that its kernels need not be computed.
+        forms = vector_to_forms(jnp.zeros(size).at[reached].set(values), names)
         return [function(forms, pulls) for function in functions]
 
     # All factors in one program: what they have in common, a response matrix say, is compiled once.
-    values = [np.asarray(v) for v in jax.jit(jax.vmap(rates))(points)]
-    return np.any([np.any(v[1:] != v[0], axis=1) for v in values], axis=0) if values else np.zeros(size, dtype=bool)
+    found = [np.asarray(v) for v in jax.jit(jax.vmap(rates))(jnp.asarray(points))]
+    relevant[reached] = np.any([np.any(v[1:] != v[0], axis=1) for v in found], axis=0)
+    return relevant
 
 
 def build_templates(
@@ -130,7 +140,7 @@ def build_templates(
     """
 
     def made() -> Kept:
-        monomials = merged_monomials(basis, relevant_coordinates(experiment), experiment.is_massive)
+        monomials = merged_monomials(basis, relevant_coordinates(experiment, basis), experiment.is_massive)
         nominal = experiment.nominal_pulls()
         # An error of the counts, in norm, meets residuals of about one in every bin.
         tolerances = [tolerance / np.sqrt(len(c.observed)) for c in experiment.channels]

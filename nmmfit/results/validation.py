@@ -1,0 +1,187 @@
+"""What `nmmfit validate` shows: tables for the terminal, a page, and a spectrum of every channel."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Group, RenderableType
+from rich.markup import escape
+from rich.table import Table
+
+from nmmfit.inference.joint import JointLikelihood
+from nmmfit.inference.validate import Comparison, Validation, dipole_run
+from nmmfit.results.spectra import ChannelSpectrum, channel_spectra, spectrum_figure
+from nmmfit.results.tables import plain_table
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+QUANTITIES = {
+    "sm_counts": "signal events, Standard Model",
+    "fitted_counts": "signal events, fitted",
+    "deviance": "deviance at the best fit",
+}
+COUNTS = "events"
+
+
+def _number(value: float | None, digits: int = 4) -> str:
+    return "" if value is None else f"{value:.{digits}g}"
+
+
+def _with_error(value: float, error: float | None) -> str:
+    return _number(value) if error is None else f"{value:.4g} +- {error:.2g}"
+
+
+def _published(c: Comparison) -> str:
+    p = c.published
+    if p.plus is None and p.minus is None:
+        return _number(p.value)
+    if p.plus == p.minus:
+        return f"{p.value:g} +- {p.plus:g}"
+    return f"{p.value:g} +{p.plus or 0:g} -{p.minus or 0:g}"
+
+
+def _quantity(v: Validation, c: Comparison) -> tuple[str, str]:
+    """What is compared, in words, and its unit."""
+    p = c.published
+    if p.quantity in QUANTITIES:
+        part = f" ({p.component})" if p.component else ""
+        return QUANTITIES[p.quantity] + part, "1" if p.quantity == "deviance" else COUNTS
+    return f"{p.quantity} <, {100 * p.cl:g} % CL", v.units.get(p.quantity, "1")
+
+
+def facts(v: Validation) -> list[tuple[str, str, str]]:
+    """Quantity, value and unit of everything that was found, in the order in which it is shown."""
+    g = v.goodness
+    rows: list[tuple[str, str, str]] = []
+    if v.sm_counts is not None:
+        rows.append(("signal events, Standard Model", _number(v.sm_counts), COUNTS))
+    if v.strength is not None:
+        rows.append(("signal strength, fitted", _with_error(*v.strength), "prediction"))
+    if v.fitted_counts is not None:
+        rows.append(("signal events, fitted", _with_error(*v.fitted_counts), COUNTS))
+    if g is not None:
+        rows.append((f"deviance of the Standard Model fit, {g.bins} bins", f"{g.deviance:.1f}", "1"))
+        failed = f", {g.failed} failed" if g.failed else ""
+        rows.append((f"p-value ({g.toys} fitted toys{failed}: {g.toy_mean:.1f} +- {g.toy_sd:.1f})", f"{g.p_value:.3f}", "1"))
+    for name, value in v.limits.items():
+        rows.append((f"{name} <, one at a time, {100 * v.cl:g} % CL", _number(value) or "no limit", v.units[name]))
+    return rows
+
+
+def comparisons(v: Validation) -> list[tuple[str, ...]]:
+    """Quantity, unit, published, ours, difference, verdict, source with status, and note of every published number."""
+    rows: list[tuple[str, ...]] = []
+    for c in v.comparisons:
+        quantity, unit = _quantity(v, c)
+        ours = "" if c.ours is None else _with_error(c.ours, c.ours_error)
+        apart = "" if c.relative is None else f"{100 * c.relative:+.1f} %"
+        verdict = "not computed" if c.agrees is None else "agrees" if c.agrees else "differs"
+        source = f"{c.published.source} [{c.published.status}]"
+        rows.append((quantity, unit, _published(c), ours, apart, verdict, source, c.published.note))
+    return rows
+
+
+def choices(v: Validation) -> tuple[list[str], list[list[str]]]:
+    """Headings and rows of what other options do."""
+    moments = sorted({name for c in v.choices for name in c.limits})
+    heads = ["option", "value", f"signal events, Standard Model [{COUNTS}]", *(f"{m} < [{v.units.get(m, '1')}]" for m in moments)]
+    default = ["(as built)", "", _number(v.sm_counts), *(_number(v.limits.get(m)) for m in moments)]
+    rows = [[c.option, c.value, _number(c.sm_counts), *(_number(c.limits.get(m)) for m in moments)] for c in v.choices]
+    return heads, [default, *rows]
+
+
+COMPARED = ("quantity", "unit", "published", "ours", "difference", "verdict", "source", "note")
+
+
+def validation_tables(v: Validation) -> RenderableType:
+    """Tables for the terminal."""
+    found = _filled(plain_table(f"{v.name}: {v.title} ({v.status})"), ("quantity", "value", "unit"), facts(v), (1,))
+    parts: list[RenderableType] = [found]
+    if v.comparisons:
+        parts.append(_filled(plain_table("Beside what was published"), COMPARED, comparisons(v), (2, 3, 4)))
+    if v.choices:
+        heads, rows = choices(v)
+        parts.append(_filled(plain_table("What other options do"), heads, rows, tuple(range(2, len(heads)))))
+    return Group(*parts)
+
+
+def _filled(table: Table, heads: Sequence[str], rows: Sequence[Sequence[str]], numbers: tuple[int, ...]) -> Table:
+    for k, head in enumerate(heads):
+        table.add_column(escape(head), justify="right" if k in numbers else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*map(escape, row))
+    return table
+
+
+def page(found: Sequence[Validation], pictures: Mapping[str, Sequence[str]], command: str) -> str:
+    """The page of several experiments in Markdown.
+
+    Args:
+        found: what was found.
+        pictures: experiment -> addresses of its pictures, relative to the page.
+        command: the command line that made it.
+    """
+    lines = [
+        "# Validation of the experiments",
+        "",
+        f"Made by `{command}`. Predictions are the Standard Model's at nominal nuisances; fits float every nuisance; limits are",
+        "one at a time, at 2 GeV, for couplings equal for all flavours and with c_T = 0: an operator is what its name says.",
+        "A prediction agrees within 5 %, a fitted yield within half a published standard deviation, a limit within 25 %; what",
+        "differs has a note. The p-value is the fraction of toy experiments, fitted as the data are, with a larger deviance.",
+        "",
+    ]
+    for v in found:
+        lines += [f"## {v.name}", "", f"{v.title}. Status: {v.status}. References: {'; '.join(v.references) or 'none'}.", ""]
+        lines += _markdown(("quantity", "value", "unit"), facts(v))
+        if v.comparisons:
+            lines += _markdown(COMPARED, comparisons(v))
+        if v.choices:
+            lines += ["Other options:", "", *_markdown(*choices(v))]
+        built = ", ".join(f"{k} = {value}" for k, value in v.built_with.items())
+        lines += [f"Built with {built}.", ""] if built else []
+        lines += [line for address in pictures.get(v.name, ()) for line in (f"![{v.name}: data and predictions]({address})", "")]
+    return "\n".join(lines)
+
+
+def _markdown(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """A table in Markdown, and an empty line."""
+
+    def line(cells: Sequence[str]) -> str:
+        return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+
+    return [line(heads), line(["---"] * len(heads)), *map(line, rows), ""]
+
+
+def spectra(v: Validation) -> list[ChannelSpectrum]:
+    """Data, components of the Standard Model's fit, and what a moment at the limit adds, the rest unchanged; counts only."""
+    joint = JointLikelihood.from_config(dipole_run(v.name), method="direct")
+    name = next((n for n in v.limits if n.startswith("mu_eff")), None)
+    point = {**v.point, "L_dipole": 0.0}
+    changed, label = None, ""
+    limit = v.limits[name] if name is not None else None
+    if name is not None and limit:
+        unit = 1e-7
+        per_unit = float(joint.identified_values({**point, "L_dipole": unit})[name])
+        changed = {**point, "L_dipole": unit * limit / per_unit}
+        source = name.removeprefix("mu_eff_").replace("_", " ")
+        label = rf"with $\mu_\nu$ ({source}) = {limit:.3g} $\times\, 10^{{-11}}\,\mu_B$"
+    counted = {n for n, channel in joint.channels.items() if channel.statistic == "poisson"}
+    drawn = channel_spectra(joint, point, changed or point)
+    return [
+        replace(s, best_label="Standard Model, fitted", sm_label=label, sm=s.sm if changed else None)
+        for s in drawn
+        if s.name in counted
+    ]
+
+
+def figures(v: Validation) -> dict[str, Figure]:
+    """A figure of every channel of counts, by `experiment.channel`."""
+    return {s.name: spectrum_figure(s) for s in spectra(v)}
+
+
+def payload(found: Sequence[Validation]) -> dict[str, Any]:
+    """What `--json` prints."""
+    return {"experiments": {v.name: v.to_json() for v in found}}

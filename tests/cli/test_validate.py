@@ -1,0 +1,82 @@
+"""`nmmfit validate`."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from nmmfit.cli.main import main
+from nmmfit.experiment import Published
+from nmmfit.inference.goodness import Goodness
+from nmmfit.inference.validate import Choice, Comparison, Validation
+from nmmfit.results.validation import comparisons, facts, page, validation_tables
+
+
+def made(**changes) -> Validation:
+    """A validation with invented numbers."""
+    published = Published("sm_counts", 100.0, "arXiv:0000.00000, table I", 10.0, 10.0, note="a | b")
+    values = {
+        "name": "lab", "title": "A laboratory", "status": "data release", "references": ("arXiv:0000.00000",), "theory": {},
+        "built_with": {"binning": "fine"}, "cl": 0.9, "sm_counts": 103.0, "strength": (0.9, 0.1), "fitted_counts": (92.7, 11.0),
+        "goodness": Goodness(12.3, 10, 0.25, 0.03, 200, 1, 10.1, 4.4), "limits": {"mu_eff_x": 3.5, "L_T_u": None},
+        "units": {"mu_eff_x": "1e-11 mu_B", "L_T_u": "GeV^-2"},
+        "comparisons": (Comparison(published, 103.0, None, 0.03, True),),
+        "choices": (Choice("binning", "coarse", 101.0, {"mu_eff_x": 3.9}),), "converged": True, "point": {},
+    }  # fmt: skip
+    return Validation(**(values | changes))
+
+
+def test_facts_have_units_and_say_where_there_is_no_limit():
+    rows = {name: (value, unit) for name, value, unit in facts(made())}
+    assert rows["signal strength, fitted"] == ("0.9 +- 0.1", "prediction")
+    assert rows["mu_eff_x <, one at a time, 90 % CL"] == ("3.5", "1e-11 mu_B")
+    assert rows["L_T_u <, one at a time, 90 % CL"] == ("no limit", "GeV^-2")
+
+
+def test_a_comparison_names_its_source_and_status():
+    (row,) = comparisons(made())
+    assert row[2:7] == ("100 +- 10", "103", "+3.0 %", "agrees", "arXiv:0000.00000, table I [read]")
+
+
+def test_the_page_holds_everything_and_no_broken_cell():
+    text = page([made()], {"lab": ["lab_bins.png"]}, "nmmfit validate lab")
+    assert "![lab: data and predictions](lab_bins.png)" in text
+    assert "a \\| b" in text
+    assert "| binning | coarse | 101 | 3.9 |" in text
+    for block in text.split("\n\n"):
+        rows = [line for line in block.splitlines() if line.startswith("|")]
+        assert len({line.replace("\\|", "").count("|") for line in rows}) <= 1
+
+
+def test_tables_print(capsys):
+    from nmmfit.cli.output import console
+
+    console().print(validation_tables(made(goodness=None, sm_counts=None, strength=None, fitted_counts=None)))
+    assert "no limit" in capsys.readouterr().out
+
+
+def test_one_experiment_as_json_and_on_disk(capsys, tmp_path):
+    out = tmp_path / "v"
+    code = main(["validate", "borexino_phase2_limit", "--toys", "3", "--no-options", "--json", "--out", str(out)])
+    assert code == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["experiments"]["borexino_phase2_limit"]["limits"]["mu_eff_solar"] == pytest.approx(2.8, rel=1e-6)
+    assert {p.name for p in out.iterdir()} == {"validate.json", "validation.md"}
+    assert json.loads((out / "validate.json").read_text())["experiments"] == printed["experiments"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["coherent_csi"], "did you mean 'coherent_csi_2021'"),
+        (["coherent_csi_2021", "--toys", "0"], "--toys"),
+        (["coherent_csi_2021", "--cl", "90"], "--cl"),
+    ],
+)
+def test_wrong_input_is_one_line(arguments, message, capsys):
+    assert main(["validate", *arguments]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert message in printed.err
+    assert printed.err.count("\n") == 1
