@@ -19,7 +19,7 @@ from numpyro import distributions as dist
 from pydantic import Field
 
 from nmmfit.errors import DataError, UserInputError
-from nmmfit.experiment import BinnedExperiment, Channel, Component, Factor, Pulls, TheoryChoices
+from nmmfit.experiment import BinnedExperiment, Channel, Component, Factor, Published, Pulls, TheoryChoices
 from nmmfit.normalisation import normalisation
 from nmmfit.physics.atomic import electrons_per_tonne, steps_mev
 from nmmfit.physics.forms import N_FLAVOUR, Forms
@@ -159,11 +159,12 @@ def xenon_experiment(
     status: str,
     choices: Mapping[str, str] | None = None,
     overlaps: tuple[str, ...] = (),
+    published: tuple[Published, ...] = (),
 ) -> BinnedExperiment:
     """An experiment with one channel for each run.
 
     Args:
-        name, title, references, status, overlaps: as in BinnedExperiment.
+        name, title, references, status, overlaps, published: as in BinnedExperiment.
         runs: spectra.
         options: chosen options.
         theory: choices of theory; uses `electron_radiative`, and refuses a mass of N.
@@ -203,6 +204,7 @@ def xenon_experiment(
         status=status,
         choices={**options.model_dump(), "electron_radiative": theory.electron_radiative, **dict(choices or {})},
         effective_moments={"solar_pp": (solar_moment_density(options.ssm, "pp"), False)},
+        published=published,
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from nmmfit.experiment import BinnedExperiment, TheoryChoices
+from nmmfit.experiment import BinnedExperiment, Published, TheoryChoices
 from nmmfit.tables import bin_grid, read_table
 from nmmfit.validation import user_error
 from nmmfit.xenon_experiment import Background, XenonOptions, XenonRun, xenon_experiment
@@ -41,6 +41,14 @@ def build(theory: TheoryChoices = TheoryChoices(), **options: Any) -> BinnedExpe
         chosen,
         theory,
         references=("arXiv:2511.17350", "arXiv:2307.15753", "arXiv:2410.17036"),
+        published=(
+            Published(
+                "mu_eff_solar_pp",
+                1.1,
+                "arXiv:2207.05036, abstract",
+                note="a theory fit of WS2022 alone, in the window of the search for WIMPs",
+            ),
+        ),
         status="counts, background and efficiencies digitised by a third party; one normalisation per run for the whole fitted "
         "background but 37Ar",
     )
