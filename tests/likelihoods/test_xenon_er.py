@@ -15,6 +15,7 @@ import pytest
 from numpy.polynomial import chebyshev
 from scipy import integrate, interpolate, optimize, stats
 
+import nmmfit
 from likelihoods import lz_er, pandax4t_er, xenonnt_er_2022
 from likelihoods.lz_er import make_data as lz_data
 from likelihoods.pandax4t_er import make_data as pandax_data
@@ -25,7 +26,8 @@ from nmmfit.experiment import BinnedExperiment, TheoryChoices, constraints
 from nmmfit.inference.assemble import refuse_different_meanings
 from nmmfit.physics.forms import TargetCouplings, quadratic_forms
 from nmmfit.physics.oscillation import OscillationParameters, survival_probability
-from nmmfit.physics.solar import SOLAR_COMPONENTS, production_region, solar_fluxes, solar_spectrum
+from nmmfit.physics.solar import SOLAR_COMPONENTS, gallium_log_density, production_region, solar_fluxes, solar_spectrum
+from nmmfit.physics.solar_pulls import flux_widths
 from nmmfit.tables import read_table
 
 MODULES: dict[str, Any] = {"xenonnt_er_2022": xenonnt_er_2022, "lz_er": lz_er, "pandax4t_er": pandax4t_er}
@@ -349,6 +351,34 @@ def test_fluxes_are_shared_and_counted_once(experiments):
     with pytest.raises(UserInputError, match="b16_agss09met flux"):
         refuse_different_meanings([built[0], model])
     assert other.constraint is None
+
+
+JOINT = """
+experiments = ["lz_er", "xenonnt_er_2022"]
+{options}
+[parameters.L_dipole]
+coefficients = {{ nuNgamma_11 = 1, nuNgamma_22 = 1, nuNgamma_33 = 1 }}
+prior = {{ normal = [0.0, 1e-8] }}
+[theory]
+electron_radiative = "none"
+c_T = -3.2
+c_T_s = -3.6
+"""
+
+
+def test_a_joint_fit_has_every_shared_pull_and_the_gallium_rate_once():
+    """The constraint terms of two experiments are one unit normal per pull and one gallium rate."""
+    joint = nmmfit.parse_run(JOINT.format(options="")).joint("direct")
+    pulls = [p.name for p in joint.parameters if p.kind == "nuisance"]
+    assert [p.kind for p in joint.parameters] == ["coefficient", *["nuisance"] * len(pulls)]
+    assert pulls.count("solar.pp") == 1
+    assert len(pulls) == len(set(pulls)) == 8 + 3 + 1 + 3
+    vector = np.array([0.0 if p.kind != "nuisance" else 0.1 + 0.05 * i for i, p in enumerate(joint.parameters)])
+    values = {p.name: jnp.asarray(x) for p, x in zip(joint.parameters, vector, strict=True)}
+    expected = stats.norm.logpdf(vector[1:]).sum() + float(gallium_log_density(values, "b16_gs98", flux_widths("gallium")))
+    assert float(joint.constraint_vector(jnp.asarray(vector))) == pytest.approx(expected, rel=1e-9)
+    with pytest.raises(UserInputError, match=r"options: 'lz_er' and 'xenonnt_er_2022' share the pull 'solar.pp'"):
+        nmmfit.parse_run(JOINT.format(options='[options.lz_er]\nsolar_flux_constraint = "ssm"')).joint("direct")
 
 
 def test_a_curve_without_background_beside_the_sun_is_refused(monkeypatch):
