@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import jax
@@ -19,10 +20,11 @@ from numpyro import distributions as dist
 from pydantic import Field
 
 from nmmfit.errors import DataError, UserInputError
-from nmmfit.experiment import BinnedExperiment, Channel, Component, Factor, Published, Pulls, TheoryChoices
+from nmmfit.experiment import BinnedExperiment, Channel, Component, Factor, Published, Pulls, TheoryChoices, mass_choice
 from nmmfit.normalisation import normalisation
 from nmmfit.physics.atomic import electrons_per_tonne, steps_mev
 from nmmfit.physics.forms import N_FLAVOUR, Forms
+from nmmfit.physics.massive_electrons import HeavyKernel, largest_mass_mev
 from nmmfit.physics.oscillation import OscillationParameters, oscillation_pull_priors
 from nmmfit.physics.solar import SOLAR_COMPONENTS, solar_fluxes, solar_pull_priors, solar_sources
 from nmmfit.physics.solar_electrons import FoldedKernel, fold_kernels, recoil_grid
@@ -38,9 +40,10 @@ from nmmfit.physics.solar_pulls import (
 from nmmfit.physics.sources import NeutrinoSource
 from nmmfit.physics.xenon_response import LOWEST_RECOIL_KEV, XenonResponse
 from nmmfit.shapes import Array
-from nmmfit.solar_experiment import solar_components, solar_factor
+from nmmfit.solar_experiment import Response, solar_components, solar_factor
 from nmmfit.units import KEV_PER_MEV, SECONDS_PER_DAY
 from nmmfit.validation import StrictModel
+from nmmfit.xenon_massive import heavy_kernels, recoil_ranges
 
 DAYS_PER_YEAR = 365.25
 # Points of an efficiency curve below this energy are ends of quadrature panels; above it the curves hardly bend.
@@ -94,40 +97,64 @@ class XenonRun:
         return self.tonne_years * DAYS_PER_YEAR * SECONDS_PER_DAY
 
 
+@dataclass(frozen=True)
+class XenonRecoils:
+    """Recoils that the runs of an experiment see: from `lowest_mev` to `highest_mev`, with steps and bends between, MeV."""
+
+    runs: Sequence[XenonRun]
+    binding: str
+
+    @property
+    def lowest_mev(self) -> float:
+        """Lowest recoil energy."""
+        return LOWEST_RECOIL_KEV / KEV_PER_MEV
+
+    @property
+    def highest_mev(self) -> float:
+        """Highest recoil energy."""
+        return max(run.response.highest_recoil_kev(run.edges_kev) for run in self.runs) / KEV_PER_MEV
+
+    @property
+    def breaks_mev(self) -> tuple[float, ...]:
+        """Where electrons begin to take part, and where efficiencies of the recoil energy bend."""
+        bends = {
+            float(e) / KEV_PER_MEV
+            for run in self.runs
+            for e in run.response.energy_kev
+            if run.response.of == "recoil" and e < _BENDS_BELOW_KEV
+        }
+        inside = {b for b in bends.union(steps_mev(self.binding)) if self.lowest_mev < b < self.highest_mev}
+        return tuple(sorted(inside))
+
+    def resolutions(self, low_mev: float, high_mev: float) -> float:
+        """How many standard deviations lie between two energies, of the run that has most."""
+        return max(run.response.resolutions(low_mev * KEV_PER_MEV, high_mev * KEV_PER_MEV) for run in self.runs)
+
+    def electrons(self, t_mev: np.ndarray) -> np.ndarray:
+        """Electrons per tonne that take part."""
+        return electrons_per_tonne(t_mev, self.binding)
+
+    def responses(self, t_mev: np.ndarray) -> list[np.ndarray]:
+        """(bin, recoil) of every run: selected recoils of each energy, times the exposure in tonne-seconds."""
+        return [run.tonne_seconds * run.response.matrix(t_mev * KEV_PER_MEV, run.edges_kev) for run in self.runs]
+
+
 def solar_kernels(
-    runs: Sequence[XenonRun],
-    sources: Mapping[str, NeutrinoSource],
-    fluxes_cm2_s: Mapping[str, float],
-    radiative: str,
-    binding: str,
+    recoils: XenonRecoils, sources: Mapping[str, NeutrinoSource], fluxes_cm2_s: Mapping[str, float], radiative: str
 ) -> list[dict[str, FoldedKernel]]:
     """Kernels of all solar components in counts per bin, of every run; one fold on one recoil grid serves all of them.
 
     Args:
-        runs: the runs.
+        recoils: of the runs.
         sources, fluxes_cm2_s: normalised sources and their fluxes before oscillation.
         radiative: option of `electron.sm_kernel`.
-        binding: option of `atomic.electrons_per_tonne`.
     """
-    lowest = LOWEST_RECOIL_KEV / KEV_PER_MEV
-    bends = {
-        float(e) / KEV_PER_MEV
-        for run in runs
-        for e in run.response.energy_kev
-        if run.response.of == "recoil" and e < _BENDS_BELOW_KEV
-    }
-
-    def resolutions(low_mev: float, high_mev: float) -> float:
-        return max(run.response.resolutions(low_mev * KEV_PER_MEV, high_mev * KEV_PER_MEV) for run in runs)
-
-    highest = max(run.response.highest_recoil_kev(run.edges_kev) for run in runs) / KEV_PER_MEV
-    grid = recoil_grid(sources.values(), lowest, highest, resolutions, (*steps_mev(binding), *bends))
-    per_tonne_second = fold_kernels(sources, fluxes_cm2_s, grid, radiative, electrons_per_tonne(grid.t_mev, binding), lowest)
-    found = []
-    for run in runs:
-        seen = run.tonne_seconds * run.response.matrix(grid.t_mev * KEV_PER_MEV, run.edges_kev)
-        found.append({name: kernel.seen(seen) for name, kernel in per_tonne_second.items()})
-    return found
+    lowest = recoils.lowest_mev
+    grid = recoil_grid(sources.values(), lowest, recoils.highest_mev, recoils.resolutions, recoils.breaks_mev)
+    per_tonne_second = fold_kernels(sources, fluxes_cm2_s, grid, radiative, recoils.electrons(grid.t_mev), lowest)
+    return [
+        {name: kernel.seen(response) for name, kernel in per_tonne_second.items()} for response in recoils.responses(grid.t_mev)
+    ]
 
 
 def nominal_counts(sources: Mapping[str, NeutrinoSource], runs: Sequence[Mapping[str, FoldedKernel]]) -> list[np.ndarray]:
@@ -167,21 +194,30 @@ def xenon_experiment(
         name, title, references, status, overlaps, published: as in BinnedExperiment.
         runs: spectra.
         options: chosen options.
-        theory: choices of theory; uses `electron_radiative`, and refuses a mass of N.
+        theory: choices of theory; uses `electron_radiative` and `m_n_mev`, one mass.
         choices: further named choices.
-    Raises: UserInputError for a massive N; DataError if a drawn curve leaves no background beside the solar neutrinos.
+    Raises: UserInputError for a range of masses of N; DataError if a drawn curve leaves no background beside the solar neutrinos.
     """
-    if theory.m_n_mev != 0.0:
-        raise UserInputError(
-            f"theory.m_N_mev: {name!r} is made for massless right-handed neutrinos; set m_N_mev = 0, or leave it out"
-        )
+    if isinstance(theory.m_n_mev, tuple):
+        raise UserInputError(f"theory.m_N_mev: {name!r} takes one mass of N, not a range; give a number, or leave it out")
     widths = flux_widths(options.solar_flux_constraint)
     sources = {c: solar_sources(options.ssm)[c] for c in SOLAR_COMPONENTS}
     fluxes = {c: flux for c, (flux, _) in solar_fluxes(options.ssm).items()}
-    kernels = solar_kernels(runs, sources, fluxes, theory.electron_radiative, options.binding)
+    recoils = XenonRecoils(runs, options.binding)
+    kernels = solar_kernels(recoils, sources, fluxes, theory.electron_radiative)
+    heavy: dict[str, HeavyKernel] = {}
+    heavy_responses: list[Response | None] = [None] * len(runs)
+    if theory.m_n_mev > 0.0:
+        energies = {c: kernel.energy_mev for c, kernel in kernels[0].items()}
+        edges = (recoils.lowest_mev, *recoils.breaks_mev, recoils.highest_mev)
+        ranges = recoil_ranges(edges, recoils.resolutions, recoils.electrons)
+        t_mev, heavy = heavy_kernels(sources, energies, fluxes, theory.m_n_mev, ranges)
+        heavy_responses = [partial(_fixed, response) for response in recoils.responses(t_mev)]
+    largest = largest_mass_mev(sources) if heavy else None
     channels = []
-    for run, own, solar in zip(runs, kernels, nominal_counts(sources, kernels), strict=True):
-        factors = {c: solar_factor(sources[c], own[c], None) for c in SOLAR_COMPONENTS}
+    nominal = nominal_counts(sources, kernels)
+    for run, own, solar, response in zip(runs, kernels, nominal, heavy_responses, strict=True):
+        factors = {c: solar_factor(sources[c], own[c], None, (), heavy.get(c), response) for c in SOLAR_COMPONENTS}
         components = solar_components(factors, options.ssm, widths)
         components += tuple(_component(name, run, background, solar) for background in run.backgrounds)
         channels.append(Channel(run.name, run.counts, components, {"energy_kev": np.asarray(run.edges_kev)}))
@@ -202,10 +238,20 @@ def xenon_experiment(
         pull_meanings=flux_pull_meanings(options.ssm, widths),
         overlaps=overlaps,
         status=status,
-        choices={**options.model_dump(), "electron_radiative": theory.electron_radiative, **dict(choices or {})},
+        choices={
+            **options.model_dump(),
+            "electron_radiative": theory.electron_radiative,
+            **dict(choices or {}),
+            **mass_choice(theory, largest),
+        },
         effective_moments={"solar_pp": (solar_moment_density(options.ssm, "pp"), False)},
         published=published,
+        largest_m_n_mev=largest,
     )
+
+
+def _fixed(values: np.ndarray, pulls: Pulls) -> np.ndarray:
+    return values
 
 
 def _component(name: str, run: XenonRun, background: Background, solar: np.ndarray) -> Component:

@@ -39,6 +39,7 @@ LAYERS = (
         "nmmfit.normalisation",
         "nmmfit.solar_experiment",
         "nmmfit.xenon_experiment",
+        "nmmfit.xenon_massive",
     ),
     ("likelihoods",),
     ("nmmfit.catalogue",),

@@ -26,9 +26,9 @@ def build(theory: TheoryChoices = TheoryChoices(), **options: Any) -> BinnedExpe
     """Build the experiment: Poisson channels "ws2022" and "ws2024" of 1-keV bins from 1 to 20 keV.
 
     Args:
-        theory: uses `electron_radiative`.
+        theory: uses `electron_radiative` and `m_n_mev`, one mass.
         options: see `Options`.
-    Raises: UserInputError for an unknown option or a massive N; DataError for a broken table.
+    Raises: UserInputError for an unknown option or a range of masses of N; DataError for a broken table.
     """
     try:
         chosen = Options(**options)
