@@ -1,8 +1,9 @@
 """Finds experiments by name: the folders of the `likelihoods` package beside nmmfit, then entry points `nmmfit.likelihoods`.
 
-An experiment is a module with `build(theory=..., **options)` that returns a BinnedExperiment, and a pydantic model `Options`
-of the options that `build` takes. In the `likelihoods` folder every package whose name does not begin with an underscore is one.
-Listing names and summaries imports none of them.
+An experiment is a module with `build(theory=..., **options)` that returns a BinnedExperiment, a pydantic model `Options`
+of the options that `build` takes, and `LISTING`, what a listing says about it (`nmmfit.listing`). In the `likelihoods` folder
+every package whose name does not begin with an underscore is one; `LEFT_OUT` there names experiments that were meant to be and
+why they are not. Listing names and summaries imports none of them.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from nmmfit.errors import UserInputError, unknown
+from nmmfit.listing import Listing, listing_of
 
 if TYPE_CHECKING:
     from nmmfit.experiment import BinnedExperiment, TheoryChoices
@@ -31,11 +33,15 @@ GROUP = "nmmfit.likelihoods"
 
 @dataclass(frozen=True)
 class Entry:
-    """An experiment as it is listed: its name, one line of what it is, and the distribution it comes from."""
+    """An experiment as it is listed: its name, one line of what it is, the distribution it comes from, and its LISTING.
+
+    `listing` is None for an experiment of another distribution: reading it would mean importing that.
+    """
 
     name: str
     summary: str
     origin: str
+    listing: Listing | None = None
 
 
 def names() -> tuple[str, ...]:
@@ -47,11 +53,33 @@ def names() -> tuple[str, ...]:
 def entries() -> tuple[Entry, ...]:
     """What can be said about every experiment without importing it."""
     own = _own_names()
-    listed = [Entry(name, _first_line(_own_folder() / name / "__init__.py"), "nmmfit") for name in own]
+    listed = [_own_entry(name) for name in own]
     for name, point in sorted(_registered().items()):
         if name not in own:
             listed.append(Entry(name, "", point.dist.name if point.dist is not None else point.module))
     return tuple(listed)
+
+
+def names_in_all() -> tuple[str, ...]:
+    """Names of the experiments that "all" means: our own, but for those whose LISTING says otherwise, and installed ones."""
+    return tuple(entry.name for entry in entries() if entry.listing is None or entry.listing.in_all)
+
+
+def left_out() -> dict[str, str]:
+    """Experiments that are not there, name -> why: mostly a number without a source."""
+    tree = ast.parse((_own_folder() / "__init__.py").read_text(encoding="utf-8"))
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and [ast.unparse(t) for t in node.targets] == ["LEFT_OUT"]:
+            return dict(ast.literal_eval(node.value))
+    return {}
+
+
+def no_such_experiment(name: str, where: str = "") -> UserInputError:
+    """The error about a name that is not an experiment's: the nearest match, or why that experiment is left out."""
+    reason = left_out().get(name)
+    if reason is None:
+        return unknown("experiment", name, names(), where)
+    return UserInputError(f"{where}: " * bool(where) + f"experiment {name!r} is left out: {reason}")
 
 
 def load(name: str, where: str = "") -> ModuleType:
@@ -67,7 +95,7 @@ def load(name: str, where: str = "") -> ModuleType:
             return importlib.import_module(f"{PACKAGE}.{name}")
     registered = _registered()
     if name not in registered:
-        raise unknown("experiment", name, names(), where)
+        raise no_such_experiment(name, where)
     try:
         return registered[name].load()
     except (ImportError, AttributeError) as problem:
@@ -137,10 +165,11 @@ def _registered() -> dict[str, EntryPoint]:
     return {point.name: point for point in entry_points(group=GROUP)}
 
 
-def _first_line(path: Path) -> str:
-    """First line of a module's docstring, read without running the module."""
-    text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
-    return text.partition("\n")[0]
+def _own_entry(name: str) -> Entry:
+    """First line of a module's docstring and its LISTING, read without running the module."""
+    source = (_own_folder() / name / "__init__.py").read_text(encoding="utf-8")
+    summary = (ast.get_docstring(ast.parse(source)) or "").partition("\n")[0]
+    return Entry(name, summary, "nmmfit", listing_of(source, f"{PACKAGE}/{name}/__init__.py"))
 
 
 @contextmanager

@@ -207,6 +207,11 @@ class BinnedExperiment:
         """The quadratic forms that its rates read; the mass matters only where the experiment is built for a range of them."""
         return split_forms(couplings, m_n_mev, sm) if self.is_massive else quadratic_forms(couplings, sm)
 
+    def forms_read(self) -> frozenset[str]:
+        """Names of the forms that its factors name, beside `sm`."""
+        factors = [f for channel in self.channels for component in channel.components for f in component.factors]
+        return frozenset(name for factor in factors for name in factor.forms or ())
+
     def __post_init__(self) -> None:
         for channel in self.channels:
             if channel.statistic == "poisson":

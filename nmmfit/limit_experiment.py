@@ -19,16 +19,30 @@ from typing import Any, Literal
 import jax.numpy as jnp
 import numpy as np
 from numpyro import distributions as dist
+from pydantic import BaseModel, ConfigDict
 from scipy.stats import norm
 
 from nmmfit import precision as precision
+from nmmfit.constants import bohr_magneton_per_gev
 from nmmfit.errors import UserInputError
 from nmmfit.experiment import BinnedExperiment, Channel, Component, Factor, Pulls
-from nmmfit.physics.forms import Forms
+from nmmfit.listing import Listing
+from nmmfit.physics.forms import Forms, trace
+from nmmfit.physics.sources import flavour_projector
 from nmmfit.shapes import Array
 
 Convention = Literal["two_sided", "one_sided"]
 CONVENTIONS: tuple[Convention, ...] = ("two_sided", "one_sided")
+
+
+class LimitOptions(BaseModel):
+    """Options that every experiment made of published limits takes.
+
+    limit_convention: "two_sided" (Delta chi2 = 2.71 at a number published at 90 % CL) or "one_sided" (1.64).
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    limit_convention: Convention = "two_sided"
 
 
 @dataclass(frozen=True)
@@ -64,6 +78,83 @@ def gaussian_quantile(cl: float, convention: Convention) -> float:
     if convention not in CONVENTIONS:
         raise UserInputError(f"convention of a limit must be one of {', '.join(CONVENTIONS)}, got {convention!r}")
     return float(norm.ppf(0.5 * (1.0 + cl) if convention == "two_sided" else cl))
+
+
+@dataclass(frozen=True)
+class MomentSource:
+    """Whose moment is limited: flavour density matrix (3, 3) of what arrives, trace 1, and whether antineutrinos arrive.
+
+    The effective moment is mu_eff^2 = Tr[rho mu mu^dagger], mu = 2 d. `moment` is its name in results ("reactor_e", say);
+    `flavour` says in words what the density is. `form` is the quadratic form that takes the place of d d^dagger, where it is
+    another: with "plasmon" and the unit matrix for rho all decays are counted.
+    """
+
+    density: np.ndarray
+    antineutrino: bool
+    flavour: str
+    moment: str | None = None
+    form: str = "dipole"
+
+
+def reactor_moment() -> MomentSource:
+    """That of reactor experiments at tens of metres: antinu_e, not oscillated."""
+    return MomentSource(
+        flavour_projector("e"), True, "antinu_e of a reactor, no oscillation at this distance", moment="reactor_e"
+    )
+
+
+def moment_limit(
+    source: MomentSource,
+    limit_mub: float,
+    unit_mub: float,
+    *,
+    cl: float = 0.90,
+    convention: Convention = "two_sided",
+    name: str = "moment",
+) -> PublishedLimit:
+    """A published limit on the effective moment of one source, as one on its square.
+
+    Args:
+        source: the source.
+        limit_mub: mu_eff is below it, in Bohr magnetons.
+        unit_mub: power of ten in Bohr magnetons; the quantity is mu_eff^2 in its square.
+        cl, convention, name: as in PublishedLimit.
+    """
+    density = jnp.asarray(source.density)
+    per_form = 4.0 / (unit_mub * bohr_magneton_per_gev()) ** 2
+
+    def moment_squared(forms: Forms, pulls: Pulls) -> Array:
+        return per_form * trace(density, forms[source.form], source.antineutrino)
+
+    exponent = round(-2.0 * np.log10(unit_mub))
+    return PublishedLimit(
+        name, f"mu_eff_sq_1e_{exponent}_mub2", moment_squared, (source.form,), (limit_mub / unit_mub) ** 2, cl, convention
+    )
+
+
+def moment_experiment(
+    name: str,
+    title: str,
+    source: MomentSource,
+    limit: PublishedLimit,
+    listing: Listing,
+    references: tuple[str, ...],
+    choices: Mapping[str, str] | None = None,
+) -> BinnedExperiment:
+    """Experiment known by one published limit on the effective moment of one source.
+
+    Args: those of `limit_experiment`; `listing`: what the experiment's module says of itself; `limit`: made by `moment_limit`.
+    """
+    return limit_experiment(
+        name,
+        title,
+        (limit,),
+        references=references,
+        overlaps=listing.overlaps,
+        status=listing.status,
+        choices={"flavour": source.flavour, **(choices or {})},
+        effective_moments={source.moment: (np.asarray(source.density), source.antineutrino)} if source.moment else {},
+    )
 
 
 def limit_experiment(

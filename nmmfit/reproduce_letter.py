@@ -58,15 +58,15 @@ class Bound:
     quantity: str
     source: str
     status: str
-    """SEEN: number read in the text, in its abstract or as quoted in it; MEMORY: not checked against a text."""
+    """SEEN: number read in the text, in its abstract or as quoted in another text; MEMORY: not checked against a text."""
     in_letter: bool
     """Whether the letter's figure has this line."""
 
 
 BOUNDS = (
-    Bound("TEXONO", 7.4e-11, "experimental", "nu_e", "hep-ex/0605006, the letter's [49]", "MEMORY", True),
+    Bound("TEXONO", 7.4e-11, "experimental", "nu_e", "hep-ex/0605006, the letter's [49]; as in arXiv:1603.00337", "SEEN", True),
     Bound("Borexino 2008", 5.4e-11, "experimental", "solar", "arXiv:0805.3843, the letter's [50]", "MEMORY", True),
-    Bound("GEMMA", 2.9e-11, "experimental", "nu_e", "Beda et al. 2012, the letter's [51]", "MEMORY", True),
+    Bound("GEMMA", 2.9e-11, "experimental", "nu_e", "Beda et al. 2012, the letter's [51]; as in arXiv:2206.13122", "SEEN", True),
     Bound("Borexino Phase-II", 2.8e-11, "experimental", "solar", "arXiv:1707.09355", "SEEN", False),
     Bound("XENONnT", 6.4e-12, "experimental", "solar", "arXiv:2207.11330", "MEMORY", False),
     Bound("Astro", 3e-12, "astrophysical", "plasmon", "Raffelt, Phys. Rept. 320 (1999) 319, the letter's [48]", "MEMORY", True),

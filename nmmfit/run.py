@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from nmmfit import catalogue
 from nmmfit.config import RunConfig, validate
-from nmmfit.errors import UserInputError, unknown
+from nmmfit.errors import UserInputError
 from nmmfit.runfile import read_toml, with_overrides, write_toml
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def _checked(table: Mapping[str, Any]) -> RunConfig:
     known = catalogue.names()
     for index, name in enumerate(config.experiments):
         if name not in known:
-            raise unknown("experiment", name, known, f"experiments[{index}]")
+            raise catalogue.no_such_experiment(name, f"experiments[{index}]")
     return config
 
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from nmmfit.experiment import Component, Factor, Pulls
-from nmmfit.physics.forms import ELECTRON_FORMS, ELECTRON_VECTOR_FORMS, LIGHT, Forms
+from nmmfit.physics.forms import LIGHT, MASSLESS_ELECTRON_FORMS, Forms
 from nmmfit.physics.massive_electrons import HEAVY_FORMS, HeavyKernel, heavy_spectrum
 from nmmfit.physics.oscillation import OSCILLATION_PULLS
 from nmmfit.physics.rates import recoil_spectrum
@@ -28,7 +28,7 @@ def solar_factor(
     response_pulls: tuple[str, ...] = (),
     heavy: HeavyKernel | None = None,
     heavy_response: Response | None = None,
-    names: tuple[str, ...] = ELECTRON_FORMS + ELECTRON_VECTOR_FORMS,
+    names: tuple[str, ...] = MASSLESS_ELECTRON_FORMS,
 ) -> Factor:
     """Counts per bin of one component at its nominal flux, as a factor with the pulls of response and mixing.
 

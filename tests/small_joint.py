@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import jax.numpy as jnp
 import numpy as np
@@ -23,8 +24,8 @@ def couplings(dipole: float = 0.0, tensor_p: float = 0.0, tensor_n: float = 0.0)
     def matrix(value: float):
         return jnp.zeros((3, 6), dtype=complex).at[0, 0].set(value)
 
-    nil = matrix(0.0)
-    return TargetCouplings(matrix(dipole * DIPOLE), matrix(tensor_p * TENSOR), matrix(tensor_n * TENSOR), *[nil] * 9)
+    values = {"dipole": matrix(dipole * DIPOLE), "tensor_p": matrix(tensor_p * TENSOR), "tensor_n": matrix(tensor_n * TENSOR)}
+    return replace(TargetCouplings.zero(), **values)
 
 
 def counts_of(

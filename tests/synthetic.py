@@ -5,6 +5,8 @@ Its counts are closed-form functions, so that tests of templates, coordinates an
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import jax.numpy as jnp
 import numpy as np
 from numpyro import distributions as dist
@@ -25,8 +27,8 @@ def universal(value: complex) -> jnp.ndarray:
 
 def couplings(dipole: complex = 0.0, tensor_p: complex = 0.0, tensor_n: complex = 0.0) -> TargetCouplings:
     """Target couplings of a flavour-universal dipole and nucleon tensors."""
-    nil = universal(0.0)
-    return TargetCouplings(universal(dipole), universal(tensor_p), universal(tensor_n), *[nil] * 9)
+    values = {"dipole": universal(dipole), "tensor_p": universal(tensor_p), "tensor_n": universal(tensor_n)}
+    return replace(TargetCouplings.zero(), **values)
 
 
 def solar_like(scale: float = 1.0) -> BinnedExperiment:

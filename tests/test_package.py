@@ -15,7 +15,16 @@ ROOT = Path(nmmfit.__file__).resolve().parent.parent
 
 # Each line may import itself and the lines above it.
 LAYERS = (
-    ("nmmfit", "nmmfit.errors", "nmmfit.shapes", "nmmfit.checks", "nmmfit.validation", "nmmfit.constants", "nmmfit.units"),
+    (
+        "nmmfit",
+        "nmmfit.errors",
+        "nmmfit.shapes",
+        "nmmfit.checks",
+        "nmmfit.validation",
+        "nmmfit.constants",
+        "nmmfit.units",
+        "nmmfit.listing",
+    ),
     ("nmmfit.atomic", "nmmfit.processors"),
     (
         "nmmfit.priors",

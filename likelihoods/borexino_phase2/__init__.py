@@ -15,9 +15,10 @@ from likelihoods.borexino_phase2.response import SHAPE_PULLS, hit_edges
 from likelihoods.borexino_phase2.solar_rates import borexino_factor, fold_kernels, massive_kernels, recoil_grid
 from nmmfit.errors import DataError
 from nmmfit.experiment import BinnedExperiment, Channel, TheoryChoices, mass_choice
+from nmmfit.listing import Listing
 from nmmfit.physics.massive_electrons import largest_mass_mev
 from nmmfit.physics.oscillation import oscillation_pull_priors
-from nmmfit.physics.solar import GALLIUM_STATUS, SOLAR_COMPONENTS, solar_fluxes, solar_pull_priors, solar_sources
+from nmmfit.physics.solar import SOLAR_COMPONENTS, solar_fluxes, solar_pull_priors, solar_sources
 from nmmfit.physics.solar_pulls import (
     FluxConstraint,
     SolarModel,
@@ -29,6 +30,13 @@ from nmmfit.physics.solar_pulls import (
 )
 from nmmfit.solar_experiment import solar_components
 from nmmfit.tables import read_table
+
+LISTING = Listing(
+    kind="binned release",
+    status="official counts; background curves from a vector extraction by a third party; gallium numbers from memory of "
+    "arXiv:1707.09355 and references there; unverified",
+    overlaps=("borexino_phase2_limit",),
+)
 
 
 class Options(BaseModel):
@@ -91,8 +99,8 @@ def build(theory: TheoryChoices | None = None, **options: Any) -> BinnedExperime
         constraint=constraint,
         constraint_name=None if constraint is None else flux_constraint_name(chosen.ssm),
         pull_meanings=flux_pull_meanings(chosen.ssm, widths),
-        overlaps=("borexino_phase2_limit",),
-        status="official counts; background curves from a vector extraction by a third party; gallium numbers " + GALLIUM_STATUS,
+        overlaps=LISTING.overlaps,
+        status=LISTING.status,
         choices={**chosen.model_dump(), "electron_radiative": theory.electron_radiative, **mass_choice(theory, largest)},
         effective_moments={"solar": (solar_moment_density(chosen.ssm), False)},
         largest_m_n_mev=largest,

@@ -2,33 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
-from nmmfit.constants import bohr_magneton_per_gev
-from nmmfit.experiment import BinnedExperiment, Pulls, TheoryChoices
-from nmmfit.limit_experiment import PublishedLimit, limit_experiment
-from nmmfit.physics.forms import Forms, trace
+from nmmfit.experiment import BinnedExperiment, TheoryChoices
+from nmmfit.limit_experiment import LimitOptions, MomentSource, moment_experiment, moment_limit
+from nmmfit.listing import Listing
 from nmmfit.physics.oscillation import OscillationParameters
 from nmmfit.physics.solar import solar_sources
-from nmmfit.shapes import Array
 
+LISTING = Listing(
+    kind="published limit",
+    status="seen in the abstract of arXiv:1707.09355 and in arXiv:2206.13122",
+    overlaps=("borexino_phase2",),
+    in_all=False,
+)
 MOMENT_LIMIT_MUB = 2.8e-11
-MOMENT_UNIT_MUB = 1e-11
 
 
-class Options(BaseModel):
-    """Options of `build`.
-
-    limit_convention: "two_sided" (Delta chi2 = 2.71 at the published number) or "one_sided".
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    limit_convention: Literal["two_sided", "one_sided"] = "two_sided"
+class Options(LimitOptions):
+    """Options of `build`: those of every published limit."""
 
 
 def solar_density() -> np.ndarray:
@@ -47,27 +42,12 @@ def build(theory: TheoryChoices | None = None, **options: Any) -> BinnedExperime
     transition moments between mass states; between flavours it depends on their phases), where that paper counts one.
     """
     chosen = Options(**options)
-    density = jnp.asarray(solar_density())
-    unit = 4.0 / (MOMENT_UNIT_MUB * bohr_magneton_per_gev()) ** 2
-
-    def moment_squared(forms: Forms, pulls: Pulls) -> Array:
-        return unit * trace(density, forms["dipole"], False)
-
-    return limit_experiment(
+    source = MomentSource(solar_density(), False, "7Be neutrinos after adiabatic LMA conversion, nominal mixing", moment="solar")
+    return moment_experiment(
         "borexino_phase2_limit",
         "Borexino Phase-II: published limit on the solar magnetic moment",
-        (
-            PublishedLimit(
-                "moment",
-                "mu_eff_sq_1e_22_mub2",
-                moment_squared,
-                ("dipole",),
-                (MOMENT_LIMIT_MUB / MOMENT_UNIT_MUB) ** 2,
-                convention=chosen.limit_convention,
-            ),
-        ),
-        references=("arXiv:1707.09355", "arXiv:2206.13122, eq. (3.5)"),
-        overlaps=("borexino_phase2",),
-        choices={"flavour": "7Be neutrinos after adiabatic LMA conversion, nominal mixing"},
-        effective_moments={"solar": (np.asarray(density), False)},
+        source,
+        moment_limit(source, MOMENT_LIMIT_MUB, 1e-11, convention=chosen.limit_convention),
+        LISTING,
+        ("arXiv:1707.09355", "arXiv:2206.13122, eq. (3.5)"),
     )

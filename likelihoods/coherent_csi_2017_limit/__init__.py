@@ -6,14 +6,21 @@ from typing import Any, Literal
 
 import jax.numpy as jnp
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
 from nmmfit.constants import FERMI
 from nmmfit.errors import UserInputError
 from nmmfit.experiment import BinnedExperiment, Pulls, TheoryChoices
-from nmmfit.limit_experiment import PublishedLimit, limit_experiment
+from nmmfit.limit_experiment import LimitOptions, PublishedLimit, limit_experiment
+from nmmfit.listing import Listing
 from nmmfit.physics.forms import Forms, trace
 from nmmfit.shapes import Array
+
+LISTING = Listing(
+    kind="published limit",
+    status="seen in arXiv:2206.13122, eq. (3.13), which takes the numbers from other analyses of the data of 2017",
+    overlaps=("coherent_csi_2021",),
+    in_all=False,
+)
 
 # arXiv:2206.13122, eq. (3.13) and the text around it.
 A_M_LIMIT = 7.2e-8
@@ -29,18 +36,15 @@ SEED_MEAN_NEUTRONS = 75.9
 SNS_DENSITY = np.diag([1.0, 2.0, 0.0]) / 3.0
 
 
-class Options(BaseModel):
-    """Options of `build`.
+class Options(LimitOptions):
+    """Options of `build`: those of every published limit, and
 
     convention: what xi_T^2 / N^2 of two nuclei means. "consistent" sums over caesium and iodine above and below the line, with
         78 and 74 neutrons; "seed_faithful" has the 77.9 and 73.9 of arXiv:2206.13122, sums above the line only and divides by the
         square of the average N, as that paper did, which makes the limits on tensor coefficients stronger by sqrt(2).
-    limit_convention: "two_sided" (Delta chi2 = 2.71 at the published number) or "one_sided".
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     convention: Literal["consistent", "seed_faithful"] = "consistent"
-    limit_convention: Literal["two_sided", "one_sided"] = "two_sided"
 
 
 def build(theory: TheoryChoices | None = None, **options: Any) -> BinnedExperiment:
@@ -81,6 +85,7 @@ def build(theory: TheoryChoices | None = None, **options: Any) -> BinnedExperime
             PublishedLimit("tensor", "xi_t_sq_over_n_sq", tensor, tuple(weights), XI_T_LIMIT, convention=chosen.limit_convention),
         ),
         references=("arXiv:2206.13122, eq. (3.13)", "arXiv:1708.01294", "arXiv:1711.09773"),
-        overlaps=("coherent_csi_2021",),
+        overlaps=LISTING.overlaps,
+        status=LISTING.status,
         choices={"nuclei": chosen.convention, "tensor_coherence": "coherent", "flavour": "equal fluxes of nu_mu, nubar_mu, nu_e"},
     )

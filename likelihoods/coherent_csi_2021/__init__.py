@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from nmmfit.experiment import BinnedExperiment, Channel, TheoryChoices, mass_choice
+from nmmfit.listing import Listing
 from nmmfit.tables import bin_grid, read_table
 from nmmfit.validation import user_error
 
@@ -15,6 +16,12 @@ from .backgrounds import neutrons, steady_state
 from .model import EFFECTIVE_MOMENTS, NUCLIDES, signal
 from .options import Options
 from .response import NAME, read_response
+
+LISTING = Listing(
+    kind="binned release",
+    status="ancillary files of arXiv:2110.07730; arrival times from a copy of its flux simulation",
+    overlaps=("coherent_csi_2017_limit",),
+)
 
 
 def build(theory: TheoryChoices = TheoryChoices(), **options: Any) -> BinnedExperiment:  # noqa: B008 (frozen)
@@ -53,7 +60,8 @@ def build(theory: TheoryChoices = TheoryChoices(), **options: Any) -> BinnedExpe
         channels=tuple(channels),
         pulls={**signal_pulls, **neutron_pulls, **steady_pulls},
         references=("arXiv:2110.07730", "doi:10.1103/PhysRevLett.129.081801"),
-        overlaps=("coherent_csi_2017_limit",),
+        overlaps=LISTING.overlaps,
+        status=LISTING.status,
         choices={
             "tensor_coherence": theory.tensor_coherence,
             "weak_charges": theory.weak_charges,

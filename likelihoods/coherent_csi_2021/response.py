@@ -4,7 +4,8 @@
     f = Gamma density of mean E_ee / 0.0749 and shape 1 + 9.56 E_ee (E_ee in keV), eff = logistic curve, 0 where negative
 
 Both integrals are Gauss-Legendre sums on fixed nodes; pulls move E_ee and eff at the nodes, so that the result is analytic
-in them. The nodes keep every bin to 1e-7 of its content, at all pulls within +-4 standard deviations.
+in them. The nodes keep every bin to 1e-7 of its content, at all pulls within +-4 standard deviations; with the 1 / T^2 of a
+millicharge to 4e-6, where the efficiency pull has emptied the first bin, and to 1e-8 of the largest bin.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from nmmfit.experiment import BinnedExperiment, Published, TheoryChoices
+from nmmfit.listing import Listing
 from nmmfit.tables import bin_grid, read_table
 from nmmfit.validation import user_error
 from nmmfit.xenon_experiment import Background, XenonOptions, XenonRun, xenon_experiment
@@ -16,6 +17,11 @@ from nmmfit.xenon_experiment import Background, XenonOptions, XenonRun, xenon_ex
 from .inputs import ARGON_WIDTH, BACKGROUND_WIDTHS, RUNS, TONNE_YEARS, response
 
 NAME = "lz_er"
+LISTING = Listing(
+    kind="digitised",
+    status="counts, background and efficiencies digitised by a third party; one normalisation per run for the "
+    "whole fitted background but 37Ar",
+)
 
 
 class Options(XenonOptions):
@@ -49,8 +55,7 @@ def build(theory: TheoryChoices = TheoryChoices(), **options: Any) -> BinnedExpe
                 note="a theory fit of WS2022 alone, in the window of the search for WIMPs",
             ),
         ),
-        status="counts, background and efficiencies digitised by a third party; one normalisation per run for the whole fitted "
-        "background but 37Ar",
+        status=LISTING.status,
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from nmmfit.experiment import BinnedExperiment, TheoryChoices
+from nmmfit.listing import Listing
 from nmmfit.tables import bin_grid, read_table
 from nmmfit.validation import user_error
 from nmmfit.xenon_experiment import Background, XenonOptions, XenonRun, xenon_experiment
@@ -15,6 +16,11 @@ from nmmfit.xenon_experiment import Background, XenonOptions, XenonRun, xenon_ex
 from .inputs import BACKGROUND_WIDTH, TONNE_YEARS, TRITIUM_WIDTH, response
 
 NAME = "pandax4t_er"
+LISTING = Listing(
+    kind="digitised",
+    status="counts, background and efficiency digitised by a third party; one normalisation for the whole "
+    "fitted background but tritium; resolution and its width those of Run0",
+)
 
 
 class Options(XenonOptions):
@@ -55,8 +61,7 @@ def build(theory: TheoryChoices = TheoryChoices(), **options: Any) -> BinnedExpe
         chosen,
         theory,
         references=("arXiv:2408.07641", "arXiv:2408.00664", "arXiv:2206.02339 (resolution)"),
-        status="counts, background and efficiency digitised by a third party; one normalisation for the whole fitted background "
-        "but tritium; resolution and its width those of Run0",
+        status=LISTING.status,
     )
 
 

@@ -14,6 +14,7 @@ from pydantic import Field, ValidationError
 
 from nmmfit.errors import DataError, UserInputError
 from nmmfit.experiment import BinnedExperiment, Channel, Component, Factor, Published, Pulls, TheoryChoices
+from nmmfit.listing import Listing
 from nmmfit.normalisation import normalisation
 from nmmfit.physics.atomic import GRAMS_PER_TONNE, MOLAR_MASS_G_MOL
 from nmmfit.physics.detector import bin_nodes
@@ -29,6 +30,10 @@ from nmmfit.units import AVOGADRO_PER_MOL, KEV_PER_MEV, SECONDS_PER_DAY
 from nmmfit.validation import StrictModel, user_error
 
 NAME = "xenonnt_cevns"
+LISTING = Listing(
+    kind="binned release",
+    status="data release; templates at nominal yields",
+)
 COMPONENTS = ("b8", "hep")
 AXES = ("cs2_pe", "shadow_quantile", "s1_bdt", "s2_bdt")
 # Tonne-years: the release's own notebook; those of SR0 and SR1 also in XENONnT/light_wimp_data_release.
@@ -93,7 +98,7 @@ def build(theory: TheoryChoices = TheoryChoices(), **options: Any) -> BinnedExpe
         references=("arXiv:2604.06002", "arXiv:2408.02877", "doi:10.5281/zenodo.20576156"),
         published=() if chosen.runs == "all" else (EARLY_SIGNAL,),
         pull_meanings=flux_pull_meanings(chosen.ssm, flux_widths("ssm"), COMPONENTS),
-        status="data release; templates at nominal yields",
+        status=LISTING.status,
         choices={
             **chosen.model_dump(),
             "tensor_coherence": theory.tensor_coherence,

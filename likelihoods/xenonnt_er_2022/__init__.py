@@ -9,12 +9,17 @@ import numpy as np
 from pydantic import Field, ValidationError
 
 from nmmfit.experiment import BinnedExperiment, Published, TheoryChoices
+from nmmfit.listing import Listing
 from nmmfit.physics.xenon_response import XenonResponse, square_root_resolution
 from nmmfit.tables import bin_grid, read_table
 from nmmfit.validation import user_error
 from nmmfit.xenon_experiment import Background, XenonOptions, XenonRun, xenon_experiment
 
 NAME = "xenonnt_er_2022"
+LISTING = Listing(
+    kind="digitised",
+    status="counts, background and efficiency digitised by a third party; one normalisation for the whole fitted background",
+)
 # sigma = a sqrt(E) + b E: used for this spectrum in a public code (SNuDD); XENON1T's form. Hardly matters: spectra are smooth.
 RESOLUTION = (0.310, 0.0037)
 # Relative widths of the background: of 214Pb, 960 +- 120 events from 1 to 140 keV, most of what is below 30 keV; and of all
@@ -84,7 +89,7 @@ def build(theory: TheoryChoices = TheoryChoices(), **options: Any) -> BinnedExpe
                 note="unbinned fit with separate backgrounds; here 0.67 with a one-sided rise of 1.64, 0.73 with free electrons",
             ),
         ),
-        status="counts, background and efficiency digitised by a third party; one normalisation for the whole fitted background",
+        status=LISTING.status,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Iterable, Mapping
@@ -27,6 +28,16 @@ Overrides = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the run file; may be repeated.", show_default=False),
 ]
 
+Experiments = Annotated[
+    str | None,
+    typer.Option(
+        "--experiments",
+        metavar="NAMES",
+        help="Experiments in place of the run file's: names with commas between, or all.",
+        show_default=False,
+    ),
+]
+
 
 class VerbGroup(TyperGroup):
     """Verbs; one that does not exist is reported with its nearest match."""
@@ -44,6 +55,16 @@ def open_run(path: Path | None, overrides: Iterable[str] | None) -> Run:
 
     changes = tuple(overrides or ())
     return default_run(changes) if path is None else load_run(path, changes)
+
+
+def experiment_overrides(given: str | None) -> list[str]:
+    """The option --experiments as an override of the run file; "all" are those that a listing does not keep for runs by name."""
+    if given is None:
+        return []
+    from nmmfit import catalogue
+
+    names = catalogue.names_in_all() if given.strip() == "all" else [name.strip() for name in given.split(",")]
+    return [f"experiments={json.dumps([name for name in names if name])}"]
 
 
 def name_values(pairs: Iterable[str]) -> dict[str, complex]:

@@ -82,6 +82,7 @@ def evolve(
     """Run coefficients, match at m_W and 2 GeV, and show every coefficient generated and the effective moments."""
     from nmmfit.config import HIGH_SCALE_GEV, check_scale, validate
     from nmmfit.constants import ELECTROWEAK_INPUTS, STANDARD_MODEL_INPUTS
+    from nmmfit.eft.operators import FORM_FACTORS
     from nmmfit.eft.smneft_operators import theory_of
     from nmmfit.exchange.wcxf import SUFFIXES
     from nmmfit.run import default_run_text
@@ -116,10 +117,10 @@ def evolve(
         check_scale(scale_to, "--to")
     if basis not in ("down", "up"):
         raise unknown("basis", basis, ("down", "up"), "--basis")
-    radii = [name for name in coefficients if name.startswith("nuradius")]
-    if radii and out is not None and out.suffix.lower() in SUFFIXES:
+    ours = [name for name in coefficients if name.split("_")[0] in FORM_FACTORS]
+    if ours and out is not None and out.suffix.lower() in SUFFIXES:
         raise UserInputError(
-            f"--out {out}: {radii[0]!r} has no place in a basis of WCxf; give a folder, or leave charge radii out"
+            f"--out {out}: {ours[0]!r} has no place in a basis of WCxf; give a folder, or leave charges and charge radii out"
         )
     from nmmfit.cli.runtime import start_computing
 
@@ -141,7 +142,7 @@ def evolve(
     electroweak = ElectroweakInputs(**above, quark_basis=basis)
     found = engine(coefficients, scale_from, scale_to, theory.running, inputs, chiral, electroweak=electroweak)
     beside = {}
-    if not any(name.startswith("nuradius") for name in found.coefficients):
+    if not ours:
         reached = _reached(found, basis)
         if out is not None and out.suffix.lower() in SUFFIXES:
             write_wcxf(out, reached)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nmmfit.cli.arguments import Json, Out, Overrides, RunFile, open_run
+from nmmfit.cli.arguments import Experiments, Json, Out, Overrides, RunFile, experiment_overrides, open_run
 from nmmfit.cli.interrupts import one_interrupt
 from nmmfit.cli.output import emit, note
 from nmmfit.cli.progress import sampling_bar
@@ -33,7 +33,7 @@ Sampler = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add this verb to the program."""
-    app.command(epilog="Example: nmmfit fit my-run.toml --out my-fit --seed 1")(fit)
+    app.command(epilog="Example: nmmfit fit my-run.toml --experiments all --out my-fit --seed 1")(fit)
 
 
 def sampler_overrides(**given: int | str | None) -> list[str]:
@@ -66,6 +66,7 @@ def not_converged(problems: Sequence[str]) -> NotConvergedError:
 
 def fit(
     run: RunFile = None,
+    experiments: Experiments = None,
     sampler: Sampler = None,
     seed: Seed = None,
     chains: Chains = None,
@@ -78,7 +79,7 @@ def fit(
 ) -> None:
     """Sample the joint posterior; write posterior.nc, summary.json and plots into a fresh folder."""
     changes = sampler_overrides(method=sampler, seed=seed, chains=chains, draws=draws, warmup=warmup)
-    chosen = open_run(run, [*(overrides or ()), *changes])
+    chosen = open_run(run, [*(overrides or ()), *experiment_overrides(experiments), *changes])
 
     from nmmfit.results.files import POSTERIOR, RunFolder
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nmmfit.checks import confidence_level, finite_number
-from nmmfit.cli.arguments import Json, Out, Overrides, RunFile, open_run
+from nmmfit.cli.arguments import Experiments, Json, Out, Overrides, RunFile, experiment_overrides, open_run
 from nmmfit.cli.fit import Chains, Draws, Sampler, Seed, Warmup, not_converged, sample_run, sampler_overrides
 from nmmfit.cli.interrupts import one_interrupt
 from nmmfit.cli.output import add_row, emit, note, plain, table
@@ -45,6 +45,7 @@ def register(app: typer.Typer) -> None:
 
 def limits(
     run: RunFile = None,
+    experiments: Experiments = None,
     cl: Annotated[float, typer.Option("--cl", metavar="LEVEL", help="Confidence and credible level, between 0 and 1.")] = 0.90,
     names: Names = None,
     fit_folder: Fit = None,
@@ -63,9 +64,10 @@ def limits(
     """Limits of each coefficient and identified quantity: one at a time, profiled and marginalised, side by side."""
     confidence_level(cl, "--cl")
     changes = sampler_overrides(method=sampler, seed=seed, chains=chains, draws=draws, warmup=warmup)
+    changes += experiment_overrides(experiments)
     if fit_folder is not None and (run is not None or overrides or changes):
         raise UserInputError(
-            f"--fit {fit_folder}: the run is the one of that fit; leave out RUN, --set and options of the sampler"
+            f"--fit {fit_folder}: the run is the one of that fit; leave out RUN, --experiments, --set and options of the sampler"
         )
     chosen = _run_of(fit_folder) if fit_folder is not None else open_run(run, [*(overrides or ()), *changes])
 
@@ -181,6 +183,7 @@ def _show_presets(console: Console, payload: Mapping[str, Any]) -> None:
 
 def profile(
     run: RunFile = None,
+    experiments: Experiments = None,
     parameter: Annotated[
         str | None,
         typer.Option("--parameter", metavar="NAME", help="Parameter or identified quantity to profile.", show_default=False),
@@ -200,7 +203,7 @@ def profile(
     for option, value in (("--low", low), ("--high", high)):
         if value is not None:
             finite_number(value, option)
-    chosen = open_run(run, overrides)
+    chosen = open_run(run, [*(overrides or ()), *experiment_overrides(experiments)])
 
     from nmmfit.results.files import RUN_FILE, RunFolder
 

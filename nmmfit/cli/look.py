@@ -73,19 +73,39 @@ def coefficients(
 
 @lists.command(epilog="Example: nmmfit list experiments --json")
 def experiments(as_json: Json = False, out: Out = None) -> None:
-    """Experiments that a run file can name: ours and installed ones."""
+    """Experiments that a run file can name: ours and installed ones, what their data are, and what was left out."""
     from nmmfit import catalogue
 
     entries = catalogue.entries()
+    left_out = catalogue.left_out()
 
     def show(console: Console) -> None:
-        made = table("Experiments", "name", "what it is", "from")
+        made = table("Experiments", "name", "what it is", "kind", "status of the numbers", "shares data with", "from")
         for entry in entries:
-            add_row(made, entry.name, entry.summary, entry.origin)
+            listing = entry.listing
+            row = ("", "", "") if listing is None else (listing.kind, listing.status, ", ".join(listing.overlaps))
+            shown = entry.name if listing is None or listing.in_all else f"{entry.name} *"
+            add_row(made, shown, entry.summary, *row, entry.origin)
         console.print(made)
+        console.print("* used only where a run names it", markup=False)
+        if left_out:
+            made = table("Left out", "name", "why")
+            for name, reason in left_out.items():
+                add_row(made, name, reason)
+            console.print(made)
 
-    found = {entry.name: {"summary": entry.summary, "origin": entry.origin} for entry in entries}
-    emit("experiments", {"experiments": found}, as_json, out, show)
+    found = {
+        entry.name: {
+            "summary": entry.summary,
+            "origin": entry.origin,
+            "kind": entry.listing.kind if entry.listing else None,
+            "status": entry.listing.status if entry.listing else None,
+            "overlaps": list(entry.listing.overlaps) if entry.listing else [],
+            "in_all": entry.listing is None or entry.listing.in_all,
+        }
+        for entry in entries
+    }
+    emit("experiments", {"experiments": found, "left_out": left_out}, as_json, out, show)
 
 
 @lists.command(epilog="Example: nmmfit list models")

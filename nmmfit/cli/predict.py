@@ -74,12 +74,11 @@ def _one_point(
 
     from nmmfit import catalogue
     from nmmfit.config import TheorySpec, check_scale, validate
-    from nmmfit.errors import unknown
     from nmmfit.models import MODELS
     from nmmfit.run import default_run_text, parse_run
 
     if experiment not in catalogue.names():
-        raise unknown("experiment", experiment, catalogue.names())
+        raise catalogue.no_such_experiment(experiment)
     changes = [*(overrides or ()), f"experiments=[{json.dumps(experiment)}]"]
     of_models = {p.name for m in MODELS.values() for p in m.parameters} if any(c.startswith("model") for c in changes) else set()
     for name in of_models & set(values):

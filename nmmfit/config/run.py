@@ -58,6 +58,9 @@ class RunConfig(StrictModel):
     experiments: Annotated[
         list[str], Field(description="names of experiments (`nmmfit list experiments`); none: the priors alone")
     ]
+    allow_overlaps: Annotated[
+        bool, Field(description="combine experiments that share data, which counts these data twice; a message says so")
+    ] = False
     parameters: dict[str, ParameterSpec] = Field(default_factory=dict)
     model: Annotated[
         ModelSpec | None, Field(description="a model whose parameters are sampled, beside or instead of coefficients")

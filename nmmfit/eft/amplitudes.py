@@ -46,6 +46,7 @@ from nmmfit.shapes import Array
 
 METHODS = ("exact", "seed")
 _VECTOR_FERMIONS = {"vector_u": "u", "vector_d": "d", "vector_s": "s", "electron_left": "e", "electron_right": "e"}
+_PHOTON = {"dipole": "dipole", "millicharge": "charge"}
 _COUPLINGS = tuple(f.name for f in fields(QuarkCouplings))
 
 
@@ -111,7 +112,7 @@ def _placement(c: Coefficient) -> np.ndarray:
     """Entries of a (3, 6) coupling matrix that a coefficient occupies; zero if it has no left-handed neutrino in it."""
     out = np.zeros((3, 6))
     p, r = (k - 1 for k in c.neutrinos)
-    if c.operator.lorentz in ("vector", "charge_radius"):
+    if c.operator.lorentz in ("vector", "charge_radius", "millicharge"):
         if c.operator.sector == "nuN":
             out[p, 3 + r] = 1.0
         elif c.operator.sector == "nu":
@@ -130,8 +131,8 @@ def _placement(c: Coefficient) -> np.ndarray:
 def _target(c: Coefficient) -> str | None:
     """Field of `QuarkCouplings` that a coefficient enters directly; None if it enters none."""
     op = c.operator
-    if op.lorentz == "dipole":
-        return "dipole"
+    if op.lorentz in _PHOTON:
+        return _PHOTON[op.lorentz]
     if op.lorentz == "vector" and c.fermion == "e":
         return "electron_left" if op.on_left else "electron_right"
     if c.fermion == "e" and op.fermion == "e":

@@ -22,7 +22,8 @@ class QuarkCouplings:
 
     The vector couplings have final states of their own: columns 0-2 are nu_e, nu_mu, nu_tau, a Hermitian matrix whose amplitude
     adds to the Standard Model's; columns 3-5 are the conjugates of N_1..N_3 (lepton number broken), with entries conj(L).
-    `vector_q` is the vector part (L^{V,LL} + L^{V,LR}) / 2, at zero momentum transfer, as are those of the electron.
+    `vector_q` is the vector part (L^{V,LL} + L^{V,LR}) / 2, at zero momentum transfer, as are those of the electron. `charge`,
+    with the same columns, is the electric charge of the neutrinos in units of e, which couples to all charged targets.
     """
 
     dipole: Array
@@ -40,3 +41,4 @@ class QuarkCouplings:
     vector_s: Array
     electron_left: Array
     electron_right: Array
+    charge: Array

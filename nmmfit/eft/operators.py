@@ -7,7 +7,9 @@ Hermitian operators are their own conjugates: `VnuuLL_1211 = x` means L_1211 = x
 are real. Vector coefficients are what is added to the Standard Model, whose own contact interaction is not among them.
 `nuradius_12` is a neutrino charge radius <r^2>_12 beyond the Standard Model's, in GeV^-2 (1e-32 cm^2 = 2.56819e-5 GeV^-2): no
 operator of the basis, in which it is redundant, but the vector couplings e^2 Q_f <r^2> / 6 of all charged fermions f at zero
-momentum transfer, whatever the scale at which the other coefficients are given.
+momentum transfer, whatever the scale at which the other coefficients are given. `nucharge_12` is an electric charge q_12 of
+neutrinos (a millicharge) in units of the positron's, of dimension four: nubar_1 gamma^mu nu_2 couples to -e q_12 A_mu. It does
+not run, as charges in units of e do not.
 
 Operators and their symmetries are those of arXiv:2206.13122, tables 1 and 2; those with charged leptons have the same structure.
 """
@@ -39,7 +41,7 @@ class Operator:
     fields: tuple[str, ...]
     """Field of each flavour digit, in order: of `nu`, `N`, `u`, `d`, `e`."""
     lorentz: str
-    """`dipole`, `scalar`, `tensor`, `vector` or `charge_radius`."""
+    """`dipole`, `scalar`, `tensor`, `vector`, `charge_radius` or `millicharge`."""
     conserves_lepton_number: bool
     hermitian: bool
     """L_prwt = conj(L_rptw): the operator is its own conjugate; otherwise `+ h.c.` is understood."""
@@ -49,13 +51,13 @@ class Operator:
 
     @property
     def dimension(self) -> int:
-        """Mass dimension of the operator: 5 for dipoles, 6 for four-fermion operators."""
-        return 5 if self.lorentz == "dipole" else 6
+        """Mass dimension of the operator: 4 for millicharges, 5 for dipoles, 6 for four-fermion operators and charge radii."""
+        return {"millicharge": 4, "dipole": 5}.get(self.lorentz, 6)
 
     @property
     def unit(self) -> str:
-        """Unit of the coefficient."""
-        return f"GeV^{4 - self.dimension}"
+        """Unit of the coefficient: "e" of a millicharge, else a power of GeV."""
+        return f"GeV^{4 - self.dimension}" if self.dimension > 4 else "e"
 
     @property
     def neutrinos(self) -> tuple[int, int]:
@@ -65,12 +67,12 @@ class Operator:
 
     @property
     def fermions(self) -> tuple[int, ...]:
-        """Positions of the two quark or charged-lepton digits; empty for a dipole."""
+        """Positions of the two quark or charged-lepton digits; empty where the neutrinos meet the photon."""
         return tuple(i for i, f in enumerate(self.fields) if f not in ("nu", "N"))
 
     @property
     def fermion(self) -> str | None:
-        """`u`, `d` or `e`; None for a dipole."""
+        """`u`, `d` or `e`; None where the neutrinos meet the photon."""
         return self.fields[self.fermions[0]] if self.fermions else None
 
     @property
@@ -91,6 +93,7 @@ def _basis() -> Iterator[Operator]:
     yield Operator("nugamma", ("nu", "nu"), "dipole", False, False, -1, "(nubar_L^c sigma^{mu nu} nu_L) F_{mu nu}")
     yield Operator("Ngamma", ("N", "N"), "dipole", False, False, -1, "(Nbar_R^c sigma^{mu nu} N_R) F_{mu nu}")
     yield Operator("nuradius", ("nu", "nu"), "charge_radius", True, True, 0, "(e/6) (nubar_L gamma^mu nu_L) d^nu F_{nu mu}")
+    yield Operator("nucharge", ("nu", "nu"), "millicharge", True, True, 0, "-e (nubar_L gamma^mu nu_L) A_mu")
     for f in ("u", "d", "e"):
         left_right, right_left = f"{f}bar_L X {f}_R", f"{f}bar_R X {f}_L"
         scalars = (
@@ -125,6 +128,9 @@ def _basis() -> Iterator[Operator]:
 
 OPERATORS: Mapping[str, Operator] = MappingProxyType({op.name: op for op in _basis()})
 
+FORM_FACTORS = ("nuradius", "nucharge")
+"""Form factors of neutrinos under names of ours, which no basis of WCxf has."""
+
 
 @dataclass(frozen=True)
 class Coefficient:
@@ -149,7 +155,7 @@ class Coefficient:
 
     @property
     def fermion(self) -> str | None:
-        """The quark or charged lepton of a diagonal operator (`s`, `mu`, ...); None for a dipole or an off-diagonal one."""
+        """The quark or charged lepton of a diagonal operator (`s`, `mu`, ...); None without one or for an off-diagonal one."""
         op = self.operator
         if not op.fermions:
             return None

@@ -176,7 +176,7 @@ def diagonal_factor(coefficient: Coefficient, evolved: Evolution) -> Array:
     op = coefficient.operator
     if op.lorentz == "dipole":
         return evolved.dipole
-    if op.lorentz in ("vector", "charge_radius"):
+    if op.lorentz in ("vector", "charge_radius", "millicharge"):
         factor = jnp.ones(())
     else:
         factor = (evolved.tensor if op.lorentz == "tensor" else evolved.scalar)[str(op.fermion)]

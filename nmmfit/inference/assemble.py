@@ -17,6 +17,7 @@ from nmmfit.config import ParameterSpec, RunConfig
 from nmmfit.constants import ELECTROWEAK_INPUTS, STANDARD_MODEL_INPUTS
 from nmmfit.eft.amplitudes import LinearMap, linear_map
 from nmmfit.eft.chiral import ChiralInputs
+from nmmfit.eft.couplings import QuarkCouplings
 from nmmfit.eft.smneft_inputs import ElectroweakInputs
 from nmmfit.eft.smneft_operators import is_smneft
 from nmmfit.errors import UserInputError, unknown
@@ -30,6 +31,7 @@ from nmmfit.inference.priors import to_distribution
 from nmmfit.inputs import StandardModelInputs, check
 from nmmfit.kept import digest, experiment_fingerprint, kept_or_made, program_digest
 from nmmfit.physics.amplitude_basis import FINAL_STATES, N_COORDINATES, SM_FINAL_STATES, couplings_to_vector, vector_to_couplings
+from nmmfit.physics.forms import MESONS
 from nmmfit.physics.nucleons import PRESETS, QUARKS, NucleonCharges, nucleon_charges, target_couplings
 from nmmfit.shapes import Array
 
@@ -121,7 +123,11 @@ def joint_from_config(config: RunConfig, method: str = "templates") -> JointLike
     experiments = [
         catalogue.build(name, choices, config.options.get(name), f"experiments[{i}]") for i, name in enumerate(config.experiments)
     ]
-    refuse_overlaps(experiments)
+    if config.allow_overlaps:
+        for one, other in overlapping(experiments):
+            _log.warning("%s and %s share data, which this run counts twice (allow_overlaps)", one, other)
+    else:
+        refuse_overlaps(experiments)
     refuse_different_meanings(experiments)
     _check_mass(experiments, choices.m_n_mev)
     if isinstance(choices.m_n_mev, tuple) and method == "templates":
@@ -147,11 +153,11 @@ def joint_from_config(config: RunConfig, method: str = "templates") -> JointLike
         linear.append(_Directions(model.names, model.weights, model.scale_gev))
         parts.append(model.derived)
     _refuse_unused(config, linear)
-    _refuse_strength_of_interference(config, linear, theory)
     if config.theory.nucleon_charges_float:
         theory = _with_charges(config, linear, theory)
     derived = together([part for part in parts if part is not None])
-    couplings = _coupling_map(config, linear, theory)
+    couplings = _coupling_map(config, linear, theory, any(name in e.forms_read() for e in experiments for name in MESONS))
+    _refuse_strength_of_interference(config, couplings)
     return JointLikelihood(
         experiments,
         [*_coefficients(free), *(derived.parameters if derived is not None else ()), *theory.parameters, *nuisances],
@@ -205,7 +211,7 @@ def _refuse_unused(config: RunConfig, linear: Sequence[_Directions]) -> None:
                 raise UserInputError(f"theory.{name}: nothing in this run lives above m_W, where it matters; leave it out")
 
 
-def _refuse_strength_of_interference(config: RunConfig, linear: Sequence[_Directions], theory: _Theory) -> None:
+def _refuse_strength_of_interference(config: RunConfig, couplings: CouplingMap) -> None:
     """Refuse a strength of the Standard Model other than 1 beside couplings that interfere with it.
 
     The strength scales rates; what scales the amplitude of the Standard Model is a weak charge, which a vector coupling moves.
@@ -215,13 +221,21 @@ def _refuse_strength_of_interference(config: RunConfig, linear: Sequence[_Direct
     spec = config.theory.sm_strength
     if spec.is_fixed and spec.numbers[0] == 1.0:
         return
-    samples = _coupling_map(config, linear, theory).samples
-    reached = {final for m in samples for row in m for final in _finals(row)}
-    if reached & SM_FINAL_STATES:
+    if any(_finals(row) & SM_FINAL_STATES for rows in couplings.samples for row in rows):
         raise UserInputError(
             "theory.sm_strength: some coefficient of this run interferes with the Standard Model, whose strength must then be 1; "
             "leave one of them out"
         )
+
+
+def overlapping(experiments: Sequence[BinnedExperiment]) -> list[tuple[str, str]]:
+    """Pairs of experiments that share data, each once, in the order of the experiments."""
+    order = [e.name for e in experiments]
+    pairs = {(e.name, other) for e in experiments for other in e.overlaps if other in order}
+    return sorted(
+        {(one, other) if order.index(one) < order.index(other) else (other, one) for one, other in pairs},
+        key=lambda pair: tuple(map(order.index, pair)),
+    )
 
 
 def refuse_overlaps(experiments: Sequence[BinnedExperiment]) -> None:
@@ -229,13 +243,10 @@ def refuse_overlaps(experiments: Sequence[BinnedExperiment]) -> None:
 
     Raises: UserInputError naming both.
     """
-    names = {e.name for e in experiments}
-    for experiment in experiments:
-        for other in experiment.overlaps:
-            if other in names:
-                raise UserInputError(
-                    f"experiments: {experiment.name!r} and {other!r} share data and cannot be combined; name one"
-                )
+    for one, other in overlapping(experiments):
+        raise UserInputError(
+            f"experiments: {one!r} and {other!r} share data and cannot be combined; name one, or set allow_overlaps = true"
+        )
 
 
 def refuse_different_meanings(experiments: Sequence[BinnedExperiment]) -> None:
@@ -364,15 +375,25 @@ def _mapped(directions: _Directions, theory: _Theory, running: str, values: Mapp
     return mapping.for_parameters([str(k) for k in range(len(directions.weights))], directions.weights)
 
 
-def _rows(mappings: Sequence[LinearMap], theory: _Theory, coherence: str, values: Mapping[str, Any]) -> Array:
-    """Coordinates of target couplings (direction, 288) at `values` of c_T and of the nucleon charges."""
+def _rows(
+    mappings: Sequence[LinearMap], theory: _Theory, coherence: str, values: Mapping[str, Any], mesons: bool = False
+) -> Array:
+    """Coordinates of target couplings (direction, coordinate) at `values` of c_T and of the nucleon charges.
+
+    Amplitudes of mesons' decays are 0 where no experiment of the run reads them: they would be amplitudes of their own.
+    """
     chiral, charges = ChiralInputs(values["theory.c_T"], values["theory.c_T_s"]), theory.nucleon_charges(values)
-    to_vector = jax.vmap(lambda q: couplings_to_vector(target_couplings(q, charges, coherence)))
+
+    def coordinates(quark: QuarkCouplings) -> Array:
+        target = target_couplings(quark, charges, coherence)
+        return couplings_to_vector(target if mesons else replace(target, **{m: 0.0 * target.dipole for m in MESONS}))
+
+    to_vector = jax.vmap(coordinates)
     return jnp.concatenate([to_vector(mapping.rows(chiral)) for mapping in mappings])
 
 
-def _coupling_map(config: RunConfig, linear: Sequence[_Directions], theory: _Theory) -> CouplingMap:
-    """Coordinates of target couplings per unit of each direction, as a function of the theory inputs."""
+def _coupling_map(config: RunConfig, linear: Sequence[_Directions], theory: _Theory, mesons: bool) -> CouplingMap:
+    """Coordinates of target couplings per unit of each direction, as a function of the theory inputs; `mesons` as in `_rows`."""
     linear = [directions for directions in linear if len(directions.weights)]
     coherence, running = config.theory.tensor_coherence, config.theory.running
 
@@ -380,12 +401,12 @@ def _coupling_map(config: RunConfig, linear: Sequence[_Directions], theory: _The
         return [_mapped(directions, theory, running, values) for directions in linear]
 
     def rows(mappings: Sequence[LinearMap], values: Mapping[str, Any]) -> Array:
-        return _rows(mappings, theory, coherence, values)
+        return _rows(mappings, theory, coherence, values, mesons)
 
     # All that `coordinates` closes over, its arguments' names included.
     told = [
         [(d.names, d.weights.tolist(), d.scale_gev) for d in linear],
-        (running, theory.quark_basis, theory.charges, coherence),
+        (running, theory.quark_basis, theory.charges, coherence, mesons),
         (
             {n: v for n, v in theory.fixed.items() if n not in _OF_RATES},
             theory.orders,

@@ -36,8 +36,9 @@ from nmmfit.shapes import Array
 # Units in which amplitudes are of order one; they only balance numbers of different dimension before a rank is taken.
 DIPOLE_UNIT = 1e-9
 CONTACT_UNIT = 1e-6
+CHARGE_UNIT = 1e-10
 _FIELDS = tuple(f.name for f in fields(TargetCouplings))
-_UNITS = (DIPOLE_UNIT, *([CONTACT_UNIT] * (len(_FIELDS) - 1)))
+_UNITS = tuple({"dipole": DIPOLE_UNIT, "charge": CHARGE_UNIT}.get(name, CONTACT_UNIT) for name in _FIELDS)
 _BLOCK = N_FLAVOUR * N_FINAL
 N_COORDINATES = 2 * len(_UNITS) * _BLOCK
 _RANK_TOLERANCE = 1e-9
@@ -51,7 +52,7 @@ _INTERFERES = np.isin(FINAL_STATES, list(SM_FINAL_STATES))
 
 
 def couplings_to_vector(couplings: TargetCouplings) -> Array:
-    """Real coordinates (coordinate,) of target couplings, in units of 1e-9 GeV^-1 (dipole) and 1e-6 GeV^-2 (the rest)."""
+    """Real coordinates (coordinate,) of target couplings, in units of 1e-9 GeV^-1 (dipole), 1e-10 (charge) and 1e-6 GeV^-2."""
     leaves = jax.tree_util.tree_leaves(couplings)
     flat = [jnp.reshape(leaf, (-1,)) / unit for leaf, unit in zip(leaves, _UNITS, strict=True)]
     stacked = jnp.concatenate(flat)
@@ -216,13 +217,12 @@ def merged_monomials(basis: AmplitudeBasis, relevant: np.ndarray, massive: bool 
     scale = np.abs(columns).max(axis=1)
     # Rows that carry interference of operators of different dimension differ by powers of 1e-3 in natural units.
     used = np.flatnonzero(scale > 0)
+    if len(used) == 0:
+        # An experiment that none of the amplitudes reaches, nor the Standard Model: a constant.
+        alone = vector_to_forms(jnp.zeros(columns.shape[0]).at[0].set(1.0), names)
+        return MergedMonomials(np.eye(1, columns.shape[1]), {name: form[None] for name, form in alone.items()})
     scaled = columns[used] / scale[used, None]
     picked = independent_rows(scaled)
-    if len(picked) == 0:
-        # A rate that nothing in reach changes, not even the Standard Model: its one monomial is that of the Standard Model.
-        alone = np.eye(columns.shape[1])[:1]
-        nothing = jax.vmap(lambda v: vector_to_forms(v, names))(jnp.zeros((1, columns.shape[0])))
-        return MergedMonomials(alone, nothing)
     lifted, *_ = np.linalg.lstsq(scaled[picked].T, scaled.T, rcond=None)
     vectors = np.zeros((len(picked), columns.shape[0]))
     vectors[:, used] = np.where(np.abs(lifted) > 1e-13, lifted, 0.0) * scale[used]

@@ -140,7 +140,7 @@ def vector_kernels(
     quadratic = quadratic_vector_kernels(e_nu_mev, t_mev, nucleus, f_p, f_n, spin)
     charges = weak_charges_of(weak_charges)
     n_p, n_n = jnp.asarray(f_p) * nucleus.z, jnp.asarray(f_n) * nucleus.n
-    point = _point_vector(e_nu_mev, t_mev, nucleus, spin, 0.0)
+    point = point_vector(e_nu_mev, t_mev, nucleus, spin)
     axes = jnp.broadcast_shapes(jnp.shape(point), jnp.shape(n_p), jnp.shape(n_n))
     norm = -2.0 * math.sqrt(2.0) * FERMI.value
     by_proton = norm * jnp.reshape(jnp.asarray(charges.g_p), (3, *(1 for _ in axes))) * n_p * point
@@ -168,12 +168,14 @@ def quadratic_vector_kernels(
     """
     check_spin(spin)
     n_p, n_n = jnp.asarray(f_p) * nucleus.z, jnp.asarray(f_n) * nucleus.n
-    point = _point_vector(e_nu_mev, t_mev, nucleus, spin, m_n_mev)
+    point = point_vector(e_nu_mev, t_mev, nucleus, spin, m_n_mev)
     return {"vector_pp": point * n_p**2, "vector_pn": 2.0 * point * n_p * n_n, "vector_nn": point * n_n**2}
 
 
-def _point_vector(e_nu_mev: ArrayLike, t_mev: ArrayLike, nucleus: Nucleus | Target, spin: float, m_n_mev: ArrayLike) -> Array:
-    """d sigma / dT of a unit vector coupling to a point nucleus."""
+def point_vector(
+    e_nu_mev: ArrayLike, t_mev: ArrayLike, nucleus: Nucleus | Target, spin: float = 0.5, m_n_mev: ArrayLike = 0.0
+) -> Array:
+    """d sigma / dT in cm^2/MeV of a vector coupling of 1 GeV^-2 to a point; arguments as for `quadratic_vector_kernels`."""
     if spin == 0:
         return spin_zero.vector(e_nu_mev, t_mev, nucleus.mass_mev, 1.0, m_n_mev)
     return spin_half.vector(e_nu_mev, t_mev, nucleus.mass_mev, 1.0, 1.0, m_n_mev)

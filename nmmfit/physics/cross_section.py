@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from nmmfit.checks import broadcasting
-from nmmfit.constants import FERMI, M_ELECTRON_MEV, electron_charge
+from nmmfit.constants import FERMI, M_ELECTRON_MEV
 from nmmfit.errors import UserInputError, unknown
 from nmmfit.physics import cevns, electron, spin_half, spin_zero
 from nmmfit.physics.form_factors import form_factor as named_form_factor
@@ -24,9 +24,9 @@ from nmmfit.physics.nuclei import (
     nuclide_names,
     target_spin,
 )
+from nmmfit.physics.photon import ELECTRON_CHARGE_NUMBER, coupling_per_charge
 from nmmfit.precision import require_double_precision
 from nmmfit.shapes import Array, ArrayLike
-from nmmfit.units import GEV2_CM2, MEV_PER_GEV
 
 FLAVOURS = ("e", "mu", "tau")
 NORM = -2.0 * math.sqrt(2.0) * FERMI.value
@@ -49,6 +49,8 @@ def dsigma_dt(
     vector_right: ArrayLike = 0,
     charge_radius_cm2: ArrayLike = 0,
     millicharge: ArrayLike = 0,
+    transition_radius_cm2: ArrayLike = 0,
+    transition_millicharge: ArrayLike = 0,
     m_n_mev: ArrayLike = 0,
     spin: float | None = None,
     form_factor: str | ArrayLike | tuple[ArrayLike, ArrayLike] | None = None,
@@ -58,9 +60,10 @@ def dsigma_dt(
 ) -> Array:
     """Differential cross section d sigma / dT of nu X -> N X off a free target at rest, in cm^2/MeV.
 
-    |Standard Model + vectors + charge radius + millicharge|^2 plus |dipole + scalar + tensor|^2, with all interferences, for the
-    Lagrangian of `spin_half` with one final state of either kind, N and the neutrino's own flavour. Example,
-    a moment of 1e-11 mu_B: `dsigma_dt("e", 0.42, 0.1, sm=False, dipole=1.48152e-9)` is 1.9007e-46.
+    |Standard Model + vectors + charge radius + millicharge|^2 plus |transition radius + transition millicharge|^2 plus
+    |dipole + scalar + tensor|^2, with all interferences, for the Lagrangian of `spin_half` with one final state of each kind: the
+    neutrino's own flavour, another flavour, and N. Example, a moment of 1e-11 mu_B:
+    `dsigma_dt("e", 0.42, 0.1, sm=False, dipole=1.48152e-9)` is 1.9007e-46.
 
     Args:
         target: "e", the name of a nuclide such as "Cs133", a `Nucleus`, or a natural element such as "Ge": the mean over its
@@ -79,6 +82,8 @@ def dsigma_dt(
         charge_radius_cm2: <r^2> beyond the Standard Model's (which is in its couplings), real, cm^2; adds
             (2 pi alpha / 3) <r^2> Q to g_LL and g_LR of a target of charge Q, in a nuclide Z F_p.
         millicharge: charge of the neutrino in units of e, real; as a charge radius of 6 q / q^2, q^2 = -2 M T.
+        transition_radius_cm2, transition_millicharge: the same between the incoming flavour and another one, complex; they
+            interfere with each other only. For a second final flavour add the cross section of its own, with sm=False.
         m_n_mev: mass of the outgoing N, MeV, >= 0; vector couplings have massless final states.
         spin: 0.5 or 0 (nuclides; C_S = (s1 + s2) / 2, no tensor); None: what `nuclear_spin` says.
         form_factor: nuclides only. None: "helm" with the nuclide's radii for protons and neutrons; another name of
@@ -87,7 +92,7 @@ def dsigma_dt(
         weak_charges: of nuclides, "radiative" or "tree".
         radiative: corrections for electrons, "bks", "rho_kappa" or "none".
         nuclear_spin: "half", 0.5 for every target, the literature's convention; "true", 0 for nuclides of spin 0.
-    Returns: broadcast shape; 0 outside the allowed recoils. A dipole and a millicharge diverge at T = 0.
+    Returns: broadcast shape; 0 outside the allowed recoils. A dipole and millicharges diverge at T = 0.
     Raises: UserInputError for an unknown name, a value that is not finite or out of range, shapes that do not fit together, or a
         combination that does not exist.
     """
@@ -98,6 +103,7 @@ def dsigma_dt(
             "m_n_mev": m_n_mev, "spin": spin, "form_factor": form_factor, "weak_charges": weak_charges, "radiative": radiative,
             "nuclear_spin": nuclear_spin, "vector_left": vector_left, "vector_right": vector_right,
             "charge_radius_cm2": charge_radius_cm2, "millicharge": millicharge,
+            "transition_radius_cm2": transition_radius_cm2, "transition_millicharge": transition_millicharge,
         }  # fmt: skip
         parts = [fraction * dsigma_dt(one, e_nu_mev, t_mev, **options) for one, fraction in natural_mixture(target)]
         return jnp.asarray(sum(parts))
@@ -110,12 +116,14 @@ def dsigma_dt(
     _check_range("e_nu_mev", e_nu_mev, positive=True)
     _check_range("t_mev", t_mev)
     _check_range("m_n_mev", m_n_mev)
-    for name, value in (("dipole", dipole), ("s1", s1), ("s2", s2), ("tensor", tensor)):
+    transition = {"transition_radius_cm2": transition_radius_cm2, "transition_millicharge": transition_millicharge}
+    amplitudes = {"dipole": dipole, "s1": s1, "s2": s2, "tensor": tensor} | transition
+    for name, value in amplitudes.items():
         _check_finite(name, value)
     if form_factor is not None and not isinstance(form_factor, str):
         for value in form_factor if isinstance(form_factor, tuple) else (form_factor,):
             _check_finite("form_factor", value)
-    given = {"e_nu_mev": e_nu_mev, "t_mev": t_mev, "m_n_mev": m_n_mev, "dipole": dipole, "s1": s1, "s2": s2, "tensor": tensor}
+    given = {"e_nu_mev": e_nu_mev, "t_mev": t_mev, "m_n_mev": m_n_mev} | amplitudes
     vectors = {
         "vector_left": vector_left,
         "vector_right": vector_right,
@@ -126,6 +134,7 @@ def dsigma_dt(
         _check_real(name, value)
     _check_shapes(given | vectors, form_factor)
     has_vectors = not all(_is_zero(value) for value in vectors.values())
+    has_transition = not all(_is_zero(value) for value in transition.values())
     if nuclear_spin not in NUCLEAR_SPINS:
         raise unknown("nuclear spin", nuclear_spin, NUCLEAR_SPINS, "nuclear_spin")
     if spin is None:
@@ -139,14 +148,18 @@ def dsigma_dt(
     if isinstance(target, str) and target == "e":
         if spin != 0.5 or form_factor is not None:
             raise UserInputError("dsigma_dt: an electron is a point of spin 0.5; spin and form_factor are for nuclides")
-        mass, charge = M_ELECTRON_MEV.value, jnp.asarray(electron.ELECTRON_CHARGE_NUMBER)
+        mass, charge = M_ELECTRON_MEV.value, jnp.asarray(ELECTRON_CHARGE_NUMBER)
         if has_vectors:
             left, right = (sm * NORM * g[index] for g in electron.couplings(t_mev, radiative))
-            photon = charge * _photon_coupling(charge_radius_cm2, millicharge, t_mev, mass)
+            photon = charge * coupling_per_charge(charge_radius_cm2, millicharge, t_mev, mass)
             g_ll, g_lr = left + vector_left + photon, right + vector_right + photon
             total = electron.vector_pieces(e_nu_mev, t_mev, g_ll**2, g_lr**2, g_ll * g_lr, radiative, antineutrino)
         elif sm:
             total = electron.sm_kernel(e_nu_mev, t_mev, radiative, antineutrino)[index]
+        if has_transition:
+            other = charge * coupling_per_charge(transition_radius_cm2, transition_millicharge, t_mev, mass)
+            square = _product(other, other)
+            total = total + electron.vector_pieces(e_nu_mev, t_mev, square, square, square, radiative, antineutrino)
     else:
         nuclide = target if isinstance(target, Nucleus) else _nuclide(target)
         mass = nuclide.mass_mev
@@ -157,7 +170,7 @@ def dsigma_dt(
         if has_vectors:
             weak = cevns.weak_charges_of(weak_charges)
             g_v = sm * 0.5 * NORM * (weak.g_p[index] * charge + weak.g_n * nuclide.n * f_n)
-            g_v = g_v + charge * _photon_coupling(charge_radius_cm2, millicharge, t_mev, mass)
+            g_v = g_v + charge * coupling_per_charge(charge_radius_cm2, millicharge, t_mev, mass)
             g_ll, g_lr = g_v + mean * jnp.asarray(vector_left), g_v + mean * jnp.asarray(vector_right)
             if spin == 0:
                 total = spin_zero.vector(e_nu_mev, t_mev, mass, 0.5 * (g_ll + g_lr))
@@ -166,6 +179,10 @@ def dsigma_dt(
                 total = spin_half.vector(e_nu_mev, t_mev, mass, g_ll, g_lr)
         elif sm:
             total = cevns.sm_kernel(e_nu_mev, t_mev, nuclide, f_p, f_n, weak_charges, spin)[index]
+        if has_transition:
+            other = charge * coupling_per_charge(transition_radius_cm2, transition_millicharge, t_mev, mass)
+            square = _product(other, other)
+            total = total + square * cevns.point_vector(e_nu_mev, t_mev, nuclide, spin)
 
     if spin == 0:
         if not _is_zero(tensor):
@@ -188,19 +205,10 @@ def dsigma_dt(
         kernel = half.dipole
     if not _is_zero(dipole):  # its kernel is infinite at T = 0
         total = total + kernel * charge**2 * _product(d, d)
-    if not _is_zero(millicharge):
-        total = jnp.where((jnp.asarray(t_mev) > 0.0) | (jnp.asarray(millicharge) == 0.0), total, jnp.inf)
+    for value in (millicharge, transition_millicharge):
+        if not _is_zero(value):
+            total = jnp.where((jnp.asarray(t_mev) > 0.0) | (jnp.asarray(value) == 0.0), total, jnp.inf)
     return jnp.asarray(total)
-
-
-def _photon_coupling(radius_cm2: ArrayLike, millicharge: ArrayLike, t_mev: ArrayLike, mass_mev: ArrayLike) -> Array:
-    """g_LL = g_LR per unit charge of the target, GeV^-2, of a photon that couples to the neutrino: e^2 (<r^2> / 6 + q / q^2)."""
-    radius = jnp.asarray(radius_cm2) / GEV2_CM2
-    if _is_zero(millicharge):
-        return electron_charge() ** 2 / 6.0 * radius
-    t = jnp.asarray(t_mev)
-    q2_gev2 = -2.0 * jnp.asarray(mass_mev) * jnp.where(t > 0.0, t, 1.0) / MEV_PER_GEV**2
-    return electron_charge() ** 2 * (radius / 6.0 + jnp.asarray(millicharge) / q2_gev2)
 
 
 def _product(x: Array, y: Array) -> Array:

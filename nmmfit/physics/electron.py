@@ -14,9 +14,9 @@ from nmmfit.constants import ALPHA_0, FERMI, M_ELECTRON_MEV, SIN2_THETA_W_0
 from nmmfit.errors import unknown
 from nmmfit.physics import radiative as bks
 from nmmfit.physics import spin_half
+from nmmfit.physics.photon import ELECTRON_CHARGE_NUMBER
 from nmmfit.shapes import Array, ArrayLike
 
-ELECTRON_CHARGE_NUMBER = -1.0
 RADIATIVE = ("bks", "rho_kappa", "none")
 
 

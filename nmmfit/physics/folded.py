@@ -13,12 +13,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nmmfit.physics import cevns
-from nmmfit.physics.forms import LIGHT, N_FLAVOUR, NUCLEAR_FORMS, NUCLEAR_VECTOR_FORMS, SM_FORMS, Forms
+from nmmfit.physics import cevns, photon
+from nmmfit.physics.forms import LIGHT, MASSLESS_NUCLEAR_FORMS, N_FLAVOUR, NUCLEAR_FORMS, SM_FORMS, Forms
 from nmmfit.physics.nuclei import Nucleus
 from nmmfit.physics.rates import SourceNodes
 from nmmfit.shapes import Array, ArrayLike
 
+_BY_FLAVOUR = MASSLESS_NUCLEAR_FORMS[len(NUCLEAR_FORMS) :]
 _ENDINGS = {"_pp": "pp", "_pn": "pn", "_np": "pn", "_nn": "nn", "_p": "pp", "_n": "pn"}
 
 
@@ -55,8 +56,9 @@ class FoldedKernels:
         f_p, f_n = jnp.asarray(f_p), jnp.asarray(f_n)
         products = {"pp": f_p**2, "pn": f_p * f_n, "nn": f_n**2}
         total = forms["sm"] * sum(self.sm[k] * products[k] for k in self.sm)
-        vectors = {name for name in self.forms if "vector" in name}
-        for kind in (set(self.forms) - vectors, vectors):
+        charges = {name for name in self.forms if "charge" in name}
+        vectors = {name for name in self.forms if "vector" in name} - charges
+        for kind in (set(self.forms) - vectors - charges, vectors, charges):
             for k, product in products.items():
                 names = [name for name in self.forms if name in kind and form_factor_product(name) == k]
                 if names:
@@ -97,8 +99,7 @@ def fold_cevns(
     # entry (i, j) of a form that is linear in a coupling has the mean of the kernels of flavours i and j
     by_pair = 0.5 * (vectors[:, :, None] + vectors[:, None, :])
     vector = np.einsum("kijte,teij->ktij", by_pair, weighted)
-    names = NUCLEAR_FORMS + NUCLEAR_VECTOR_FORMS
-    forms = dict(zip(names, (*folded, *vector), strict=True))
+    forms = dict(zip(MASSLESS_NUCLEAR_FORMS, (*folded, *vector), strict=True))
     return FoldedKernels({"pp": pp, "pn": both - pp - nn, "nn": nn}, forms)
 
 
@@ -113,11 +114,12 @@ def _kernels(
     spin: float,
 ) -> tuple[Array, Array, Array]:
     """Kernels without form factors, one program for all nuclei: of the SM (flavour, 3, recoil, energy) for the form factors
-    (1, 0), (0, 1) and (1, 1) of protons and neutrons, of NUCLEAR_FORMS (form, recoil, energy), and of NUCLEAR_VECTOR_FORMS
+    (1, 0), (0, 1) and (1, 1) of protons and neutrons, of NUCLEAR_FORMS (form, recoil, energy), and of vectors and charges
     (form, flavour, recoil, energy), those of SM_FORMS and, the same for all flavours, the others."""
     f_p, f_n = np.array([1.0, 0.0, 1.0])[:, None, None], np.array([0.0, 1.0, 1.0])[:, None, None]
     sm = cevns.sm_kernel(energy_mev, t_mev, target, f_p, f_n, weak_charges, spin)
     kernels = cevns.kernels(energy_mev, t_mev, target, 1.0, 1.0, antineutrino, tensor_coherence, spin)
     vectors = cevns.vector_kernels(energy_mev, t_mev, target, 1.0, 1.0, weak_charges, spin)
-    by_flavour = [vectors[name] if name in SM_FORMS else jnp.stack([vectors[name]] * N_FLAVOUR) for name in NUCLEAR_VECTOR_FORMS]
+    vectors |= photon.nuclear_kernels(vectors, t_mev, target.mass_mev)
+    by_flavour = [vectors[name] if name in SM_FORMS else jnp.stack([vectors[name]] * N_FLAVOUR) for name in _BY_FLAVOUR]
     return sm, jnp.stack([kernels[name] for name in NUCLEAR_FORMS]), jnp.stack(by_flavour)

@@ -9,6 +9,7 @@ take the two apart (`split_forms`).
 
 Vector couplings have final states of their own: columns 0-2 nu_e, nu_mu, nu_tau, a Hermitian matrix E that is added to the
 Standard Model's diagonal one, D; columns 3-5 conjugates of N_1, N_2, N_3. Nothing but the Standard Model interferes with them.
+A millicharge is one of these, with a kernel of its own.
 Tr[rho (D + E)^2] has the part Tr[rho (D E + E D)]: with a kernel that is quadratic in D_a for the Standard Model, the form is E
 itself (SM_FORMS) and its kernel depends on the flavour, entry (a, b) of the form having the mean of the kernels of a and b.
 """
@@ -49,17 +50,31 @@ ELECTRON_VECTOR_FORMS = (
     "electron_left_left", "electron_right_right", "electron_left_right",
     "sm_electron_left", "sm_electron_right",
 )  # fmt: skip
-SM_FORMS = tuple(name for name in NUCLEAR_VECTOR_FORMS + ELECTRON_VECTOR_FORMS if name.startswith("sm_"))
+NUCLEAR_CHARGE_FORMS = ("charge", "charge_vector_p", "charge_vector_n", "sm_charge_p", "sm_charge_n")
+ELECTRON_CHARGE_FORMS = ("charge", "charge_electron_left", "charge_electron_right", "sm_charge_electron")
+"""Those with the neutrino's electric charge: its square, and its products with the vectors and with the Standard Model."""
+_CHARGE_FORMS = NUCLEAR_CHARGE_FORMS + ELECTRON_CHARGE_FORMS[1:]
+SM_FORMS = tuple(name for name in NUCLEAR_VECTOR_FORMS + ELECTRON_VECTOR_FORMS + _CHARGE_FORMS if name.startswith("sm_"))
 """Forms linear in a coupling, from interference with the Standard Model; their kernels have a leading axis of flavours."""
-ALL_FORMS = NUCLEAR_FORMS + ELECTRON_FORMS[1:] + NUCLEAR_VECTOR_FORMS + ELECTRON_VECTOR_FORMS
+MESONS = ("omega", "phi")
+DECAY_FORMS = ("plasmon", *MESONS)
+"""Forms of decays into a pair of neutrinos, whose trace counts all flavours: `plasmon` is `dipole` with half of what breaks
+lepton number, because a pair {p, r} of Majorana neutrinos stands in the antisymmetric matrix twice and is made once. Those of
+mesons, likewise, are squares of amplitudes (`physics.mesons`)."""
+ALL_FORMS = NUCLEAR_FORMS + ELECTRON_FORMS[1:] + NUCLEAR_VECTOR_FORMS + ELECTRON_VECTOR_FORMS + _CHARGE_FORMS + DECAY_FORMS
 
 LIGHT, HEAVY = "light_", "heavy_"
 """Prefixes of a form's name: what of it leads to massless neutrinos, and what to N (`restricted`)."""
+MASSLESS_NUCLEAR_FORMS = NUCLEAR_FORMS + NUCLEAR_VECTOR_FORMS + NUCLEAR_CHARGE_FORMS
+MASSLESS_ELECTRON_FORMS = ELECTRON_FORMS + ELECTRON_VECTOR_FORMS + ELECTRON_CHARGE_FORMS
+"""Forms that lead to massless final states: all that scattering on nuclei, or on electrons, reads."""
 MASSIVE_NUCLEAR_FORMS = NUCLEAR_FORMS + tuple(name for name in NUCLEAR_VECTOR_FORMS if name not in SM_FORMS)
 MASSIVE_ELECTRON_FORMS = ELECTRON_FORMS + tuple(name for name in ELECTRON_VECTOR_FORMS if name not in SM_FORMS)
-"""Forms that lead to N: all but those of interference with the Standard Model."""
-VECTORS = ("vector_p", "vector_n", "electron_left", "electron_right")
+"""Forms that lead to N: all but those of interference with the Standard Model and those of the neutrino's charge."""
+VECTORS = ("vector_p", "vector_n", "electron_left", "electron_right", "charge")
 """The couplings of `TargetCouplings` whose columns are those of vectors."""
+
+_PAIRS_ONCE = np.sqrt(np.repeat([1.0, 0.5], N_FLAVOUR))
 
 Forms = dict[str, Array]
 """`sm`: scalar, 1 for the Standard Model (a signal strength of its rate); every other name: Hermitian (3, 3)."""
@@ -74,7 +89,9 @@ class TargetCouplings:
     that |mu_pr| = 2 |dipole[p, r]| holds for every column. Tensor and scalar nucleon couplings are
     t_X = sum_q L^T_q delta_q^X and s_X = C_S^X of the nucleon-level Lagrangian; electron_s1, electron_s2, electron_tensor
     are L^{S,RR}, L^{S,RL}, L^{T,RR} of the electron. vector_X multiplies (nubar_L gamma nu_L)(Xbar gamma X), electron_left and
-    electron_right are L^{V,LL} and L^{V,LR}, all added to the Standard Model; their columns are those of vectors (module's text).
+    electron_right are L^{V,LL} and L^{V,LR}, all added to the Standard Model; their columns are those of vectors (module's text),
+    as are those of `charge`, the neutrino's electric charge in units of e. `omega` and `phi` are the amplitudes of these mesons'
+    decays, GeV^-1.
     """
 
     dipole: Array
@@ -85,10 +102,13 @@ class TargetCouplings:
     electron_s1: Array
     electron_s2: Array
     electron_tensor: Array
+    omega: Array
+    phi: Array
     vector_p: Array
     vector_n: Array
     electron_left: Array
     electron_right: Array
+    charge: Array
 
     @staticmethod
     def zero() -> TargetCouplings:
@@ -124,7 +144,8 @@ def quadratic_forms(couplings: TargetCouplings, sm: float | Array = 1.0) -> Form
         square = a[..., :N_FLAVOUR]
         return 0.5 * amplitude * (square + jnp.conj(jnp.swapaxes(square, -1, -2)))
 
-    by_proton, by_neutron = linear(c.vector_p), linear(c.vector_n)
+    by_proton, by_neutron, by_charge = linear(c.vector_p), linear(c.vector_n), linear(c.charge)
+    once = {"plasmon": c.dipole * _PAIRS_ONCE, "omega": c.omega * _PAIRS_ONCE, "phi": c.phi * _PAIRS_ONCE}
     return {
         "sm": strength,
         "dipole": pair(c.dipole, c.dipole),
@@ -161,6 +182,15 @@ def quadratic_forms(couplings: TargetCouplings, sm: float | Array = 1.0) -> Form
         "electron_left_right": pair(c.electron_left, c.electron_right),
         "sm_electron_left": linear(c.electron_left),
         "sm_electron_right": linear(c.electron_right),
+        "charge": pair(c.charge, c.charge),
+        "charge_vector_p": pair(c.charge, c.vector_p),
+        "charge_vector_n": pair(c.charge, c.vector_n),
+        "sm_charge_p": by_charge,
+        "sm_charge_n": by_charge,
+        "charge_electron_left": pair(c.charge, c.electron_left),
+        "charge_electron_right": pair(c.charge, c.electron_right),
+        "sm_charge_electron": by_charge,
+        **{name: pair(amplitude, amplitude) for name, amplitude in once.items()},
     }
 
 

@@ -20,6 +20,7 @@ from nmmfit.constants import Constant
 from nmmfit.eft.couplings import QuarkCouplings
 from nmmfit.errors import unknown
 from nmmfit.physics.forms import TargetCouplings
+from nmmfit.physics.mesons import OMEGA, PHI
 from nmmfit.shapes import Array
 
 QUARKS = ("u", "d", "s")
@@ -171,8 +172,11 @@ def target_couplings(quark: QuarkCouplings, charges: NucleonCharges, tensor_cohe
         electron_s1=quark.electron_s1,
         electron_s2=quark.electron_s2,
         electron_tensor=quark.electron_tensor,
+        omega=OMEGA.amplitude(quark),
+        phi=PHI.amplitude(quark),
         vector_p=contract(vector_p, vectors),
         vector_n=contract(in_neutron(vector_p), vectors),
         electron_left=quark.electron_left,
         electron_right=quark.electron_right,
+        charge=quark.charge,
     )

@@ -21,8 +21,8 @@ import numpy as np
 from nmmfit.constants import M_ELECTRON_MEV
 from nmmfit.numerics.interpolation import lagrange_matrix
 from nmmfit.numerics.quadrature import unit_gauss_legendre
-from nmmfit.physics import electron
-from nmmfit.physics.forms import ELECTRON_FORMS, ELECTRON_VECTOR_FORMS, N_FLAVOUR, SM_FORMS
+from nmmfit.physics import electron, photon
+from nmmfit.physics.forms import MASSLESS_ELECTRON_FORMS, N_FLAVOUR, SM_FORMS
 from nmmfit.physics.oscillation import oscillation_from_pulls
 from nmmfit.physics.rates import SourceNodes
 from nmmfit.physics.sources import NeutrinoSource
@@ -121,8 +121,9 @@ def density_nodes(
 
 @partial(jax.jit, static_argnames=("radiative", "antineutrino"))
 def _cross_sections(e_nu_mev: Array, t_mev: Array, radiative: str, antineutrino: bool) -> Array:
-    kernels = electron.kernels(e_nu_mev, t_mev, antineutrino) | electron.vector_kernels(e_nu_mev, t_mev, radiative, antineutrino)
-    rows = [jnp.atleast_2d(kernels[n]) for n in ELECTRON_FORMS + ELECTRON_VECTOR_FORMS]
+    vectors = electron.vector_kernels(e_nu_mev, t_mev, radiative, antineutrino)
+    kernels = electron.kernels(e_nu_mev, t_mev, antineutrino) | vectors | photon.electron_kernels(vectors, t_mev)
+    rows = [jnp.atleast_2d(kernels[n]) for n in MASSLESS_ELECTRON_FORMS]
     return jnp.concatenate([electron.sm_kernel(e_nu_mev, t_mev, radiative, antineutrino), *rows])
 
 
@@ -162,10 +163,9 @@ def fold_kernels(
             lagrange = lagrange_matrix(nodes, energies[name])
         measure = fluxes_cm2_s[name] * exposure * grid.weight[:, None] * weight
         contracted = np.einsum("kre,re,rej->krj", part.reshape(-1, *weight.shape), measure, lagrange, optimize=True)
-        names = ELECTRON_FORMS + ELECTRON_VECTOR_FORMS
-        sizes = [N_FLAVOUR if n in SM_FORMS else 1 for n in names]
+        sizes = [N_FLAVOUR if n in SM_FORMS else 1 for n in MASSLESS_ELECTRON_FORMS]
         pieces = np.split(contracted[N_FLAVOUR:], np.cumsum(sizes)[:-1])
-        forms = {n: piece if n in SM_FORMS else piece[0] for n, piece in zip(names, pieces, strict=True)}
+        forms = {n: piece if n in SM_FORMS else piece[0] for n, piece in zip(MASSLESS_ELECTRON_FORMS, pieces, strict=True)}
         folded[name] = FoldedKernel(nodes, contracted[:N_FLAVOUR], forms)
     return folded
 

@@ -14,16 +14,16 @@ import jax.numpy as jnp
 import numpy as np
 
 from nmmfit.numerics.interpolation import lagrange_matrix
-from nmmfit.physics import cevns
+from nmmfit.physics import cevns, photon
 from nmmfit.physics.form_factors import form_factor
-from nmmfit.physics.forms import N_FLAVOUR, NUCLEAR_FORMS, NUCLEAR_VECTOR_FORMS, SM_FORMS
+from nmmfit.physics.forms import MASSLESS_NUCLEAR_FORMS, N_FLAVOUR, SM_FORMS
 from nmmfit.physics.massive import smallest_energy_mev
 from nmmfit.physics.nuclei import natural_mixture, target_spin
 from nmmfit.physics.solar_electrons import DENSITY_NODES_HIGH_ENERGY, ENERGY_ORDER, FoldedKernel
 from nmmfit.physics.sources import NeutrinoSource
 from nmmfit.shapes import Array
 
-FORM_NAMES = NUCLEAR_FORMS + NUCLEAR_VECTOR_FORMS
+FORM_NAMES = MASSLESS_NUCLEAR_FORMS
 
 
 def flavour_nodes(source: NeutrinoSource, count: int = DENSITY_NODES_HIGH_ENERGY) -> np.ndarray:
@@ -92,7 +92,8 @@ def _kernels(
     """Standard Model (3, recoil, energy), then FORM_NAMES one after the other; one program for all isotopes of one spin."""
     sm = cevns.sm_kernel(energy_mev, t_mev, target, f_p, f_n, weak_charges, spin)
     kernels = cevns.kernels(energy_mev, t_mev, target, f_p, f_n, False, tensor_coherence, spin)
-    kernels |= cevns.vector_kernels(energy_mev, t_mev, target, f_p, f_n, weak_charges, spin)
+    vectors = cevns.vector_kernels(energy_mev, t_mev, target, f_p, f_n, weak_charges, spin)
+    kernels |= vectors | photon.nuclear_kernels(vectors, t_mev, target.mass_mev)
     shape = energy_mev.shape
     rows = [jnp.broadcast_to(kernels[n], (N_FLAVOUR, *shape) if n in SM_FORMS else (1, *shape)) for n in FORM_NAMES]
     return jnp.concatenate([jnp.broadcast_to(sm, (N_FLAVOUR, *shape)), *rows])

@@ -21,7 +21,7 @@ from nmmfit.physics.rates import SourceNodes
 from nmmfit.shapes import Array
 
 FLAVOURS = ("e", "mu", "tau")
-DEFAULT_ORDER = 40
+DEFAULT_ORDER, PANEL_ORDER = 40, 3
 
 Density = Callable[[Array, OscillationParameters | None], Array]
 """(energies in MeV (...), mixing parameters or None for the default) -> density matrices, broadcastable to (..., 3, 3)."""
@@ -33,7 +33,9 @@ class NeutrinoSource:
 
     Either lines (`lines_mev`, `branching` with sum 1) or a continuous spectrum (`spectrum`, per MeV, on [0, e_max_mev], a
     function of numpy arrays that is zero outside). `smooth_ends` chooses the quadrature: True for spectra that end like a
-    square root (beta decay), False for polynomials (muon decay), where plain Gauss-Legendre needs fewer nodes.
+    square root (beta decay), False for polynomials (muon decay), where plain Gauss-Legendre needs fewer nodes. A spectrum that
+    is smooth between some energies only (a sum over thousands of beta branches, tabulated) names them: `panels_mev`, increasing
+    from its lowest energy to e_max_mev; each panel then has nodes of its own.
     """
 
     name: str
@@ -44,23 +46,27 @@ class NeutrinoSource:
     branching: tuple[float, ...] = ()
     spectrum: Callable[[np.ndarray], np.ndarray] | None = None
     smooth_ends: bool = True
+    panels_mev: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
+        panels = np.asarray(self.panels_mev)
+        if len(panels) and (np.any(np.diff(panels) <= 0.0) or panels[-1] != self.e_max_mev):
+            raise UserInputError(f"source {self.name!r}: panels must increase and end at {self.e_max_mev:g} MeV")
         if bool(self.lines_mev) == (self.spectrum is not None):
             raise UserInputError(f"source {self.name!r}: needs either lines or a continuous spectrum")
         if len(self.lines_mev) != len(self.branching):
             raise UserInputError(f"source {self.name!r}: every line needs its branching fraction")
 
-    def quadrature(self, e_min_mev: ArrayLike = 0.0, order: int = DEFAULT_ORDER) -> tuple[np.ndarray, np.ndarray]:
+    def quadrature(self, e_min_mev: ArrayLike = 0.0, order: int | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Energies and weights above a threshold: sum(weight * f(energy)) is the integral of spectrum * f above it.
 
         Args:
             e_min_mev: thresholds E_min(T), MeV, any shape (...), usually (recoil,).
-            order: nodes of a continuous spectrum; 40 give 1e-8 of the total for the Sun's spectra, 8 are exact for muon decay
-                times a polynomial of degree 12.
-        Returns: (energy_mev, weight). Continuous: both (..., order); a threshold above the endpoint gives zero weights at the
-            endpoint. Lines: energy (line,), weight (..., line) = branching where E >= E_min, else 0, a step: put a
-            breakpoint of the recoil grid at the largest recoil of each line.
+            order: nodes of a continuous spectrum; 40, the default, give 1e-8 of the total for the Sun's spectra, 8 are exact
+                for muon decay times a polynomial of degree 12. With panels: nodes of each, by default 3.
+        Returns: (energy_mev, weight). Continuous: both (..., order), or (..., panel * order); a threshold above the endpoint
+            gives zero weights at the endpoint. Lines: energy (line,), weight (..., line) = branching where E >= E_min, else 0,
+            a step: put a breakpoint of the recoil grid at the largest recoil of each line.
         """
         e_min = np.asarray(e_min_mev, dtype=float)
         if not np.all(np.isfinite(e_min)):
@@ -68,15 +74,24 @@ class NeutrinoSource:
         if self.spectrum is None:
             lines = np.asarray(self.lines_mev)
             return lines, np.asarray(self.branching) * (lines >= e_min[..., None])
-        rule = gauss_legendre_smooth_ends if self.smooth_ends else gauss_legendre
-        energy, weight = rule(order, np.clip(e_min, 0.0, self.e_max_mev), self.e_max_mev)
+        low = np.clip(e_min, 0.0, self.e_max_mev)
+        if self.panels_mev:
+            all_edges = np.asarray(self.panels_mev)
+            # panels below every threshold are left out
+            first = min(int(np.searchsorted(all_edges, np.min(low), side="right")), len(all_edges) - 1) - 1
+            edges = np.maximum(all_edges[max(first, 0) :], low[..., None])
+            energy, weight = gauss_legendre(order or PANEL_ORDER, edges[..., :-1], edges[..., 1:])
+            energy, weight = (x.reshape(*low.shape, -1) for x in (energy, weight))
+        else:
+            rule = gauss_legendre_smooth_ends if self.smooth_ends else gauss_legendre
+            energy, weight = rule(order or DEFAULT_ORDER, low, self.e_max_mev)
         return energy, weight * self.spectrum(energy)
 
     def nodes(
         self,
         e_min_mev: ArrayLike = 0.0,
         oscillation: OscillationParameters | None = None,
-        order: int = DEFAULT_ORDER,
+        order: int | None = None,
     ) -> SourceNodes:
         """Quadrature nodes with the density matrix at each, for `rates.recoil_spectrum`.
 

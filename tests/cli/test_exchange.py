@@ -97,6 +97,7 @@ def test_check_shows_what_was_read(capsys: pytest.CaptureFixture[str]) -> None:
         ("evolve --values bad.yml", "scale: this key is required"),
         ("evolve --values values.yml --out values.yml", "exists; it is not overwritten"),
         ("evolve nuradius_11=1e-5 --out radius.yml", "'nuradius_11' has no place in a basis of WCxf"),
+        ("evolve nucharge_12=1e-9 --out charge.yml", "'nucharge_12' has no place in a basis of WCxf"),
         ("export likelihood --out values.yml", "exists; it is not overwritten"),
         ("export likelihood --out nowhere/x.json", "there is no folder"),
         ("export likelihood nowhere.toml", "No such file"),

@@ -73,6 +73,19 @@ def test_list_coefficients_above_m_w(capsys: pytest.CaptureFixture[str]) -> None
     assert "(Lbar^j N) eps_jk (Lbar^k e)" in " ".join(capsys.readouterr().out.split())
 
 
+def test_list_experiments_says_what_the_data_are(capsys: pytest.CaptureFixture[str]) -> None:
+    found = answer(capsys, "list", "experiments", "--json")
+    trgb = found["experiments"]["trgb"]
+    assert (trgb["kind"], trgb["in_all"], trgb["overlaps"]) == ("published limit", False, [])
+    assert "arXiv:2007.03694" in trgb["status"]
+    assert found["experiments"]["coherent_csi_2021"]["overlaps"] == ["coherent_csi_2017_limit"]
+    assert "no text at hand" in found["left_out"]["lz_cr51_projection"]
+    assert main(["list", "experiments"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    for words in ("trgb *", "borexino_phase2_limit", "verify", "binned release", "Left out", "lz_cr51_projection"):
+        assert words in shown
+
+
 def test_list_models(capsys: pytest.CaptureFixture[str]) -> None:
     found = answer(capsys, "list", "models", "--json")["models"]
     assert set(found) == {"charged_scalar", "left_right", "leptoquark_s1", "leptoquark_r2_tilde", "dipole_matrix"}
@@ -397,7 +410,7 @@ def test_warnings_are_one_line_on_stderr(capsys: pytest.CaptureFixture[str], mon
         warnings.simplefilter("default")
         assert main(["list", "experiments", "--json"]) == 0
     printed = capsys.readouterr()
-    assert json.loads(printed.out) == {"experiments": {}}
+    assert json.loads(printed.out)["experiments"] == {}
     assert printed.err == "nmmfit: warning: something odd\n"
 
 

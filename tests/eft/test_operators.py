@@ -25,7 +25,7 @@ LEPTONS_LNC = ("VnueLL", "VnueLR", "VNeRR", "VeNLR", "SnuNeRR", "SnuNeRL", "TnuN
 LEPTONS_LNV = ("SnueLL", "SnueLR", "TnueLL", "SNeRR", "SeNLR", "TNeRR", "VnuNeRL", "VnuNeRR")
 
 
-OWN = ("nuradius",)
+OWN = ("nuradius", "nucharge")
 
 
 def test_every_operator_of_the_tables_is_there_and_no_other():
@@ -36,7 +36,8 @@ def test_every_operator_of_the_tables_is_there_and_no_other():
 
 def test_dimensions_units_and_hermiticity():
     for name, op in OPERATORS.items():
-        assert (op.dimension, op.unit) == ((5, "GeV^-1") if "gamma" in name else (6, "GeV^-2"))
+        expected = {"nucharge": (4, "e")}.get(name, (5, "GeV^-1") if "gamma" in name else (6, "GeV^-2"))
+        assert (op.dimension, op.unit) == expected
         assert op.hermitian == (name in OWN or (name.startswith("V") and not name.startswith("VnuN")))
         assert len(op.fields) == (2 if op.dimension == 5 or name in OWN else 4)
 

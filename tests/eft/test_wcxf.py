@@ -22,8 +22,8 @@ from nmmfit.eft.wcxf.values import WcxfValues, from_file, made
 from nmmfit.errors import UserInputError
 
 REFERENCE = json.loads((Path(__file__).parent.parent / "reference" / "wcxf_reference.json").read_text(encoding="utf-8"))
-# a charge radius is a combination of vectors by the equation of motion of the photon
-ALL = tuple(n for n in operators.coefficient_names() if not n.startswith("nuradius"))
+# a charge radius is a combination of vectors by the equation of motion of the photon, and a charge is of dimension four
+ALL = tuple(n for n in operators.coefficient_names() if not n.startswith(("nuradius", "nucharge")))
 
 
 def file(values: dict, eft: str = "LNEFT", basis: str = "nmmfit", scale: float = 80.379) -> models.ValuesFile:
@@ -267,9 +267,11 @@ def test_every_coefficient_is_in_exactly_one_theory() -> None:
     assert not set(ALL) & set(smneft_operators.coefficient_names())
 
 
-def test_charge_radii_are_refused_with_the_reason() -> None:
+def test_charge_radii_and_charges_are_refused_with_the_reason() -> None:
     with pytest.raises(UserInputError, match=r"nuradius_11 is no coefficient of a basis: by the photon's equation of motion"):
         from_file(file({"nuradius_11": 1e-5}), "values.yml")
+    with pytest.raises(UserInputError, match=r"nucharge_12 is no coefficient of a basis: .* dimension four"):
+        from_file(file({"nucharge_12": 1e-9}), "values.yml")
 
 
 def test_antisymmetric_coefficients_above_m_w_are_reduced_with_their_sign() -> None:

@@ -90,6 +90,15 @@ def test_no_coefficient_leaves_the_standard_model():
     np.testing.assert_array_equal(merged.weights @ np.ones(1), [1.0])
 
 
+def test_an_experiment_out_of_reach_is_a_constant():
+    """Neither the amplitudes nor the Standard Model change its rate."""
+    basis = amplitude_basis(np.asarray([couplings_to_vector(couplings(1e-9))]))
+    merged = merged_monomials(basis, np.zeros(1 + 9 * len(ALL_FORMS), dtype=bool))
+    assert merged.size == 1
+    np.testing.assert_array_equal(merged.weights @ np.array([1.0, 7.0]), [1.0])
+    assert all(not np.any(form) for name, form in merged.forms.items() if name != "sm")
+
+
 def test_independent_rows_of_a_zero_matrix():
     assert independent_rows(np.zeros((3, 4))).size == 0
 

@@ -32,6 +32,9 @@ prior = { normal = [0.0, 1e-5] }
 [parameters.d_e_mu]
 coefficients = { VnudLR_1211 = [0.6, 0.8] }
 prior = { normal = [0.0, 1e-5] }
+[parameters.q_mu]
+coefficients = { nucharge_22 = 1 }
+prior = { normal = [0.0, 1e-7] }
 [parameters.broken]
 coefficients = { VnuNuRL_2211 = 1 }
 prior = { normal = [0.0, 1e-5] }
@@ -93,14 +96,15 @@ def test_linear_monomials_are_those_that_meet_the_standard_model():
 def test_monomials_of_interfering_amplitudes_make_the_forms():
     random = np.random.default_rng(2)
     samples = []
-    for name in ("vector_p", "vector_n", "electron_left", "electron_right", "dipole"):
+    sizes = {"dipole": 1e-9, "charge": 1e-10}
+    for name in ("vector_p", "vector_n", "electron_left", "electron_right", "charge", "dipole"):
         a = random.normal(size=(3, 3)) + 1j * random.normal(size=(3, 3))
-        matrix = np.concatenate([a + a.conj().T, np.zeros((3, 3))], axis=1) * (1e-9 if name == "dipole" else 1e-6)
+        matrix = np.concatenate([a + a.conj().T, np.zeros((3, 3))], axis=1) * sizes.get(name, 1e-6)
         samples.append(
             np.asarray(couplings_to_vector(dataclasses.replace(TargetCouplings.zero(), **{name: jnp.asarray(matrix)})))
         )
     basis = amplitude_basis(np.asarray(samples))
-    assert len(basis.linear) == 4
+    assert len(basis.linear) == 5
     merged = merged_monomials(basis, np.ones(1 + 9 * len(ALL_FORMS), dtype=bool))
     amplitudes = random.normal(size=basis.size)
     monomials = merged.weights @ np.concatenate([[1.0], basis.products(amplitudes)])

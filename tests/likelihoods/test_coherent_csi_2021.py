@@ -36,13 +36,14 @@ def experiment() -> BinnedExperiment:
     return build()
 
 
-def forms_of(dipole: float = 0.0, tensor_p: float = 0.0, tensor_n: float = 0.0, sm: float = 1.0) -> Forms:
-    """Flavour-universal couplings, GeV^-1 and GeV^-2."""
+def forms_of(dipole: float = 0.0, tensor_p: float = 0.0, tensor_n: float = 0.0, charge: float = 0.0, sm: float = 1.0) -> Forms:
+    """Flavour-universal couplings, GeV^-1, GeV^-2 and, of the neutrino's charge, e."""
     couplings = replace(
         TargetCouplings.zero(),
         dipole=jnp.asarray(dipole * UNIVERSAL),
         tensor_p=jnp.asarray(tensor_p * UNIVERSAL),
         tensor_n=jnp.asarray(tensor_n * UNIVERSAL),
+        charge=jnp.asarray(charge * UNIVERSAL),
     )
     return quadratic_forms(couplings, sm=sm)
 
@@ -81,13 +82,17 @@ def helm(q_mev: np.ndarray, radius: float) -> np.ndarray:
 
 
 def cross_section(kind: str, nuclide: str, e: np.ndarray, t: np.ndarray, rn: float) -> np.ndarray:
-    """cm^2/MeV: Standard Model at tree level, a dipole of mu_nu = 1e-9 mu_B, or a proton tensor coupling of 1e-6 GeV^-2."""
+    """cm^2/MeV: Standard Model at tree level, alone or with a charge of 1e-7 e, the square of that charge, a dipole of
+    mu_nu = 1e-9 mu_B, or a proton tensor coupling of 1e-6 GeV^-2."""
     z, n, mass_u, r_ch, r_n = TARGETS[nuclide]
     mass = mass_u * U_MEV - z * M_E
     q = np.sqrt(2 * mass * t)
     f_p, f_n = helm(q, np.sqrt(r_ch**2 + n / z * 0.1161)), helm(q, r_n * (1 + 0.02 * rn))
-    if kind == "sm":
-        weak = (0.5 - 2 * 0.23857) * z * f_p - 0.5 * n * f_n
+    if kind in ("sm", "charge", "sm_charge"):
+        weak = (0.5 - 2 * 0.23857) * z * f_p - 0.5 * n * f_n if kind != "charge" else 0.0
+        if kind != "sm":
+            # g_V^p -> g_V^p - 2 sqrt(2) pi alpha q / (G_F q^2), q^2 = -2 M T: arXiv:2205.09484 in form.
+            weak = weak + np.sqrt(2) * np.pi * ALPHA * 1e-7 / (1.1663787e-11 * mass * t) * z * f_p
         return GF2_CM2_MEV2 * mass / np.pi * weak**2 * (1 - t / e - mass * t / (2 * e**2) + t**2 / (2 * e**2))
     if kind == "dipole":
         return np.pi * ALPHA**2 / M_E**2 * MEV2_CM2 * (1e-9 * z * f_p) ** 2 * (1 / t - 1 / e)
@@ -138,6 +143,9 @@ def reference_counts(source: str, nuclide: str, kind: str, qf0: float, qf1: floa
         ("delayed_nu_mu_bar", "i127", "dipole", 0.0, 0.0, 0.0, 0.0),
         ("prompt_nu_mu", "cs133", "dipole", -3.0, 2.0, -2.5, 1.0),
         ("delayed_nu_e", "cs133", "tensor", 0.0, 0.0, 2.0, 0.0),
+        ("prompt_nu_mu", "cs133", "charge", 0.0, 0.0, 0.0, 0.0),
+        ("delayed_nu_e", "i127", "charge", 3.0, -2.0, 2.5, 0.0),
+        ("delayed_nu_mu_bar", "i127", "sm_charge", 0.0, 0.0, 0.0, 1.0),
     ],
 )
 def test_energy_spectrum_against_scipy(
@@ -149,6 +157,8 @@ def test_energy_spectrum_against_scipy(
         "sm": forms_of(),
         "dipole": forms_of(dipole=0.5e-9 * mu_b_per_gev, sm=0.0),
         "tensor": forms_of(tensor_p=1e-6, sm=0.0),
+        "charge": forms_of(charge=1e-7, sm=0.0),
+        "sm_charge": forms_of(charge=1e-7),
     }[kind]
     pulls = pulls_of(tree, qf0=qf0, qf1=qf1, efficiency=efficiency, **{f"theory_rn_{nuclide}": rn})
     counts = np.asarray(component.factors[0].values(forms, pulls))

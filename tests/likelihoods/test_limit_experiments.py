@@ -14,11 +14,24 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from scipy.stats import norm
 
-from likelihoods import borexino_phase2_limit, coherent_csi_2017_limit
+from likelihoods import (
+    borexino_phase2_limit,
+    coherent_csi_2017_limit,
+    conus_2022,
+    donut,
+    gemma,
+    invisible_mesons,
+    lsnd,
+    texono,
+    trgb,
+)
 from nmmfit.errors import UserInputError
 from nmmfit.experiment import BinnedExperiment, TheoryChoices
 from nmmfit.limit_experiment import PublishedLimit, gaussian_quantile, limit_experiment
+from nmmfit.physics.amplitude_basis import amplitude_basis, couplings_to_vector
 from nmmfit.physics.forms import TargetCouplings, quadratic_forms
+from nmmfit.run import parse_run
+from nmmfit.templates import build_templates
 
 MU_B_PER_GEV = 0.30282212 / (2.0 * 0.51099895e-3)
 # Nucleon tensor charges of arXiv:2206.13122, eq. (3.12): (delta^p, delta^n) of u, d, s.
@@ -118,17 +131,115 @@ def test_limit_is_where_the_normal_distribution_says(limit, cl, convention, best
     assert tail == pytest.approx((1.0 - cl) / (2.0 if convention == "two_sided" else 1.0), rel=1e-9)
 
 
-@pytest.mark.parametrize("module", [borexino_phase2_limit, coherent_csi_2017_limit])
+# module, options, published number in mu_B, flavours that carry the moment, confidence level
+MOMENTS = [
+    (gemma, {}, 2.9e-11, "e", 0.90),
+    (gemma, {"analysis": "2010"}, 3.2e-11, "e", 0.90),
+    (texono, {}, 7.4e-11, "e", 0.90),
+    (conus_2022, {}, 7.5e-11, "e", 0.90),
+    (lsnd, {}, 6.8e-10, "mu", 0.90),
+    (donut, {}, 3.9e-7, "tau", 0.90),
+    (trgb, {}, 1.5e-12, "e mu tau", 0.95),
+    (trgb, {"calibration": "omega_cen"}, 1.2e-12, "e mu tau", 0.95),
+]
+
+
+@pytest.mark.parametrize(("module", "options", "published", "flavours", "cl"), MOMENTS)
+def test_a_moment_at_the_published_limit(module, options, published, flavours, cl):
+    """A single moment mu_ab, to N or to another flavour, has chi2 = (mu / limit)^4 z^2 where it counts and 0 elsewhere."""
+    experiment = module.build(**options)
+    one_sided = module.build(**options, limit_convention="one_sided")
+    for a, flavour in enumerate(("e", "mu", "tau")):
+        for factor in (1.0, 0.5):
+            matrix = np.zeros((3, 6), dtype=complex)
+            matrix[a, (a + 1) % 3] = 0.5j * factor * published * MU_B_PER_GEV
+            point = dataclasses.replace(TargetCouplings.zero(), dipole=jnp.asarray(matrix))
+            seen = factor**4 * (flavour in flavours.split())
+            assert delta_chi2(experiment, point) == pytest.approx(seen * norm.ppf(0.5 * (1 + cl)) ** 2, rel=1e-6, abs=1e-9)
+            assert delta_chi2(one_sided, point) == pytest.approx(seen * norm.ppf(cl) ** 2, rel=1e-6, abs=1e-9)
+
+
+@pytest.mark.parametrize(("module", "rows"), [(gemma, (0,)), (lsnd, (1,)), (donut, (2,)), (trgb, None)])
+def test_majorana_moments_count_by_rows_or_once(module, rows):
+    """Transition moments mu_ab = -mu_ba of Majorana neutrinos: sum over b for a source of flavour a, over pairs for plasmons."""
+    upper = np.array([[0, 0.3, 0.5j], [0, 0, 0.8], [0, 0, 0]])
+    size = 1.0 if module is trgb else 3.0 if module is gemma else 50.0 if module is lsnd else 3e4
+    moments = 1e-12 * size * (upper - upper.T)
+    matrix = np.concatenate([np.zeros((3, 3)), 0.5 * moments * MU_B_PER_GEV], axis=1)
+    experiment = module.build()
+    (channel,) = experiment.channels
+    forms = quadratic_forms(dataclasses.replace(TargetCouplings.zero(), dipole=jnp.asarray(matrix)))
+    squares = np.abs(moments) ** 2
+    expected = squares[np.triu_indices(3)].sum() if rows is None else squares[list(rows)].sum()
+    unit = float(next(iter(channel.edges)).split("_")[4])
+    assert next(iter(channel.edges)).split("_")[3] == "1e"
+    found = float(channel.expected(forms, {})[0]) * 10.0**-unit
+    assert found == pytest.approx(expected, rel=1e-6)
+
+
+def test_invisible_mesons_at_their_limits():
+    """Where m^3 |A|^2 / (6 pi Gamma) is the published fraction, for any flavour, chi2 is 2.71 (two-sided) or 1.64."""
+    for name, m, width, published in (("omega", 0.78266, 8.68e-3, 7.3e-5), ("phi", 1.019461, 4.249e-3, 1.7e-4)):
+        size = math.sqrt(published * 6.0 * math.pi * width / m**3)
+        for flavour in range(3):
+            matrix = jnp.zeros((3, 6), dtype=complex).at[flavour, (flavour + 1) % 3].set(size)
+            point = dataclasses.replace(TargetCouplings.zero(), **{name: matrix})
+            assert delta_chi2(invisible_mesons.build(), point) == pytest.approx(norm.ppf(0.95) ** 2, rel=1e-9)
+            one_sided = invisible_mesons.build(limit_convention="one_sided")
+            assert delta_chi2(one_sided, point) == pytest.approx(norm.ppf(0.90) ** 2, rel=1e-9)
+
+
+@pytest.mark.slow
+def test_a_run_with_mesons_knows_their_amplitudes_and_one_without_does_not():
+    """A strange tensor of nu_tau at 2 GeV that saturates phi -> invisible, c_T = 0; without mesons it stays out of sight."""
+    text = (
+        "scale_gev = 2.0\nexperiments = [{}]\n[parameters.L_s]\ncoefficients = {{ TnuNdRR_3322 = 1 }}\n"
+        "prior = {{ normal = [0.0, 1.0] }}\n[theory]\nc_T = 0.0\nc_T_s = 0.0\n"
+    )
+    joint = parse_run(text.format('"invisible_mesons"')).joint(method="direct")
+    largest = math.sqrt(1.7e-4 * 6.0 * math.pi * 4.249e-3 / 1.019461**3) / 0.175
+    at = {"L_s": largest}
+    lost = 2.0 * float(joint.log_likelihood({"L_s": 0.0}) - joint.log_likelihood(at))
+    assert lost == pytest.approx(norm.ppf(0.95) ** 2, rel=2e-3)
+    assert joint.amplitudes.size == 1
+    without = parse_run(text.format('"gemma"')).joint(method="direct")
+    assert not np.any(np.asarray(without.amplitudes.couplings(jnp.ones(without.amplitudes.size)).phi))
+
+
+@pytest.mark.parametrize("module", [gemma, donut, trgb])
+def test_templates_of_a_limit(module):
+    """A moment of nu_e, which DONUT does not see at all."""
+    point = dataclasses.replace(TargetCouplings.zero(), dipole=jnp.zeros((3, 6), dtype=complex).at[0, 4].set(3e-9j))
+    basis = amplitude_basis(np.asarray([couplings_to_vector(point)]))
+    template = build_templates(module.build(), basis)
+    products = basis.products(couplings_to_vector(point)[basis.rows])
+    direct = module.build().expected(quadratic_forms(point), {})["moment"]
+    np.testing.assert_allclose(template.expected(products, {})["moment"], direct, rtol=1e-9)
+    assert bool(direct[0] == 0.0) is (module is donut)
+
+
+def test_names_of_the_moments_in_results():
+    names = [next(iter(module.build().effective_moments), None) for module in (gemma, texono, conus_2022, lsnd, donut, trgb)]
+    assert names == ["reactor_e", "reactor_e", "reactor_e", "sns_mu", "nu_tau", None]
+
+
+@pytest.mark.parametrize(
+    "module",
+    [borexino_phase2_limit, coherent_csi_2017_limit, gemma, texono, conus_2022, lsnd, donut, trgb],
+    ids=lambda m: m.__name__,
+)
 def test_contract(module):
     """Standard Model at the best fit, same value for either sign, fourth power in the couplings, finite gradient at zero."""
     experiment = module.build()
-    assert experiment.overlaps
+    assert experiment.overlaps == module.LISTING.overlaps
+    assert experiment.status == module.LISTING.status
     assert experiment.choices
+    assert experiment.references
     sm = experiment.expected(quadratic_forms(TargetCouplings.zero()), experiment.nominal_pulls())
     for channel in experiment.channels:
         assert channel.statistic == "normal"
         np.testing.assert_array_equal(np.asarray(sm[channel.name]), channel.observed)
-    point = dict(dipole=2e-9, tensor=1e-6)
+    point = dict(dipole={lsnd: 5e-8, donut: 3e-5}.get(module, 2e-9), tensor=1e-6)
     plus, minus = (couplings(UNIVERSAL, **{k: s * v for k, v in point.items()}) for s in (1.0, -1.0))
     assert delta_chi2(experiment, plus) == delta_chi2(experiment, minus)
     twice = couplings(UNIVERSAL, **{k: 2.0 * v for k, v in point.items()})

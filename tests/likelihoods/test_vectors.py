@@ -12,6 +12,7 @@ import pytest
 
 from nmmfit import catalogue
 from nmmfit.experiment import TheoryChoices
+from nmmfit.physics import forms
 from nmmfit.physics.forms import TargetCouplings, quadratic_forms
 
 NORM = -2.0 * math.sqrt(2.0) * 1.1663787e-5
@@ -85,3 +86,15 @@ def test_off_diagonal_couplings(counts, request):
         assert odd < -3.0 * even
     else:
         assert abs(odd) < 1e-9 * standard.sum()
+
+
+@pytest.mark.parametrize("name", [entry.name for entry in catalogue.entries()])
+def test_what_scatters_by_vectors_scatters_by_charges(name):
+    """A coefficient must not be ignored by an experiment that it moves: whoever reads forms of vectors reads those of charges."""
+    experiment = catalogue.build(name)
+    factors = [f for channel in experiment.channels for c in channel.components for f in c.factors]
+    for read in (set(f.forms or ()) for f in factors):
+        if "vector_pp" in read:
+            assert read >= set(forms.MASSLESS_NUCLEAR_FORMS)
+        if "electron_left_left" in read:
+            assert read >= set(forms.MASSLESS_ELECTRON_FORMS)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -38,8 +40,7 @@ def test_spectrum_is_the_quadratic_form_of_the_amplitudes(antineutrino: bool) ->
     """|sum_p c_p A_pr|^2 by hand for a superposition, with form factors 0.7 and 0.4: neutrinos see A*, antineutrinos A."""
     rng = np.random.default_rng(2)
     tensor_p, tensor_n = 1e-6 * (rng.normal(size=(2, 3, 6)) + 1j * rng.normal(size=(2, 3, 6)))
-    nil = jnp.zeros((3, 6), complex)
-    couplings = TargetCouplings(nil, jnp.asarray(tensor_p), jnp.asarray(tensor_n), *[nil] * 9)
+    couplings = replace(TargetCouplings.zero(), tensor_p=jnp.asarray(tensor_p), tensor_n=jnp.asarray(tensor_n))
     folded = fold_cevns(line(antineutrino), T_MEV, CS, "tree", "coherent")
     got = folded.spectrum(quadratic_forms(couplings, sm=0.0), np.full(3, 0.7), np.full(3, 0.4))
 

@@ -78,6 +78,26 @@ def test_projectors() -> None:
         flavour_projector("muon")
 
 
+STEPS = NeutrinoSource(
+    "steps",
+    False,
+    2.0,
+    pure_flavour("e"),
+    spectrum=lambda e: np.where(e < 0.7, 1.0, np.where(e <= 2.0, 0.3 / 1.3, 0.0)),
+    panels_mev=(0.0, 0.7, 2.0),
+)
+
+
+def test_a_spectrum_with_steps_is_integrated_between_them() -> None:
+    energy, weight = STEPS.quadrature(np.array([0.0, 0.6, 0.7, 1.0, 3.0]))
+    low, high = np.array([0.0, 0.6, 0.7, 0.7, 0.7]), np.array([0.7, 0.7, 0.7, 1.0, 2.0])
+    expected = (0.7**3 - np.minimum(low, 0.7) ** 3) / 3 + 0.3 / 1.3 * (8.0 - high**3) / 3
+    np.testing.assert_allclose((weight * energy**2).sum(-1), expected, atol=1e-14)
+    assert STEPS.quadrature(0.0, order=5)[0].shape == (10,)
+    with pytest.raises(UserInputError, match="panels must increase and end at 2 MeV"):
+        NeutrinoSource("bad", False, 2.0, pure_flavour("e"), spectrum=STEPS.spectrum, panels_mev=(0.0, 1.0))
+
+
 def test_sources_that_make_no_sense_are_refused() -> None:
     with pytest.raises(UserInputError, match="either lines or a continuous"):
         NeutrinoSource("none", False, 1.0, pure_flavour("e"))

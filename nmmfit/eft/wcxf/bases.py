@@ -120,8 +120,8 @@ def eft_file(key: str) -> EftFile:
 
 
 def lneft_names() -> tuple[str, ...]:
-    """Coefficients of LNEFT that are independent by the equations of motion too: all but charge radii, which are vectors."""
-    return tuple(n for n in operators.coefficient_names() if operators.parse(n).operator.lorentz != "charge_radius")
+    """Coefficients of LNEFT in a basis: all but charge radii, vectors by an equation of motion, and electric charges."""
+    return tuple(n for n in operators.coefficient_names() if operators.parse(n).operator.name not in operators.FORM_FACTORS)
 
 
 def basis_file(key: str) -> BasisFile:

@@ -90,11 +90,14 @@ def _reduced(name: str, value: complex, chosen: Theory, where: str) -> tuple[str
         return above.name, above.sign * value
     _refuse_other_theory(name, smneft_operators.OPERATORS, operators.OPERATORS, chosen, place)
     coefficient = operators.parse(name, place)
-    if coefficient.operator.lorentz == "charge_radius":
-        raise UserInputError(
-            f"{place}: {name} is no coefficient of a basis: by the photon's equation of motion it is e^2 Q_f / 6 of the vectors "
-            "VnufLL and VnufLR of every charged fermion f"
-        )
+    if coefficient.operator.name in operators.FORM_FACTORS:
+        reasons = {
+            "nuradius": "by the photon's equation of motion it is e^2 Q_f / 6 of the vectors VnufLL and VnufLR of every charged "
+            "fermion f",
+            "nucharge": "an electric charge of neutrinos is of dimension four",
+        }
+        reason = reasons[coefficient.operator.name]
+        raise UserInputError(f"{place}: {name} is no coefficient of a basis: {reason}")
     value = coefficient.sign * (value.conjugate() if coefficient.conjugated else value)
     if coefficient.real and value.imag != 0.0:
         raise UserInputError(f"{place}: {name} is real by hermiticity, got the imaginary part {value.imag:g}")
