@@ -116,14 +116,15 @@ class XenonRecoils:
 
     @property
     def breaks_mev(self) -> tuple[float, ...]:
-        """Where electrons begin to take part, and where efficiencies of the recoil energy bend."""
+        """Where electrons begin to take part, and where efficiencies of the recoil energy and resolutions bend."""
         bends = {
             float(e) / KEV_PER_MEV
             for run in self.runs
             for e in run.response.energy_kev
             if run.response.of == "recoil" and e < _BENDS_BELOW_KEV
         }
-        inside = {b for b in bends.union(steps_mev(self.binding)) if self.lowest_mev < b < self.highest_mev}
+        corners = {c / KEV_PER_MEV for run in self.runs for c in run.response.corners_kev}
+        inside = {b for b in bends.union(corners, steps_mev(self.binding)) if self.lowest_mev < b < self.highest_mev}
         return tuple(sorted(inside))
 
     def resolutions(self, low_mev: float, high_mev: float) -> float:

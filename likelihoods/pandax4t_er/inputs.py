@@ -24,6 +24,5 @@ def response(energy_kev: np.ndarray, efficiency: np.ndarray) -> XenonResponse:
 
     The drawn background does not fall there, nor do the counts.
     """
-    return XenonResponse(
-        polynomial_resolution(RESOLUTION, RESOLUTION_END_KEV), energy_kev, rising(efficiency), of="reconstructed"
-    )
+    sigma = polynomial_resolution(RESOLUTION, RESOLUTION_END_KEV)
+    return XenonResponse(sigma, energy_kev, rising(efficiency), of="reconstructed", corners_kev=(RESOLUTION_END_KEV,))

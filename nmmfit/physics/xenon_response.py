@@ -29,13 +29,14 @@ class XenonResponse:
 
     `sigma_kev(T)`: standard deviation of the reconstructed energy, keV. `energy_kev`, `efficiency` (knot,): a curve, straight
     between its points; `of` "recoil": of the true energy, "reconstructed": of the smeared one. Beyond its ends it is 0 below and
-    stays at its last value above.
+    stays at its last value above. `corners_kev`: energies at which the resolution has a corner.
     """
 
     sigma_kev: Callable[[np.ndarray], np.ndarray]
     energy_kev: np.ndarray
     efficiency: np.ndarray
     of: Literal["recoil", "reconstructed"]
+    corners_kev: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         if np.any(np.diff(self.energy_kev) <= 0.0) or np.any(self.efficiency < 0.0) or np.any(self.efficiency > 1.0):
