@@ -15,7 +15,7 @@ import nmmfit
 from nmmfit import catalogue
 from nmmfit.cli.main import main
 from nmmfit.experiment import BinnedExperiment
-from nmmfit.inference.assemble import refuse_different_priors
+from nmmfit.inference.compatibility import refuse_different_priors
 from tests.installed import register
 
 HEAD = """

@@ -22,12 +22,13 @@ from nmmfit.eft.smneft_inputs import ElectroweakInputs
 from nmmfit.eft.smneft_operators import is_smneft
 from nmmfit.errors import UserInputError, unknown
 from nmmfit.experiment import BinnedExperiment, TheoryChoices
+from nmmfit.inference.compatibility import overlapping, refuse_different_meanings, refuse_different_priors, refuse_overlaps
 from nmmfit.inference.derived import together
 from nmmfit.inference.identified import identified_quantities
 from nmmfit.inference.joint import MASS, STRENGTH, CouplingMap, JointLikelihood
 from nmmfit.inference.model_map import TheoryInputs, model_slots, phased
 from nmmfit.inference.parameters import Identified, Parameter
-from nmmfit.inference.priors import exact_description, to_distribution
+from nmmfit.inference.priors import to_distribution
 from nmmfit.inputs import StandardModelInputs, check
 from nmmfit.kept import digest, experiment_fingerprint, kept_or_made, program_digest
 from nmmfit.physics.amplitude_basis import FINAL_STATES, N_COORDINATES, SM_FINAL_STATES, couplings_to_vector, vector_to_couplings
@@ -128,6 +129,7 @@ def joint_from_config(config: RunConfig, method: str = "templates") -> JointLike
             _log.warning("%s and %s share data, which this run counts twice (allow_overlaps)", one, other)
     else:
         refuse_overlaps(experiments)
+    refuse_different_meanings(experiments)
     refuse_different_priors(experiments)
     _check_mass(experiments, choices.m_n_mev)
     if isinstance(choices.m_n_mev, tuple) and method == "templates":
@@ -226,44 +228,6 @@ def _refuse_strength_of_interference(config: RunConfig, couplings: CouplingMap) 
             "theory.sm_strength: some coefficient of this run interferes with the Standard Model, whose strength must then be 1; "
             "leave one of them out"
         )
-
-
-def overlapping(experiments: Sequence[BinnedExperiment]) -> list[tuple[str, str]]:
-    """Pairs of experiments that share data, each once, in the order of the experiments."""
-    order = [e.name for e in experiments]
-    pairs = {(e.name, other) for e in experiments for other in e.overlaps if other in order}
-    return sorted(
-        {(one, other) if order.index(one) < order.index(other) else (other, one) for one, other in pairs},
-        key=lambda pair: tuple(map(order.index, pair)),
-    )
-
-
-def refuse_overlaps(experiments: Sequence[BinnedExperiment]) -> None:
-    """Refuse two experiments that share data.
-
-    Raises: UserInputError naming both.
-    """
-    for one, other in overlapping(experiments):
-        raise UserInputError(
-            f"experiments: {one!r} and {other!r} share data and cannot be combined; name one, or set allow_overlaps = true"
-        )
-
-
-def refuse_different_priors(experiments: Sequence[BinnedExperiment]) -> None:
-    """Refuse two experiments that share a pull and disagree about its prior, of which one would silently count.
-
-    Raises: UserInputError naming both, the pull and its priors.
-    """
-    known: dict[str, tuple[str, Any]] = {}
-    for experiment in experiments:
-        for name, prior in experiment.pulls.items():
-            first, before = known.setdefault(name, (experiment.name, prior))
-            one, other = exact_description(before), exact_description(prior)
-            if one is not None and other is not None and one != other:
-                raise UserInputError(
-                    f"experiments: {first!r} and {experiment.name!r} share the pull {name!r} and give it different priors, "
-                    f"{one} and {other}"
-                )
 
 
 def _natural_scale(prior: Any, fallback: float) -> float:
@@ -469,4 +433,4 @@ def _reached(quantities: Sequence[Identified], couplings: CouplingMap) -> list[I
     return [q for q, values in zip(quantities, moved, strict=True) if np.any(values)]
 
 
-__all__ = ["joint_from_config", "refuse_different_priors", "refuse_overlaps"]
+__all__ = ["joint_from_config"]

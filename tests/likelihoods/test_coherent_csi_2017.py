@@ -22,7 +22,7 @@ from likelihoods.coherent_csi_2017.make_data import make
 from nmmfit.contract.evaluation import Evaluation
 from nmmfit.errors import UserInputError
 from nmmfit.experiment import BinnedExperiment, TheoryChoices
-from nmmfit.inference.assemble import refuse_overlaps
+from nmmfit.inference.compatibility import refuse_overlaps
 from nmmfit.physics.forms import Forms, TargetCouplings, quadratic_forms
 from nmmfit.tables import read_table
 
