@@ -3,12 +3,14 @@
 An experiment is a module with `build(theory=..., **options)` that returns a BinnedExperiment, a pydantic model `Options`
 of the options that `build` takes, and `LISTING`, what a listing says about it (`nmmfit.listing`). In the `likelihoods` folder
 every package whose name does not begin with an underscore is one; `LEFT_OUT` there names experiments that were meant to be and
-why they are not. Listing names and summaries imports none of them.
+why they are not. Listing names and summaries imports none of them. An installed package that cannot be imported, or whose `build`
+raises, concerns those only who name its experiment: they get one line that names it and its distribution.
 """
 
 from __future__ import annotations
 
 import ast
+import contextlib
 import importlib
 import sys
 from collections.abc import Iterator, Mapping
@@ -21,6 +23,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from nmmfit.entry_points import at, check_built, described, distribution, reported, source_of
 from nmmfit.errors import UserInputError, unknown
 from nmmfit.listing import Listing, listing_of
 
@@ -35,7 +38,7 @@ GROUP = "nmmfit.likelihoods"
 class Entry:
     """An experiment as it is listed: its name, one line of what it is, the distribution it comes from, and its LISTING.
 
-    `listing` is None for an experiment of another distribution: reading it would mean importing that.
+    `listing` is None for an experiment of another distribution that has none, or whose source cannot be read.
     """
 
     name: str
@@ -56,8 +59,29 @@ def entries() -> tuple[Entry, ...]:
     listed = [_own_entry(name) for name in own]
     for name, point in sorted(_registered().items()):
         if name not in own:
-            listed.append(Entry(name, "", point.dist.name if point.dist is not None else point.module))
+            listed.append(_installed_entry(point))
     return tuple(listed)
+
+
+def problems() -> dict[str, str]:
+    """Installed experiments that cannot be used, name -> why. Imports every installed experiment, none of ours.
+
+    One that bears the name of an experiment of ours is called by its distribution, too.
+    """
+    own = _own_names()
+    found = {}
+    for name, point in sorted(_registered().items()):
+        if name in own:
+            found[f"{name} ({distribution(point)})"] = (
+                f"{described(point)} bears the name of an experiment of nmmfit, which is used"
+            )
+            continue
+        try:
+            load(name)
+            _told(source_of(point.module))
+        except UserInputError as problem:
+            found[name] = str(problem)
+    return found
 
 
 def names_in_all() -> tuple[str, ...]:
@@ -96,11 +120,12 @@ def load(name: str, where: str = "") -> ModuleType:
     registered = _registered()
     if name not in registered:
         raise no_such_experiment(name, where)
-    try:
-        return registered[name].load()
-    except (ImportError, AttributeError) as problem:
-        place = f"{where}: " if where else ""
-        raise UserInputError(f"{place}experiment {name!r} ({registered[name].value}) cannot be imported: {problem}") from problem
+    # What a package prints while it is imported must not get between what a verb prints.
+    with reported(registered[name], "imported", where), contextlib.redirect_stdout(sys.stderr):
+        module: ModuleType = registered[name].load()
+    if not callable(getattr(module, "build", None)):
+        raise UserInputError(f"{at(where)}{described(registered[name])} has no function build")
+    return module
 
 
 def build(
@@ -113,14 +138,30 @@ def build(
         theory: the named choices of theory; None: their defaults.
         options: the experiment's own options, a run file's [options.NAME].
         where: the place that names the experiment, for error messages.
-    Raises: UserInputError for an unknown experiment or option, with the place.
+    Raises: UserInputError for an unknown experiment or option, with the place, and for an installed one that cannot be built.
     """
     module = load(name, where)
     given = dict(options or {})
     _check_options(module, given, f"options.{name}")
     chosen = {} if theory is None else {"theory": theory}
-    with _own_package():
-        return module.build(**chosen, **given)
+    if name in _own_names():
+        with _own_package():
+            return module.build(**chosen, **given)
+    point = _registered()[name]
+    with reported(point, "built", where):
+        built = module.build(**chosen, **given)
+    check_built(built, name, f"{at(where)}{described(point)}")
+    return built
+
+
+def distribution_of(name: str) -> str:
+    """Name of the distribution that an experiment comes from. Raises: UserInputError if there is no such experiment."""
+    if name in _own_names():
+        return "nmmfit"
+    registered = _registered()
+    if name not in registered:
+        raise no_such_experiment(name)
+    return distribution(registered[name])
 
 
 def folder_of(name: str) -> Path | None:
@@ -166,10 +207,30 @@ def _registered() -> dict[str, EntryPoint]:
 
 
 def _own_entry(name: str) -> Entry:
-    """First line of a module's docstring and its LISTING, read without running the module."""
-    source = (_own_folder() / name / "__init__.py").read_text(encoding="utf-8")
-    summary = (ast.get_docstring(ast.parse(source)) or "").partition("\n")[0]
-    return Entry(name, summary, "nmmfit", listing_of(source, f"{PACKAGE}/{name}/__init__.py"))
+    summary, listing = _told(_own_folder() / name / "__init__.py")
+    return Entry(name, summary, "nmmfit", listing)
+
+
+def _installed_entry(point: EntryPoint) -> Entry:
+    path = source_of(point.module)
+    try:
+        summary, listing = _told(path)
+    except UserInputError:
+        summary, listing = "", None
+    return Entry(point.name, summary, distribution(point), listing)
+
+
+def _told(path: Path | None) -> tuple[str, Listing | None]:
+    """First line of a module's docstring and its LISTING, read without running the module.
+
+    Raises: UserInputError for a LISTING that is none.
+    """
+    try:
+        source = path.read_text(encoding="utf-8") if path is not None else ""
+        summary = (ast.get_docstring(ast.parse(source)) or "").partition("\n")[0]
+    except (SyntaxError, ValueError):
+        return "", None
+    return summary, listing_of(source, f"{path.parent.name}/{path.name}" if path is not None else "")
 
 
 @contextmanager

@@ -148,7 +148,7 @@ class Published:
         value: the published number. `minus`, `plus`: its errors, None where none is given; a limit has none.
         source: paper and place. `status`: "read", or how far it can be trusted ("from memory, to be verified").
         note: what is different there, which explains a difference.
-        cl: confidence level of a limit. `component`: counts of components whose name begins with this; "": of every signal.
+        cl: confidence level of a limit. `component`: of "sm_counts": components whose names begin with this; "": every signal.
     """
 
     quantity: str
@@ -214,7 +214,7 @@ class BinnedExperiment:
 
     def __post_init__(self) -> None:
         for channel in self.channels:
-            if channel.statistic == "poisson":
+            if channel.statistic == "poisson" or channel.distribution is dist.Poisson:
                 check_counts(channel.observed, f"{self.name}.{channel.name}")
             for component in channel.components:
                 named = set(component.scale_pulls).union(*(f.all_pulls for f in component.factors))

@@ -22,7 +22,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import math
-import os
 import re
 import sys
 import tempfile
@@ -33,6 +32,8 @@ from pathlib import Path
 
 import numpy as np
 
+from nmmfit.atomic import replace_bytes
+from nmmfit.checksums import refuse_other_release, verify_table, write_manifest
 from nmmfit.errors import DataError, NmmfitError, OutputError, UserInputError
 
 REQUIRED_META = ("title", "source")
@@ -76,7 +77,8 @@ def read_table(resource: Traversable | Path | str, columns: Sequence[str] = (), 
         text: columns that hold words, not numbers.
     Returns: the table; every column not in `text` is float64 and finite.
     Raises: DataError, one line naming file, line and column: no such file, no header, missing or doubled column or key, a row
-        with too few or too many cells, a cell that is not a finite number, no rows, or a file that was cut short.
+        with too few or too many cells, a cell that is not a finite number, no rows, a file that was cut short, or one that is
+        not what the `SHA256SUMS` beside its folder lists.
     """
     source = Path(resource) if isinstance(resource, str) else resource
     where = source.name
@@ -86,6 +88,7 @@ def read_table(resource: Traversable | Path | str, columns: Sequence[str] = (), 
         raise DataError(f"{source}: no such table") from None
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{source}: cannot be read as a table ({error})") from None
+    verify_table(source, content)
 
     lines = content.splitlines()
     start = next((i for i, line in enumerate(lines) if not line.startswith("#")), len(lines))
@@ -208,7 +211,11 @@ def find_release(folder: Path | str, name: str) -> Path:
 
 
 def run_maker(make: Callable[[Path, Path], None], default_out: Path, argv: Sequence[str] | None = None) -> int:
-    """Command line of a script that makes tables: `--release DIR [--out DIR]`.
+    """Command line of a script that makes tables: `--release DIR [--out DIR] [--new-release]`.
+
+    Tables appear in the output folder when all are made, and only if the release files are those that the shipped tables were
+    made from (their headers hold the checksums), unless --new-release says that they are others. Tables that are made in the
+    package's own folder are listed in its `SHA256SUMS`.
 
     Args:
         make: function of (release folder, output folder) that writes the tables.
@@ -219,10 +226,18 @@ def run_maker(make: Callable[[Path, Path], None], default_out: Path, argv: Seque
     parser = argparse.ArgumentParser(description="Make this package's own tables from public data releases.")
     parser.add_argument("--release", type=Path, required=True, help="folder of the public releases, or the release's own folder")
     parser.add_argument("--out", type=Path, default=default_out, help="where the tables go")
+    parser.add_argument("--new-release", action="store_true", help="the release files are others than the shipped tables' ones")
     arguments = parser.parse_args(argv)
     try:
-        arguments.out.mkdir(parents=True, exist_ok=True)
-        make(arguments.release, arguments.out)
+        with tempfile.TemporaryDirectory(prefix="nmmfit-tables-") as folder:
+            make(arguments.release, Path(folder))
+            if not arguments.new_release:
+                refuse_other_release(Path(folder), default_out)
+            arguments.out.mkdir(parents=True, exist_ok=True)
+            for table in sorted(Path(folder).iterdir()):
+                replace_bytes(arguments.out / table.name, table.read_bytes())
+        if arguments.out.resolve() == default_out.resolve():
+            write_manifest(default_out)
     except OSError as error:
         sys.stderr.write(f"{error}\n")
         return OutputError.exit_code
@@ -290,18 +305,7 @@ def _format_column(values: np.ndarray, digits: int | None, where: str) -> list[s
 
 def _replace_file(target: Path, content: str) -> None:
     """Write `content` beside `target`, then rename: a reader never sees half a file."""
-    temporary = None
     try:
-        with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", newline="\n", dir=target.parent, prefix=f".{target.name}.", delete=False
-        ) as stream:
-            temporary = Path(stream.name)
-            stream.write(content)
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
-        temporary.replace(target)
+        replace_bytes(target, content.encode("utf-8"))
     except OSError as error:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
         raise OutputError(f"{target}: cannot be written ({error.strerror})") from None

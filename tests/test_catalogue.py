@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict
 import nmmfit
 from nmmfit import catalogue
 from nmmfit.errors import UserInputError
+from nmmfit.experiment import BinnedExperiment
 
 ROOT = Path(nmmfit.__file__).resolve().parent.parent
 
@@ -26,7 +27,9 @@ class _Options(BaseModel):
 
 def _module(options: type[BaseModel] | None = _Options) -> ModuleType:
     module: Any = ModuleType("other_experiment")
-    module.build = lambda theory=None, **given: SimpleNamespace(theory=theory, options=given)
+    module.build = lambda theory=None, **given: BinnedExperiment(
+        "theirs", "Theirs", (), {}, choices={"theory": str(theory), "options": str(given)}
+    )
     if options is not None:
         module.Options = options
     return module
@@ -65,10 +68,9 @@ def test_unknown_experiment_names_place_and_nearest(installed: None) -> None:
 
 @pytest.mark.usefixtures("installed")
 def test_entry_points_are_built_with_options_and_theory() -> None:
-    built: Any = catalogue.build("theirs", "choices", {"bins": 5})  # type: ignore[arg-type]
-    assert built.theory == "choices"
-    assert built.options == {"bins": 5}
-    assert catalogue.build("theirs").theory is None  # type: ignore[attr-defined]
+    built = catalogue.build("theirs", "choices", {"bins": 5})  # type: ignore[arg-type]
+    assert built.choices == {"theory": "choices", "options": "{'bins': 5}"}
+    assert catalogue.build("theirs").choices["theory"] == "None"
     assert "their-package" in {entry.origin for entry in catalogue.entries()}
 
 
@@ -80,7 +82,11 @@ def test_entry_points_are_built_with_options_and_theory() -> None:
         ("theirs", {"bins": "5"}, r"^options\.theirs\.bins: expected a valid integer, got '5'"),
         ("theirs", {"theory": 1}, r"^options\.theirs: unknown key 'theory'"),
         ("plain", {"bins": 5}, r"^options\.plain: this experiment takes no options, got bins"),
-        ("broken", {}, r"^experiment 'broken' \(broken:x\) cannot be imported: No module named 'theirs'"),
+        (
+            "broken",
+            {},
+            r"^experiment 'broken' \(broken:x, distribution 'their-package'\) cannot be imported: ImportError: No",
+        ),
     ],
 )
 def test_wrong_options_are_one_line(name: str, options: dict[str, Any], expected: str) -> None:

@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-import argparse
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ from numpy.polynomial import chebyshev
 from scipy.optimize import least_squares
 
 from nmmfit.errors import DataError
-from nmmfit.tables import find_release, sha256, write_table
+from nmmfit.tables import find_release, run_maker, sha256, write_table
 
 SPECTRUM_FILE = "Nature2018_Fig2a_DATA.txt"
 COMPONENT_FILE = "phase2_fig6a_components.csv"
@@ -218,14 +218,10 @@ def make(release: Path, out: Path) -> None:
     )
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Command line: read the release, write the tables (default: this package's data folder)."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--release", required=True, type=Path, help="folder borexino_phase2 of the releases, or its parent")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "data", help="folder to write to")
-    options = parser.parse_args(arguments)
-    make(options.release, options.out)
+def main(argv: Sequence[str] | None = None) -> int:
+    """Command line: read the release, write the tables (default: this package's data folder). Returns: exit code."""
+    return run_maker(make, Path(__file__).parent / "data", argv)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -18,7 +18,7 @@ from nmmfit.shapes import Array
 LISTING = Listing(
     kind="published limit",
     status="seen in arXiv:2206.13122, eq. (3.13), which takes the numbers from other analyses of the data of 2017",
-    overlaps=("coherent_csi_2021",),
+    overlaps=("coherent_csi_2017", "coherent_csi_2021"),
     in_all=False,
 )
 

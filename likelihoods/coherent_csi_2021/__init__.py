@@ -9,18 +9,19 @@ from pydantic import ValidationError
 
 from nmmfit.experiment import BinnedExperiment, Channel, TheoryChoices, mass_choice
 from nmmfit.listing import Listing
+from nmmfit.physics.sns import SNS_EFFECTIVE_MOMENTS
 from nmmfit.tables import bin_grid, read_table
 from nmmfit.validation import user_error
 
 from .backgrounds import neutrons, steady_state
-from .model import EFFECTIVE_MOMENTS, NUCLIDES, signal
+from .model import NUCLIDES, signal
 from .options import Options
 from .response import NAME, read_response
 
 LISTING = Listing(
     kind="binned release",
     status="ancillary files of arXiv:2110.07730; arrival times from a copy of its flux simulation",
-    overlaps=("coherent_csi_2017_limit",),
+    overlaps=("coherent_csi_2017", "coherent_csi_2017_limit"),
 )
 
 
@@ -73,7 +74,7 @@ def build(theory: TheoryChoices = TheoryChoices(), **options: Any) -> BinnedExpe
             **mass_choice(theory, largest),
         },
         nuclei=NUCLIDES,
-        effective_moments=EFFECTIVE_MOMENTS,
+        effective_moments=SNS_EFFECTIVE_MOMENTS,
         largest_m_n_mev=largest,
     )
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import jax.numpy as jnp
 import numpy as np
 from numpyro import distributions as dist
 
-from nmmfit.experiment import Component, Factor, Pulls
+from nmmfit.components import constant_factor, measured_by_control, scaled
+from nmmfit.experiment import Component
 from nmmfit.physics.detector import exponential_efficiency_integral
-from nmmfit.physics.forms import Forms
-from nmmfit.shapes import Array
 from nmmfit.tables import Table
 
 from .response import NAME
@@ -25,26 +23,6 @@ NIN_EVENTS, NIN_UNCERTAINTY = 5.6, 0.36
 
 # Steady-state background of the published fit, used by the option "fixed_shape" only.
 SSB_EVENTS, SSB_UNCERTAINTY = 1286.0, 0.021
-# Prior width of a free bin content, in units of the Poisson error of its anti-coincidence count: wide, the data decide.
-SSB_PRIOR_WIDTH = 10.0
-
-
-def _constant(values: np.ndarray) -> Factor:
-    fixed = np.asarray(values, dtype=float)
-
-    def function(forms: Forms, pulls: Pulls) -> Array:
-        return jnp.asarray(fixed)
-
-    return Factor(function)
-
-
-def scaled(name: str, factors: tuple[Factor, ...], pull: str, relative_width: float) -> Component:
-    """Component with the scale exp(width * pull): positive, and 1 + width * pull for small pulls."""
-
-    def scale(pulls: Pulls) -> Array:
-        return jnp.exp(relative_width * pulls[pull])
-
-    return Component(name, factors, scale, (pull,))
 
 
 def time_fractions(time: Table, name: str, edges_us: np.ndarray) -> np.ndarray:
@@ -66,7 +44,7 @@ def neutrons(energy: Table, time: Table, time_edges_us: np.ndarray) -> tuple[lis
     pulls: dict[str, dist.Distribution] = {}
     for name, events, width in (("brn", BRN_EVENTS, BRN_UNCERTAINTY), ("nin", NIN_EVENTS, NIN_UNCERTAINTY)):
         pull = f"{NAME}.{name}"
-        factors = (_constant(events * energy[name]), _constant(time_fractions(time, name, time_edges_us)))
+        factors = (constant_factor(events * energy[name]), constant_factor(time_fractions(time, name, time_edges_us)))
         components.append(scaled(name, factors, pull, width))
         pulls[pull] = dist.Normal(0.0, 1.0)
     return components, pulls
@@ -90,19 +68,10 @@ def steady_state(
             exp(pull / sqrt(count)), to be used in both channels; "fixed_shape": one component of 1286 events.
     """
     per_energy = anticoincidence.sum(axis=1).astype(float)
-    times = _constant(steady_state_times(time_edges_us))
+    times = constant_factor(steady_state_times(time_edges_us))
     if treatment == "fixed_shape":
         pull = f"{NAME}.ssb"
-        shape = _constant(SSB_EVENTS * per_energy / per_energy.sum())
+        shape = constant_factor(SSB_EVENTS * per_energy / per_energy.sum())
         return [scaled("ssb", (shape, times), pull, SSB_UNCERTAINTY)], {pull: dist.Normal(0.0, 1.0)}
-    components: list[Component] = []
-    pulls: dict[str, dist.Distribution] = {}
-    for k, content in enumerate(per_energy):
-        pull = f"{NAME}.ssb_{k}"
-        # An empty anti-coincidence bin would fix the expectation at 0: there the pull starts from half an event.
-        start = max(content, 0.5)
-        only = np.zeros_like(per_energy)
-        only[k] = start
-        components.append(scaled(f"ssb_{k}", (_constant(only), times), pull, float(1.0 / np.sqrt(start))))
-        pulls[pull] = dist.Normal(0.0, SSB_PRIOR_WIDTH)
-    return components, pulls
+    components, pulls = measured_by_control(f"{NAME}.ssb", per_energy, times)
+    return components, dict(pulls)

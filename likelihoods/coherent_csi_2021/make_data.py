@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from nmmfit.errors import DataError
-from nmmfit.tables import find_release, run_maker, sha256, write_table
+from nmmfit.release import checksums, release_numbers
+from nmmfit.tables import find_release, run_maker, write_table
 
 ENERGY_EDGES_PE = np.array([0.0, 8.0, 12.0, 16.0, 20.0, 24.0, 32.0, 40.0, 50.0, 60.0])
 TIME_EDGES_US = np.concatenate([np.arange(9) * 0.125, [2.0, 4.0, 6.0]])
@@ -38,19 +39,8 @@ PAPER = {
 }
 
 
-def _numbers(path: Path, width: int) -> np.ndarray:
-    """Rows of numbers of a release file, (row, width)."""
-    try:
-        values = np.loadtxt(path, ndmin=2)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: not a table of numbers ({error})") from None
-    if values.shape[1] != width or not np.all(np.isfinite(values)):
-        raise DataError(f"{path}: expected {width} finite numbers a row")
-    return values
-
-
 def _meta(release: Path, title: str, names: tuple[str, ...], units: dict[str, str], **notes: str) -> dict[str, str]:
-    sums = {f"release_sha256.{FILES[n]}": sha256(release / FILES[n]) for n in names}
+    sums = checksums(release, [FILES[n] for n in names])
     return {"title": title, **PAPER, **notes, **{f"unit.{k}": v for k, v in units.items()}, **sums}
 
 
@@ -74,8 +64,8 @@ def _write_counts(release: Path, out: Path) -> None:
             "energy_high_pe": ENERGY_EDGES_PE[e + 1],
             "time_low_us": TIME_EDGES_US[t],
             "time_high_us": TIME_EDGES_US[t + 1],
-            "coincidence": _counts(_numbers(release / FILES["coincidence"], 2)).ravel(),
-            "anticoincidence": _counts(_numbers(release / FILES["anticoincidence"], 2)).ravel(),
+            "coincidence": _counts(release_numbers(release / FILES["coincidence"], 2)).ravel(),
+            "anticoincidence": _counts(release_numbers(release / FILES["anticoincidence"], 2)).ravel(),
         },
         _meta(
             release,
@@ -94,7 +84,7 @@ def _write_counts(release: Path, out: Path) -> None:
 def _write_background_energy(release: Path, out: Path) -> None:
     columns: dict[str, np.ndarray] = {"energy_low_pe": ENERGY_EDGES_PE[:-1], "energy_high_pe": ENERGY_EDGES_PE[1:]}
     for name in ("brn", "nin"):
-        table = _numbers(release / FILES[f"{name}_energy"], 2)
+        table = release_numbers(release / FILES[f"{name}_energy"], 2)
         if not np.allclose(np.diff(table[:, 0]), 1.0) or abs(table[0, 0] - 0.5) > 1e-9:
             raise DataError(f"{FILES[f'{name}_energy']}: expected bin centres 0.5, 1.5, ... PE")
         binned, _ = np.histogram(table[:, 0], ENERGY_EDGES_PE, weights=table[:, 1])
@@ -119,7 +109,7 @@ def _write_background_energy(release: Path, out: Path) -> None:
 def _write_background_time(release: Path, out: Path) -> None:
     columns: dict[str, np.ndarray] = {}
     for name in ("brn", "nin"):
-        table = _numbers(release / FILES[f"{name}_time"], 2)
+        table = release_numbers(release / FILES[f"{name}_time"], 2)
         index = np.round((table[:, 0] - 0.005) / 0.01).astype(int)
         if not np.allclose(table[:, 0], 0.005 + 0.01 * index, atol=1e-9):
             raise DataError(f"{FILES[f'{name}_time']}: expected centres of bins of 10 ns")
@@ -143,8 +133,8 @@ def _write_background_time(release: Path, out: Path) -> None:
 
 
 def _write_coefficients(release: Path, out: Path) -> None:
-    quenching = _numbers(release / FILES["quenching"], 4)
-    efficiency = _numbers(release / FILES["efficiency"], 4)
+    quenching = release_numbers(release / FILES["quenching"], 4)
+    efficiency = release_numbers(release / FILES["efficiency"], 4)
     if len(quenching) != 5 or len(efficiency) != 3:
         raise DataError(f"{release}: expected 5 sets of quenching and 3 of efficiency coefficients")
     # A larger threshold parameter c means fewer events, so that the file's second "+1 sigma" set is the -1 sigma one.

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nmmfit.errors import DataError
 from nmmfit.experiment import Pulls, Weighting
 from nmmfit.physics.detector import (
     BinNodes,
@@ -23,9 +22,10 @@ from nmmfit.physics.detector import (
     linear_morph,
     logistic_efficiency,
     polynomial_quenching,
+    principal_direction,
     smooth_positive,
 )
-from nmmfit.shapes import Array, Points, Scalar
+from nmmfit.shapes import Array
 from nmmfit.tables import Table
 from nmmfit.units import KEV_PER_MEV
 
@@ -47,17 +47,8 @@ PUBLISHED_EFFICIENCY_SCALE = 0.041 / 0.1065
 _ORDER = 6
 # Panels of 1 PE in the first two bins resolve the kink at any pull.
 _PANEL_WIDTHS = (1.0, 1.0, 4.0, 4.0, 4.0, 8.0, 8.0, 10.0, 10.0)
-RECOIL_ORDER = 40
-
-
-def recoil_nodes(t_max_mev: Scalar, order: int = RECOIL_ORDER) -> tuple[Points, Points]:
-    """Quadrature over recoil energy, (T in MeV, weight in MeV), each (recoil,): T = T_max u^2, Gauss-Legendre in u.
-
-    The square makes a dipole's dT / T regular at small recoils.
-    """
-    u, w = np.polynomial.legendre.leggauss(order)
-    u, w = 0.5 * (u + 1.0), 0.5 * w
-    return t_max_mev * u**2, t_max_mev * 2.0 * u * w
+LOWEST_RECOIL_MEV = 1e-4
+"""0.1 keV make 0.1 photoelectrons on average; nine are needed to be seen."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +62,8 @@ class Response:
     efficiency: np.ndarray
     efficiency_direction: np.ndarray
     nodes: BinNodes
+    pulls: tuple[str, ...] = (QF0, QF1)
+    lowest_recoil_mev: float = LOWEST_RECOIL_MEV
 
     def light_kev(self, t_mev: np.ndarray, pulls: Pulls) -> Array:
         """Electron-equivalent energy, keV, of recoils of `t_mev`, (recoil,)."""
@@ -98,14 +91,6 @@ class Response:
         return Weighting(self.efficiency_curve, self.nodes.x, self.nodes.matrix(), (EFFICIENCY,))
 
 
-def _component(sets: dict[str, np.ndarray], nominal: str, plus: str, minus: str) -> np.ndarray:
-    """Direction of a principal component: half the difference of its two sets, which must be symmetric about the nominal."""
-    middle = 0.5 * (sets[plus] + sets[minus])
-    if not np.allclose(middle, sets[nominal], rtol=2e-5):
-        raise DataError(f"coefficients: {plus} and {minus} are not symmetric about {nominal}")
-    return 0.5 * (sets[plus] - sets[minus])
-
-
 def read_response(coefficients: Table, energy_edges_pe: np.ndarray, efficiency_pull: str) -> Response:
     """Response from the table of coefficients.
 
@@ -120,13 +105,14 @@ def read_response(coefficients: Table, energy_edges_pe: np.ndarray, efficiency_p
     light = {str(n): v for k, n, v in zip(kinds, names, values, strict=True) if k == "quenching"}
     found = {str(n): v for k, n, v in zip(kinds, names, values, strict=True) if k == "efficiency"}
     scale = PUBLISHED_EFFICIENCY_SCALE if efficiency_pull == "published_4_1_percent" else 1.0
+
+    def direction(sets: dict[str, np.ndarray], name: str) -> np.ndarray:
+        return principal_direction(sets["nominal"], sets[f"{name}_plus"], sets[f"{name}_minus"], f"{coefficients.where}: {name}")
+
     return Response(
         quenching=light["nominal"],
-        quenching_directions=(
-            _component(light, "nominal", "qf0_plus", "qf0_minus"),
-            _component(light, "nominal", "qf1_plus", "qf1_minus"),
-        ),
+        quenching_directions=(direction(light, "qf0"), direction(light, "qf1")),
         efficiency=found["nominal"],
-        efficiency_direction=scale * _component(found, "nominal", "efficiency_plus", "efficiency_minus"),
+        efficiency_direction=scale * direction(found, "efficiency"),
         nodes=bin_nodes(energy_edges_pe, np.array(_PANEL_WIDTHS), _ORDER),
     )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from nmmfit.cli.output import note
 from nmmfit.errors import UserInputError, unknown
 
 if TYPE_CHECKING:
@@ -58,13 +59,26 @@ def open_run(path: Path | None, overrides: Iterable[str] | None) -> Run:
 
 
 def experiment_overrides(given: str | None) -> list[str]:
-    """The option --experiments as an override of the run file; "all" are those that a listing does not keep for runs by name."""
+    """The option --experiments as an override of the run file; "all" are those that a listing does not keep for runs by name.
+
+    Installed ones that cannot be imported are left out of "all", with a message.
+    """
     if given is None:
         return []
     from nmmfit import catalogue
 
-    names = catalogue.names_in_all() if given.strip() == "all" else [name.strip() for name in given.split(",")]
+    names = usable(catalogue.names_in_all()) if given.strip() == "all" else [name.strip() for name in given.split(",")]
     return [f"experiments={json.dumps([name for name in names if name])}"]
+
+
+def usable(names: Iterable[str]) -> list[str]:
+    """Those of the experiments that are meant without being named, but for installed ones that fail: a message says so."""
+    from nmmfit import catalogue
+
+    problems = catalogue.problems()
+    for problem in problems.values():
+        note(f"nmmfit: warning: left out: {problem}")
+    return [name for name in names if name not in problems]
 
 
 def name_values(pairs: Iterable[str]) -> dict[str, complex]:

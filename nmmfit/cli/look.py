@@ -77,6 +77,7 @@ def experiments(as_json: Json = False, out: Out = None) -> None:
     from nmmfit import catalogue
 
     entries = catalogue.entries()
+    problems = catalogue.problems()
     left_out = catalogue.left_out()
 
     def show(console: Console) -> None:
@@ -93,6 +94,11 @@ def experiments(as_json: Json = False, out: Out = None) -> None:
             for name, reason in left_out.items():
                 add_row(made, name, reason)
             console.print(made)
+        if problems:
+            made = table("Cannot be used", "name", "why")
+            for name, reason in problems.items():
+                add_row(made, name, reason)
+            console.print(made)
 
     found = {
         entry.name: {
@@ -105,7 +111,7 @@ def experiments(as_json: Json = False, out: Out = None) -> None:
         }
         for entry in entries
     }
-    emit("experiments", {"experiments": found, "left_out": left_out}, as_json, out, show)
+    emit("experiments", {"experiments": found, "left_out": left_out, "problems": problems}, as_json, out, show)
 
 
 @lists.command(epilog="Example: nmmfit list models")

@@ -10,7 +10,7 @@ from typing import Any
 
 import typer
 
-from nmmfit.cli import evolve, export, fit, limits, look, moments, predict, reproduce, validate, wcxf
+from nmmfit.cli import check, evolve, export, fit, limits, look, moments, predict, reproduce, validate, wcxf
 from nmmfit.cli.arguments import VerbGroup
 from nmmfit.cli.output import discard_stdout, note, printing
 from nmmfit.errors import NmmfitError, OutputError
@@ -54,6 +54,7 @@ def _program(
 
 
 look.register(app)
+check.register(app)
 fit.register(app)
 evolve.register(app)
 moments.register(app)
@@ -70,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Args:
         argv: arguments without the program's name; None: those of the process.
-    Returns: the exit code: 0 done, 2 wrong input, 3 not converged, 130 interrupted.
+    Returns: the exit code: 0 done, 2 wrong input, 3 not converged or a contract not held, 130 interrupted.
     """
     if sys.stdout is None:
         discard_stdout()

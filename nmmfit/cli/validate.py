@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nmmfit.checks import confidence_level, whole_number
-from nmmfit.cli.arguments import Json, Out
+from nmmfit.cli.arguments import Json, Out, usable
 from nmmfit.cli.fit import not_converged
 from nmmfit.cli.output import emit, note, plain
 from nmmfit.cli.progress import counting_bar
@@ -50,7 +50,7 @@ def validate(
     for name in experiments or ():
         if name not in known:
             raise unknown("experiment", name, known)
-    names = tuple(dict.fromkeys(experiments or known))
+    names = tuple(dict.fromkeys(experiments or usable(known)))
     from nmmfit.results.files import RunFolder
 
     if out is None:

@@ -27,7 +27,7 @@ from nmmfit.inference.identified import identified_quantities
 from nmmfit.inference.joint import MASS, STRENGTH, CouplingMap, JointLikelihood
 from nmmfit.inference.model_map import TheoryInputs, model_slots, phased
 from nmmfit.inference.parameters import Identified, Parameter
-from nmmfit.inference.priors import to_distribution
+from nmmfit.inference.priors import exact_description, to_distribution
 from nmmfit.inputs import StandardModelInputs, check
 from nmmfit.kept import digest, experiment_fingerprint, kept_or_made, program_digest
 from nmmfit.physics.amplitude_basis import FINAL_STATES, N_COORDINATES, SM_FINAL_STATES, couplings_to_vector, vector_to_couplings
@@ -106,8 +106,8 @@ def joint_from_config(config: RunConfig, method: str = "templates") -> JointLike
     Args:
         config: a checked run file.
         method: "templates" or "direct"; a floated mass of N makes it "direct", with a message.
-    Raises: UserInputError if experiments overlap, an experiment cannot do with the mass of N, or an option, a pull or a preset
-        does not exist.
+    Raises: UserInputError if experiments overlap or disagree about a prior, an experiment cannot do with the mass of N, or an
+        option, a pull or a preset does not exist.
 
     Switches JAX's persistent compilation cache on where the user has set none and the folder can be written.
     """
@@ -129,6 +129,7 @@ def joint_from_config(config: RunConfig, method: str = "templates") -> JointLike
     else:
         refuse_overlaps(experiments)
     refuse_different_meanings(experiments)
+    refuse_different_priors(experiments)
     _check_mass(experiments, choices.m_n_mev)
     if isinstance(choices.m_n_mev, tuple) and method == "templates":
         method = "direct"
@@ -262,6 +263,23 @@ def refuse_different_meanings(experiments: Sequence[BinnedExperiment]) -> None:
                 raise UserInputError(
                     f"options: {first!r} and {experiment.name!r} share the pull {pull!r}, a unit of which is {before} in one and "
                     f"{meaning} in the other; give both the same options (solar_flux_constraint, ssm)"
+                )
+
+
+def refuse_different_priors(experiments: Sequence[BinnedExperiment]) -> None:
+    """Refuse two experiments that share a pull and disagree about its prior, of which one would silently count.
+
+    Raises: UserInputError naming both, the pull and its priors.
+    """
+    known: dict[str, tuple[str, Any]] = {}
+    for experiment in experiments:
+        for name, prior in experiment.pulls.items():
+            first, before = known.setdefault(name, (experiment.name, prior))
+            one, other = exact_description(before), exact_description(prior)
+            if one is not None and other is not None and one != other:
+                raise UserInputError(
+                    f"experiments: {first!r} and {experiment.name!r} share the pull {name!r} and give it different priors, "
+                    f"{one} and {other}"
                 )
 
 
@@ -468,4 +486,4 @@ def _reached(quantities: Sequence[Identified], couplings: CouplingMap) -> list[I
     return [q for q, values in zip(quantities, moved, strict=True) if np.any(values)]
 
 
-__all__ = ["joint_from_config", "refuse_different_meanings", "refuse_overlaps"]
+__all__ = ["joint_from_config", "refuse_different_meanings", "refuse_different_priors", "refuse_overlaps"]

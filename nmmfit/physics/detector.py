@@ -16,6 +16,7 @@ import numpy as np
 from jax.scipy.special import erfc, gammaln
 
 from nmmfit import precision as precision
+from nmmfit.errors import DataError
 from nmmfit.shapes import Array, ArrayLike
 
 _SQRT2 = math.sqrt(2.0)
@@ -61,6 +62,16 @@ def linear_morph(nominal: ArrayLike, directions: Sequence[ArrayLike], pulls: Seq
     return moved
 
 
+def principal_direction(nominal: np.ndarray, plus: np.ndarray, minus: np.ndarray, what: str) -> np.ndarray:
+    """Change of parameters per standard deviation of a principal component: half the difference of its two shifted sets.
+
+    Raises: DataError that names the component unless the sets are symmetric about the nominal, which a linear morph needs.
+    """
+    if not np.allclose(0.5 * (plus + minus), nominal, rtol=2e-5):
+        raise DataError(f"{what}: the shifted sets are not symmetric about the nominal one")
+    return 0.5 * (plus - minus)
+
+
 def polynomial_quenching(t_mev: ArrayLike, coefficients: ArrayLike) -> Array:
     """Electron-equivalent energy of a nuclear recoil, MeV: sum_k c_k T^(k + 1).
 
@@ -75,6 +86,19 @@ def polynomial_quenching(t_mev: ArrayLike, coefficients: ArrayLike) -> Array:
     for k in range(c.shape[0] - 1, -1, -1):
         total = (total + c[k]) * t
     return total
+
+
+def poisson_probabilities(counts: np.ndarray, mean: ArrayLike) -> Array:
+    """Probability of whole numbers for Poisson distributions: exp(n log mu - mu - log n!).
+
+    Args:
+        counts: whole numbers n >= 0, (count,).
+        mean: mu > 0, (...).
+    Returns: (count, ...), analytic in the mean.
+    """
+    n = jnp.asarray(counts, dtype=float).reshape(-1, *(1 for _ in jnp.shape(mean)))
+    mu = jnp.asarray(mean)
+    return jnp.exp(n * jnp.log(mu) - mu - gammaln(n + 1.0))
 
 
 def gamma_density(x: ArrayLike, mean: ArrayLike, shape_excess: ArrayLike) -> Array:

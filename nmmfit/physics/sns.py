@@ -26,7 +26,7 @@ from nmmfit.constants import M_MUON_MEV, M_PION_MEV
 from nmmfit.errors import DataError, UserInputError, unknown
 from nmmfit.numerics.interpolation import PiecewiseCubic, cubic_spline
 from nmmfit.numerics.quadrature import composite_gauss_legendre
-from nmmfit.physics.sources import NeutrinoSource, pure_flavour
+from nmmfit.physics.sources import NeutrinoSource, flavour_projector, pure_flavour
 from nmmfit.shapes import Array, Scalar
 from nmmfit.tables import read_table
 from nmmfit.units import CM_PER_M
@@ -41,6 +41,9 @@ SNS_FLUX_PULL = "sns.flux"
 # Shared by every COHERENT analysis: neutrinos per proton known to 10 %, arXiv:2110.07730 and arXiv:2109.11049; from memory
 # of the papers; unverified.
 SNS_FLUX_RELATIVE_ERROR = 0.10
+
+SNS_EFFECTIVE_MOMENTS = {"sns_mu": (flavour_projector("mu"), False), "sns_e": (flavour_projector("e"), False)}
+"""The moments that detectors at the SNS constrain: of nu_mu (nu_mu-bar changes nothing but the transpose) and of nu_e."""
 
 # The time table may be asked for offsets up to this size without leaving it.
 MAX_OFFSET_US = 1.0

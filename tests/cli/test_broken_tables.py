@@ -27,6 +27,12 @@ def copied(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
+def predict(experiment: str, copied: Path, work: Path) -> subprocess.CompletedProcess[str]:
+    environment = dict(os.environ, PYTHONPATH=str(copied), XDG_CACHE_HOME=str(work / "cache"))
+    call = [sys.executable, "-m", "nmmfit", "predict", experiment]
+    return subprocess.run(call, cwd=work, env=environment, capture_output=True, text=True)
+
+
 @pytest.mark.parametrize(
     ("path", "old", "new", "expected"),
     [
@@ -40,16 +46,32 @@ def copied(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ids=["negative", "fractional", "nan", "row missing", "edge moved", "bin doubled"],
 )
 def test_a_damaged_table_is_one_line(path: str, old: str, new: str, expected: str, copied: Path, tmp_path: Path) -> None:
+    """What a table without a checksum, one of somebody else's say, is refused for."""
     table = copied / path
-    whole = table.read_text()
+    listed = table.parents[1] / "SHA256SUMS"
+    whole, sums = table.read_text(), listed.read_text()
     assert old in whole
     table.write_text(whole.replace(old, new, 1))
-    environment = dict(os.environ, PYTHONPATH=str(copied), XDG_CACHE_HOME=str(tmp_path / "cache"))
+    listed.unlink()
     try:
-        call = [sys.executable, "-m", "nmmfit", "predict", Path(path).parts[1]]
-        done = subprocess.run(call, cwd=tmp_path, env=environment, capture_output=True, text=True)
+        done = predict(Path(path).parts[1], copied, tmp_path)
+    finally:
+        table.write_text(whole)
+        listed.write_text(sums)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert expected in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_an_edited_number_is_one_line(copied: Path, tmp_path: Path) -> None:
+    """One count more, which no look at the table itself would find."""
+    table = copied / COUNTS
+    whole = table.read_text()
+    table.write_text(whole.replace(ROW, ROW.replace(",4,", ",5,"), 1))
+    try:
+        done = predict("coherent_csi_2021", copied, tmp_path)
     finally:
         table.write_text(whole)
     assert (done.returncode, done.stdout) == (2, "")
-    assert expected in done.stderr
+    assert done.stderr.startswith("nmmfit: counts.csv: not the table whose SHA-256 is in ")
     assert len(done.stderr.splitlines()) == 1

@@ -34,7 +34,7 @@ def _synthetic(joint: JointLikelihood, monkeypatch: pytest.MonkeyPatch, tmp_path
 
 
 def _marked(example: str) -> object:
-    heavy = example.split()[1] in ("export", "fit", "limits", "predict")
+    heavy = example.split()[1] in ("check-experiment", "export", "fit", "limits", "predict")
     return pytest.param(example, marks=pytest.mark.slow if heavy else ())
 
 

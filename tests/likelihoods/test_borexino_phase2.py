@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from contract_parts import contract_parts
 from numpy.polynomial import chebyshev
 from pydantic import ValidationError
 from scipy import integrate, optimize, stats
@@ -21,6 +22,7 @@ from likelihoods.borexino_phase2 import make_data, response, solar_rates
 from likelihoods.borexino_phase2.backgrounds import background_scale
 from likelihoods.borexino_phase2.inputs import BACKGROUNDS, ELECTRONS_PER_100T, EXPOSURE_DAY_100T
 from nmmfit.constants import ALPHA_0, FERMI, M_ELECTRON_MEV, SIN2_THETA_W_0, bohr_magneton_per_gev
+from nmmfit.contract.evaluation import Evaluation
 from nmmfit.experiment import BinnedExperiment, TheoryChoices
 from nmmfit.physics.forms import Forms, TargetCouplings, quadratic_forms
 from nmmfit.physics.oscillation import OSCILLATION_PULLS, OscillationParameters, survival_probability
@@ -37,6 +39,11 @@ DATA = files(borexino_phase2) / "data"
 @pytest.fixture(scope="module")
 def experiment() -> BinnedExperiment:
     return borexino_phase2.build()
+
+
+@pytest.fixture(scope="module")
+def evaluation(experiment) -> Evaluation:
+    return Evaluation(experiment)
 
 
 @pytest.fixture(scope="module")
@@ -331,42 +338,10 @@ def random_pulls(experiment: BinnedExperiment, seed: int, width: float) -> dict:
     return {name: jnp.asarray(rng.uniform(-width, width)) for name in experiment.pulls}
 
 
-def test_expected_counts_are_positive_and_finite(experiment):
-    evaluate = jax.jit(experiment.channels[0].expected)
-    forms = quadratic_forms(dipole_couplings(5e-11))
-    corners = [{name: jnp.asarray(side) for name in experiment.pulls} for side in (-4.0, 4.0)]
-    for pulls in [*corners, *(random_pulls(experiment, seed, 4.0) for seed in range(6))]:
-        counts = np.asarray(evaluate(forms, pulls))
-        assert counts.shape == (601,)
-        assert np.all(np.isfinite(counts))
-        assert np.all(counts > 0.0)
-
-
-def test_gradients_match_finite_differences(experiment):
-    """Every pull and the dipole, by central differences of the Poisson log-likelihood, at a point away from the nominal."""
-    names = list(experiment.pulls)
-    observed = jnp.asarray(experiment.channels[0].observed)
-
-    @jax.jit
-    def nll(x):
-        pulls = dict(zip(names, x[1:], strict=True))
-        couplings = dataclasses.replace(
-            TargetCouplings.zero(), dipole=1e-9 * x[0] * jnp.asarray(np.eye(3, 6) + 0.1j * np.eye(3, 6, 1))
-        )
-        expected = experiment.channels[0].expected(quadratic_forms(couplings), pulls)
-        return jnp.sum(expected - observed * jnp.log(expected)) - experiment.constraint(pulls)
-
-    start = np.concatenate([[3.0], np.random.default_rng(3).uniform(-0.5, 0.5, len(names))])
-    gradient = np.asarray(jax.jit(jax.grad(nll))(start))
-    assert np.all(np.isfinite(gradient))
-    assert np.all(gradient != 0.0)
-    step = 1e-3
-    for i in range(len(start)):
-        shift = np.zeros_like(start)
-        shift[i] = step
-        f = [float(nll(start + k * shift)) for k in (-2, -1, 1, 2)]
-        difference = (f[0] - 8.0 * f[1] + 8.0 * f[2] - f[3]) / (12.0 * step)
-        assert gradient[i] == pytest.approx(difference, rel=1e-5, abs=2e-4), ["dipole", *names][i]
+@pytest.mark.parametrize("part", contract_parts())
+def test_contract(part, evaluation):
+    """Each check raises what is wrong."""
+    assert part(evaluation)
 
 
 def test_signal_scales_as_the_square_of_the_moment(experiment):

@@ -19,7 +19,7 @@ print(len(programs))
 """
 
 
-@pytest.mark.parametrize(("name", "most"), [("borexino_phase2", 5), ("coherent_csi_2021", 8)])
+@pytest.mark.parametrize(("name", "most"), [("borexino_phase2", 5), ("coherent_csi_2021", 8), ("coherent_lar_2020", 8)])
 def test_an_experiment_is_built_with_few_programs(name: str, most: int) -> None:
     done = subprocess.run([sys.executable, "-c", COUNT.format(name=name)], capture_output=True, text=True, check=True)
     assert 0 < int(done.stdout) <= most

@@ -1,4 +1,4 @@
-"""Recoils from an N with mass, for one mass or one that floats: kernels on the recoil nodes of the response.
+"""Nuclear recoils from an N with mass, for one mass or one that floats: kernels on the recoil nodes of a detector response.
 
 The response and the form factors are smooth in sqrt(T), so that a rate needs them at fixed nodes only, whatever the edges of a
 recoil spectrum (nmmfit.physics.massive). 64 nodes interpolate them to 1e-8 of the largest bin.
@@ -23,8 +23,6 @@ from nmmfit.physics.sources import NeutrinoSource
 from nmmfit.shapes import Array
 
 HEAVY_RECOIL_ORDER = 64
-LOWEST_RECOIL_MEV = 1e-4
-"""0.1 keV make 0.1 photoelectrons on average; nine are needed to be seen."""
 
 
 @partial(jax.jit, static_argnames=("antineutrino", "tensor_coherence", "spin"))
@@ -44,12 +42,14 @@ class HeavyFold:
     target: Nucleus
     t_mev: np.ndarray
     t_max_mev: float
+    lowest_mev: float
+    """Recoils below are not seen, however many there are."""
     tensor_coherence: str
     spin: float
 
     def of_mass(self, m_n_mev: float) -> np.ndarray:
         """(form, recoil, 3, 3): integrals to be contracted with a form; without form factors."""
-        recoils = RecoilNodes(self.t_mev, np.sqrt, LOWEST_RECOIL_MEV, self.t_max_mev)
+        recoils = RecoilNodes(self.t_mev, np.sqrt, self.lowest_mev, self.t_max_mev)
         target = cevns.Target.of(self.target)
 
         def kernels(energy: np.ndarray, t: np.ndarray, m: float) -> np.ndarray:

@@ -1,0 +1,97 @@
+"""COHERENT CsI[Na], first observation (2017): coherent scattering at the SNS in photoelectrons and time, arXiv:1708.01294."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from typing import Any
+
+from pydantic import ValidationError
+
+from nmmfit.components import unit_pulls
+from nmmfit.experiment import BinnedExperiment, Channel, Published, TheoryChoices, mass_choice
+from nmmfit.listing import Listing
+from nmmfit.physics.sns import SNS_EFFECTIVE_MOMENTS
+from nmmfit.tables import bin_grid, read_table
+from nmmfit.validation import user_error
+
+from .model import NEUTRONS, NUCLIDES, neutrons, signal, steady_state
+from .options import Options
+from .response import NAME, response_of
+
+LISTING = Listing(
+    kind="binned release",
+    status="Zenodo record 1228631; protons on target and window as quoted in public analyses",
+    overlaps=("coherent_csi_2021", "coherent_csi_2017_limit"),
+    in_all=False,
+)
+
+_MEMORY = "from memory, to be verified"
+PUBLISHED = (
+    Published("sm_counts", 173.0, "arXiv:1708.01294", 48.0, 48.0, status=_MEMORY),
+    Published(
+        "fitted_counts",
+        134.0,
+        "arXiv:1708.01294",
+        22.0,
+        22.0,
+        status="read in a secondary source",
+        note="fixed shape of the steady-state background (steady_state = fixed_shape)",
+    ),
+    Published("sm_counts", 6.0, "arXiv:1708.01294", 1.3, 1.3, status=_MEMORY, component="neutrons"),
+)
+
+
+def build(theory: TheoryChoices = TheoryChoices(), **options: Any) -> BinnedExperiment:  # noqa: B008 (frozen)
+    """Build the experiment: read its tables, fold the kernels.
+
+    Args:
+        theory: tensor coherence, weak charges, form factor, nuclear spin and mass of N.
+        options: see `Options`.
+    Returns: channels "coincidence" and, unless `steady_state` is "fixed_shape", "anticoincidence"; bins are energy x time.
+    Raises: UserInputError for an unknown option or choice; DataError for a broken table.
+    """
+    try:
+        chosen = Options(**options)
+    except ValidationError as problem:
+        raise user_error(problem, NAME, Options) from None
+    data = files(__name__) / "data"
+    counts, time = read_table(data / "counts.csv"), read_table(data / "time.csv")
+    energy_edges, time_edges = bin_grid(counts, (("energy_low_pe", "energy_high_pe"), ("time_low_us", "time_high_us")))
+    shape = (len(energy_edges) - 1, len(time_edges) - 1)
+
+    response = response_of(chosen.quenching, energy_edges, read_table(data / "quenching_2021.csv", text=("set",)))
+    weighting = response.weighting(energy_edges)
+    cevns, signal_pulls, largest = signal(response, weighting, time, theory, chosen.rn_width)
+    neutron = neutrons(read_table(data / "neutrons.csv")["events"], weighting, time)
+    samples = {name: counts[name].reshape(shape) for name in ("anticoincidence", "off_beam")}
+    steady, steady_pulls = steady_state(samples, time_edges, chosen.steady_state)
+
+    edges = {"energy_pe": energy_edges, "time_us": time_edges}
+    channels = [Channel("coincidence", counts["coincidence"], (*cevns, neutron, *steady), edges)]
+    if chosen.steady_state == "free_shape":
+        channels.append(Channel("anticoincidence", counts["anticoincidence"], tuple(steady), edges))
+    return BinnedExperiment(
+        name=NAME,
+        title="COHERENT CsI[Na] 2017, coherent elastic neutrino-nucleus scattering",
+        channels=tuple(channels),
+        pulls={**signal_pulls, **unit_pulls(NEUTRONS), **steady_pulls},
+        references=("arXiv:1708.01294", "doi:10.1126/science.aao0990", "doi:10.5281/zenodo.1228631"),
+        overlaps=LISTING.overlaps,
+        status=LISTING.status,
+        choices={
+            "tensor_coherence": theory.tensor_coherence,
+            "weak_charges": theory.weak_charges,
+            "form_factor": theory.form_factor,
+            "quenching": response.describe,
+            "steady_state": chosen.steady_state,
+            **({} if theory.nuclear_spin == "half" else {"nuclear_spin": theory.nuclear_spin}),
+            **mass_choice(theory, largest),
+        },
+        nuclei=NUCLIDES,
+        effective_moments=SNS_EFFECTIVE_MOMENTS,
+        largest_m_n_mev=largest,
+        published=PUBLISHED,
+    )
+
+
+__all__ = ["Options", "build"]
