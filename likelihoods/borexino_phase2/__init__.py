@@ -14,7 +14,7 @@ from likelihoods.borexino_phase2.inputs import BACKGROUNDS, FIRST_HITS, LAST_HIT
 from likelihoods.borexino_phase2.response import SHAPE_PULLS, hit_edges
 from likelihoods.borexino_phase2.solar_rates import borexino_factor, fold_kernels, massive_kernels, recoil_grid
 from nmmfit.errors import DataError
-from nmmfit.experiment import BinnedExperiment, Channel, TheoryChoices, mass_choice
+from nmmfit.experiment import BinnedExperiment, Channel, Published, TheoryChoices, mass_choice
 from nmmfit.listing import Listing
 from nmmfit.physics.massive_electrons import largest_mass_mev
 from nmmfit.physics.oscillation import oscillation_pull_priors
@@ -36,6 +36,16 @@ LISTING = Listing(
     status="official counts; background curves from a vector extraction by a third party; gallium numbers from memory of "
     "arXiv:1707.09355 and references there; unverified",
     overlaps=("borexino_phase2_limit",),
+)
+
+
+PUBLISHED = (
+    Published(
+        "mu_eff_solar",
+        2.8,
+        "arXiv:1707.09355, abstract",
+        note="made with the tagged spectrum, radial and pulse-shape information besides; here the untagged spectrum alone",
+    ),
 )
 
 
@@ -96,6 +106,7 @@ def build(theory: TheoryChoices | None = None, **options: Any) -> BinnedExperime
             "arXiv:2204.03011 (response)",
             "arXiv:1707.09355 (the collaboration's limit on the magnetic moment)",
         ),
+        published=PUBLISHED,
         constraint=constraint,
         constraint_name=None if constraint is None else flux_constraint_name(chosen.ssm),
         pull_meanings=flux_pull_meanings(chosen.ssm, widths),
