@@ -37,7 +37,7 @@ PUBLISHED = (
         20.0,
         20.0,
         _MEMORY,
-        "the published error cannot be reproduced: Poisson alone gives 30",
+        "the published error cannot be reproduced: Poisson fluctuations alone give 30",
     ),
 )
 
