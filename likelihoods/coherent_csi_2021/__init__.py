@@ -5,13 +5,11 @@ from __future__ import annotations
 from importlib.resources import files
 from typing import Any
 
-from pydantic import ValidationError
-
 from nmmfit.experiment import BinnedExperiment, Channel, Published, TheoryChoices, mass_choice
 from nmmfit.listing import Listing
 from nmmfit.physics.sns import SNS_EFFECTIVE_MOMENTS
 from nmmfit.tables import bin_grid, read_table
-from nmmfit.validation import user_error
+from nmmfit.validation import chosen_options
 
 from .backgrounds import neutrons, steady_state
 from .model import NUCLIDES, signal
@@ -51,10 +49,7 @@ def build(theory: TheoryChoices = TheoryChoices(), **options: Any) -> BinnedExpe
     Returns: channels "coincidence" and, unless `steady_state` is "fixed_shape", "anticoincidence"; bins are energy x time.
     Raises: UserInputError for an unknown option or choice; DataError for a broken table.
     """
-    try:
-        chosen = Options(**options)
-    except ValidationError as problem:
-        raise user_error(problem, NAME, Options) from None
+    chosen = chosen_options(Options, options, NAME)
     data = files(__name__) / "data"
     counts = read_table(data / "counts.csv")
     coefficients = read_table(data / "coefficients.csv", text=("kind", "set"))

@@ -6,12 +6,10 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import Any
 
-from pydantic import ValidationError
-
 from nmmfit.experiment import BinnedExperiment, Published, TheoryChoices
 from nmmfit.listing import Listing
 from nmmfit.tables import bin_grid, read_table
-from nmmfit.validation import user_error
+from nmmfit.validation import chosen_options
 from nmmfit.xenon_experiment import Background, XenonOptions, XenonRun, xenon_experiment
 
 from .inputs import ARGON_WIDTH, BACKGROUND_WIDTHS, RUNS, TONNE_YEARS, response
@@ -36,10 +34,7 @@ def build(theory: TheoryChoices = TheoryChoices(), **options: Any) -> BinnedExpe
         options: see `Options`.
     Raises: UserInputError for an unknown option or a range of masses of N; DataError for a broken table.
     """
-    try:
-        chosen = Options(**options)
-    except ValidationError as problem:
-        raise user_error(problem, NAME, Options) from None
+    chosen = chosen_options(Options, options, NAME)
     return xenon_experiment(
         NAME,
         "LZ WS2022 and WS2024, solar neutrinos on electrons, 4.2 tonne-years",

@@ -5,12 +5,10 @@ from __future__ import annotations
 from importlib.resources import files
 from typing import Any
 
-from pydantic import ValidationError
-
 from nmmfit.experiment import BinnedExperiment, TheoryChoices
 from nmmfit.listing import Listing
 from nmmfit.tables import bin_grid, read_table
-from nmmfit.validation import user_error
+from nmmfit.validation import chosen_options
 from nmmfit.xenon_experiment import Background, XenonOptions, XenonRun, xenon_experiment
 
 from .inputs import BACKGROUND_WIDTH, TONNE_YEARS, TRITIUM_WIDTH, response
@@ -35,10 +33,7 @@ def build(theory: TheoryChoices = TheoryChoices(), **options: Any) -> BinnedExpe
         options: see `Options`.
     Raises: UserInputError for an unknown option or a range of masses of N; DataError for a broken table.
     """
-    try:
-        chosen = Options(**options)
-    except ValidationError as problem:
-        raise user_error(problem, NAME, Options) from None
+    chosen = chosen_options(Options, options, NAME)
     data = files(__name__) / "data"
     spectrum = read_table(data / "spectrum.csv", ("counts", "smooth", "tritium"))
     efficiency = read_table(data / "efficiency.csv", ("energy_kev", "efficiency"))

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import jax.numpy as jnp
 import numpy as np
 from numpyro import distributions as dist
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from nmmfit.errors import DataError, UserInputError
 from nmmfit.experiment import BinnedExperiment, Channel, Component, Factor, Published, Pulls, TheoryChoices
@@ -27,7 +27,7 @@ from nmmfit.shapes import Array
 from nmmfit.solar_experiment import solar_factor
 from nmmfit.tables import bin_grid, read_table
 from nmmfit.units import AVOGADRO_PER_MOL, KEV_PER_MEV, SECONDS_PER_DAY
-from nmmfit.validation import StrictModel, user_error
+from nmmfit.validation import StrictModel, chosen_options
 
 NAME = "xenonnt_cevns"
 LISTING = Listing(
@@ -68,10 +68,7 @@ def build(theory: TheoryChoices = TheoryChoices(), **options: Any) -> BinnedExpe
         options: see `Options`.
     Raises: UserInputError for an unknown option or a massive N; DataError for a broken table.
     """
-    try:
-        chosen = Options(**options)
-    except ValidationError as problem:
-        raise user_error(problem, NAME, Options) from None
+    chosen = chosen_options(Options, options, NAME)
     if theory.m_n_mev != 0.0:
         raise UserInputError(
             f"theory.m_N_mev: {NAME!r} is made for massless right-handed neutrinos; set m_N_mev = 0, or leave it out"

@@ -6,13 +6,13 @@ from importlib.resources import files
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from nmmfit.experiment import BinnedExperiment, Published, TheoryChoices
 from nmmfit.listing import Listing
 from nmmfit.physics.xenon_response import XenonResponse, square_root_resolution
 from nmmfit.tables import bin_grid, read_table
-from nmmfit.validation import user_error
+from nmmfit.validation import chosen_options
 from nmmfit.xenon_experiment import Background, XenonOptions, XenonRun, xenon_experiment
 
 NAME = "xenonnt_er_2022"
@@ -46,10 +46,7 @@ def build(theory: TheoryChoices = TheoryChoices(), **options: Any) -> BinnedExpe
         options: see `Options`.
     Raises: UserInputError for an unknown option or a range of masses of N; DataError for a broken table.
     """
-    try:
-        chosen = Options(**options)
-    except ValidationError as problem:
-        raise user_error(problem, NAME, Options) from None
+    chosen = chosen_options(Options, options, NAME)
     data = files(__name__) / "data"
     spectrum = read_table(data / "spectrum.csv", ("counts", "background", "solar"))
     efficiency = read_table(data / "efficiency.csv", ("energy_kev", "efficiency"))
