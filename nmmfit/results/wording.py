@@ -28,6 +28,45 @@ def unit_mathtext(unit: str) -> str:
     return " ".join(words)
 
 
+_RAISED = str.maketrans("+-0123456789", "⁺⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def unit_text(unit: str) -> str:
+    """A unit such as "1e-11 mu_B" or "GeV^-2" in plain text with raised digits: 10⁻¹¹ μ_B, GeV⁻²; "1" for none."""
+    words = []
+    for word in unit.split():
+        ten = _TEN.fullmatch(word)
+        raised = f"10{str(int(ten.group(1))).translate(_RAISED)}" if ten else ""
+        words.append(raised or _POWER.sub(lambda found: found.group(1).translate(_RAISED), word).replace("mu_", "μ_"))
+    return " ".join(words) or "1"
+
+
+def number_text(value: float | None, digits: int = 3) -> str:
+    """A number in plain text with a raised exponent: 6.27 × 10⁻⁸; "-" where it is undefined."""
+    mantissa, e, exponent = number(value, digits).partition("e")
+    return f"{mantissa} × 10{str(int(exponent)).translate(_RAISED)}" if e else mantissa
+
+
+def measured(value: float | None, unit: str) -> str:
+    """A number with its unit in plain text; a power of ten in the unit is multiplied: 2.9 × 10⁻¹¹ μ_B."""
+    text = number_text(value)
+    written = "" if unit in ("", "1") else unit_text(unit)
+    if not written:
+        return text
+    return f"{text} × {written}" if written.startswith("10") else f"{text} {written}"
+
+
+def quantity_words(name: str) -> str:
+    """What an identified quantity is, in words; any other name stays as it is."""
+    for prefix, words in (("mu_eff_", "effective magnetic moment"), ("tensor_charge_", "tensor charge")):
+        if name.startswith(prefix):
+            return f"{words} ({name.removeprefix(prefix).replace('_', ' ')})"
+    if name.startswith("weak_charge_shift_"):
+        flavour, _, nucleus = name.removeprefix("weak_charge_shift_").rpartition("_")
+        return f"shift of the weak charge ({nucleus}, {flavour})"
+    return name
+
+
 def symbol(name: str) -> str:
     """A short name as a symbol in mathtext: "L_T_u" with T and u as indices, "theory.c_T" without its owner; others unchanged."""
     head, *indices = name.removeprefix("theory.").split("_")
