@@ -28,32 +28,41 @@ def unit_mathtext(unit: str) -> str:
     return " ".join(words)
 
 
+_SPACE = "\N{NO-BREAK SPACE}"
+_EXPONENT = re.compile(r"(\d)e([+-]?\d+)\b")
 _RAISED = str.maketrans("+-0123456789", "⁺⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
+def _raised(exponent: str | int) -> str:
+    return f"10{str(int(exponent)).translate(_RAISED)}"
+
+
 def unit_text(unit: str) -> str:
-    """A unit such as "1e-11 mu_B" or "GeV^-2" in plain text with raised digits: 10⁻¹¹ μ_B, GeV⁻²; "1" for none."""
+    """A unit such as "1e-11 mu_B" or "GeV^-2" in plain text that is not broken: 10⁻¹¹ μ_B, GeV⁻²; "1" for none."""
     words = []
     for word in unit.split():
         ten = _TEN.fullmatch(word)
-        raised = f"10{str(int(ten.group(1))).translate(_RAISED)}" if ten else ""
-        words.append(raised or _POWER.sub(lambda found: found.group(1).translate(_RAISED), word).replace("mu_", "μ_"))
-    return " ".join(words) or "1"
+        plain = _POWER.sub(lambda found: found.group(1).translate(_RAISED), word).replace("mu_", "μ_")
+        words.append(_raised(ten.group(1)) if ten else plain)
+    return _SPACE.join(words) or "1"
 
 
-def number_text(value: float | None, digits: int = 3) -> str:
-    """A number in plain text with a raised exponent: 6.27 × 10⁻⁸; "-" where it is undefined."""
-    mantissa, e, exponent = number(value, digits).partition("e")
-    return f"{mantissa} × 10{str(int(exponent)).translate(_RAISED)}" if e else mantissa
+def typeset(text: str) -> str:
+    """A text with numbers such as 2.4e-06 +- 1e-7 in it, as 2.4 × 10⁻⁶ ± 1 × 10⁻⁷."""
+    times = f"{_SPACE}×{_SPACE}"
+    return _EXPONENT.sub(lambda found: f"{found.group(1)}{times}{_raised(found.group(2))}", text).replace("+-", "±")
 
 
-def measured(value: float | None, unit: str) -> str:
-    """A number with its unit in plain text; a power of ten in the unit is multiplied: 2.9 × 10⁻¹¹ μ_B."""
-    text = number_text(value)
-    written = "" if unit in ("", "1") else unit_text(unit)
-    if not written:
-        return text
-    return f"{text} × {written}" if written.startswith("10") else f"{text} {written}"
+def measured(value: float | None, unit: str, digits: int = 3) -> str:
+    """A number with its unit in plain text, a power of ten of the unit multiplied in: 2.90 × 10⁻¹¹ μ_B; "-" where undefined."""
+    first, _, rest = unit.partition(" ")
+    ten = _TEN.fullmatch(first)
+    if value is None or not math.isfinite(value):
+        return "-"
+    scaled = value * 10.0 ** int(ten.group(1)) if ten else value
+    name = rest if ten else unit
+    text = typeset(number(scaled, digits))
+    return text if name in ("", "1") else f"{text}{_SPACE}{unit_text(name)}"
 
 
 def quantity_words(name: str) -> str:
@@ -67,11 +76,19 @@ def quantity_words(name: str) -> str:
     return name
 
 
+def sentence(words: str) -> str:
+    """Words with a capital at the beginning; a name of a program's kind ("mu_x", "L_T_u") stays as it is."""
+    return f"{words[:1].upper()}{words[1:]}" if " " in words else words
+
+
 def symbol(name: str) -> str:
-    """A short name as a symbol in mathtext: "L_T_u" with T and u as indices, "theory.c_T" without its owner; others unchanged."""
+    """A short name as a symbol in mathtext: "L_T_u" with T and u as indices, "theory.c_T" without its owner.
+
+    Any other name stays as it is, dollar signs as such.
+    """
     head, *indices = name.removeprefix("theory.").split("_")
     if not indices or len(head) > 2 or not head.isalpha() or not all(i.isalnum() for i in indices):
-        return name
+        return name.replace("$", r"\$")
     return rf"${head}_{{{','.join(i if len(i) == 1 else rf'{chr(92)}rm {i}' for i in indices)}}}$"
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from nmmfit.results.report.document import Document
-from nmmfit.results.report.folder import Results, read_results
 from nmmfit.results.report.fit import fit_document
+from nmmfit.results.report.folder import Results, read_results
 from nmmfit.results.report.limits import limits_document
 from nmmfit.results.report.profile import profile_document
 from nmmfit.results.report.render import html
@@ -20,12 +20,11 @@ def make_document(results: Results) -> Document:
     return _MAKERS[results.kind](results)
 
 
-def report_of(folder: Path | str) -> tuple[Document, str]:
-    """The report of a folder that `fit`, `limits`, `profile` or `validate` wrote, and the page it makes.
+def page_of(folder: Path | str) -> str:
+    """The page about a folder that `fit`, `limits`, `profile` or `validate` wrote, as HTML.
 
     The same folder and the same installed experiments give the same bytes.
 
     Raises: UserInputError, one line, for a folder of another kind or a file that is missing or broken.
     """
-    document = make_document(read_results(folder))
-    return document, html(document)
+    return html(make_document(read_results(folder)))

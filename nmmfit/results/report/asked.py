@@ -36,7 +36,9 @@ def asked_section(results: Results, experiments: Sequence[Told], question: str) 
     if config.pulls:
         points.append("Priors of nuisances: " + ", ".join(f"{name} = {prior}" for name, prior in config.pulls.items()) + ".")
     if config.options:
-        points += [f"Options of {name}: {', '.join(f'{k} = {v}' for k, v in given.items())}." for name, given in config.options.items()]
+        points += [
+            f"Options of {name}: {', '.join(f'{k} = {v}' for k, v in given.items())}." for name, given in config.options.items()
+        ]
     if config.allow_overlaps:
         points.append("Experiments that share data may be combined here, which counts these data twice.")
     return Section("What was asked", (question, f"Experiments: {names}.", scale), tuple(points), tuple(tables))

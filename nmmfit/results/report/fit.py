@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 
@@ -16,21 +15,20 @@ from nmmfit.inference.result import SampleResult
 from nmmfit.results import adapter
 from nmmfit.results.diagnostics import ParameterSummary, Thresholds
 from nmmfit.results.files import POSTERIOR
-from nmmfit.results.plots import coefficient_corner, distinct_quantities, identified_corner
+from nmmfit.results.plots import coefficient_corner, identified_corner
 from nmmfit.results.report.asked import asked_section, provenance_section
 from nmmfit.results.report.document import Document, Picture, Section, Table, table
-from nmmfit.results.report.figures import pulls_figure
-from nmmfit.results.report.folder import Results, reading
+from nmmfit.results.report.folder import Results, plain_unit, reading
+from nmmfit.results.report.nuisances import Summaries, distinct, nuisances_section
 from nmmfit.results.report.pictures import drawn, stored
 from nmmfit.results.report.references import FOUNDING, SAMPLING, formulae, of_experiments, references_section, told
 from nmmfit.results.store import KIND_ATTRIBUTE
-from nmmfit.results.wording import common_scale, fixed, measured, number_text, quantity_words, unit_text
+from nmmfit.results.wording import common_scale, fixed, measured, quantity_words, sentence, unit_text
 
 MOST_ANSWERS = 6
 """Sentences at the top; the rest stands in the tables."""
 MOST_IN_CORNER = 10
 """Variables up to which a corner plot can be read."""
-MOST_IMPACTS = 15
 SHOWN = ("mean", "sd", "90 % HDI", "90 % of |x| <")
 
 
@@ -49,7 +47,7 @@ def fit_document(results: Results) -> Document:
     sections = (
         asked_section(results, experiments, "The joint posterior of all parameters and nuisances was sampled."),
         _found(results, result, summaries),
-        _nuisances(results, result, summaries),
+        nuisances_section(result, summaries),
         _spectra(results),
         _diagnostics(results, summaries),
         provenance_section(results, _facts(results)),
@@ -75,7 +73,7 @@ def _summaries(results: Results) -> dict[str, tuple[str, ParameterSummary]]:
                 low, high = entry["hdi_90"]
                 numbers = {k: float("nan") if v is None else float(v) for k, v in entry.items() if k in known - {"hdi_90"}}
                 ends = tuple(float("nan") if v is None else float(v) for v in (low, high))
-                found[name] = (str(entry.get("unit") or "1"), ParameterSummary(hdi_90=ends, **numbers))  # type: ignore[arg-type]
+                found[name] = (plain_unit(entry.get("unit")), ParameterSummary(hdi_90=ends, **numbers))  # type: ignore[arg-type]
     return found
 
 
@@ -92,7 +90,8 @@ def _result(results: Results) -> SampleResult:
                 raise UserInputError(f"{path}: holds no draws of {name!r}, which the summary beside it names")
             found[name] = np.asarray(group[name].transpose("chain", "draw").values, dtype=float)
     kinds = {name: str(group[name].attrs.get(KIND_ATTRIBUTE, "")) for name in draws["parameters"]}
-    units = {name: str(group[name].attrs.get("unit", "1")) for part in draws.values() for name in part}
+    with reading(results):
+        units = {n: plain_unit(results.payload[part][n].get("unit")) for part, found in draws.items() for n in found}
     chains, count = next((v.shape for part in draws.values() for v in part.values()), (0, 0))
     return SampleResult(
         draws=draws["parameters"], folded={}, identified=draws["identified"],
@@ -102,20 +101,16 @@ def _result(results: Results) -> SampleResult:
     )  # fmt: skip
 
 
-def _distinct(result: SampleResult) -> dict[str, tuple[str, ...]]:
-    return distinct_quantities(result.identified, result.identified_units)
-
-
-def _answer(result: SampleResult, summaries: Mapping[str, tuple[str, ParameterSummary]]) -> tuple[str, ...]:
+def _answer(result: SampleResult, summaries: Summaries) -> tuple[str, ...]:
     """What came out, in words: identified quantities, or coefficients where there are none."""
     lines = []
-    for name, equal in _distinct(result).items():
+    for name, equal in distinct(result).items():
         unit, s = summaries[name]
         what = ", ".join(quantity_words(n) for n in equal)
         if np.all(result.identified[name] >= 0.0):
-            lines.append(f"{_capital(what)}: below {measured(s.abs_upper_90, unit)} with 90 % posterior probability.")
+            lines.append(f"{sentence(what)}: below {measured(s.abs_upper_90, unit)} with 90 % posterior probability.")
         else:
-            lines.append(f"{_capital(what)}: {_between(s, unit)}.")
+            lines.append(f"{sentence(what)}: {_between(s, unit)}.")
     if not lines:
         for name in result.coefficient_names():
             unit, s = summaries[name]
@@ -125,16 +120,12 @@ def _answer(result: SampleResult, summaries: Mapping[str, tuple[str, ParameterSu
     return tuple(lines[:MOST_ANSWERS]) + ((f"And {more} more in the tables.",) if more > 0 else ())
 
 
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
-
-
 def _between(s: ParameterSummary, unit: str) -> str:
     low, high = s.hdi_90
     return f"between {measured(low, unit)} and {measured(high, unit)} (shortest interval with 90 % of the posterior)"
 
 
-def _found(results: Results, result: SampleResult, summaries: Mapping[str, tuple[str, ParameterSummary]]) -> Section:
+def _found(results: Results, result: SampleResult, summaries: Summaries) -> Section:
     tables = _summary_tables("Identified by the data", list(result.identified), summaries, prior=False)
     tables += _summary_tables("Coefficients", list(result.coefficient_names()), summaries, prior=True)
     names = result.coefficient_names()
@@ -152,9 +143,7 @@ def _found(results: Results, result: SampleResult, summaries: Mapping[str, tuple
     return Section("What came out", tuple(sentences), tuple(points), tuple(tables), tuple(_corners(results, result)))
 
 
-def _summary_tables(
-    title: str, names: Sequence[str], summaries: Mapping[str, tuple[str, ParameterSummary]], prior: bool
-) -> list[Table]:
+def _summary_tables(title: str, names: Sequence[str], summaries: Summaries, prior: bool) -> list[Table]:
     """A table for each unit, a power of ten taken out."""
     groups: dict[str, list[str]] = {}
     for name in names:
@@ -163,7 +152,13 @@ def _summary_tables(
     for unit, members in groups.items():
         found = {n: summaries[n][1] for n in members}
         scale = common_scale([x for s in found.values() for x in (s.sd, s.abs_upper_90)], unit)
-        heads = ["name", *(f"{head} [{unit_text(scale.unit)}]" for head in SHOWN), "r_hat [1]", "ESS bulk [draws]", "ESS tail [draws]"]
+        heads = [
+            "name",
+            *(f"{head} [{unit_text(scale.unit)}]" for head in SHOWN),
+            "r_hat [1]",
+            "ESS bulk [draws]",
+            "ESS tail [draws]",
+        ]
         rows = []
         for name, s in found.items():
             mean, sd, low, high, upper = scale.row([s.mean, s.sd, *s.hdi_90, s.abs_upper_90])
@@ -184,14 +179,19 @@ def _correlations(results: Results, names: Sequence[str]) -> Table:
 
 def _corners(results: Results, result: SampleResult) -> list[Picture]:
     made = []
-    if 0 < len(_distinct(result)) <= MOST_IN_CORNER and _finite(result.identified):
-        what = ", ".join(quantity_words(n) for n in _distinct(result))
+    if 0 < len(distinct(result)) <= MOST_IN_CORNER and _finite(result.identified):
+        what = ", ".join(quantity_words(n) for n in distinct(result))
         alt = f"Corner plot: marginal posteriors, one and two at a time, of {what}; the numbers are in the tables."
-        made.append(drawn(identified_corner(result), alt, "Marginal posteriors of what the data identify: 68 % and 90 % regions."))
+        made.append(
+            drawn(identified_corner(result), alt, "Marginal posteriors of what the data identify: 68 % and 90 % regions.")
+        )
     parameters = _parameters(results, result)
     if 0 < len(parameters) <= MOST_IN_CORNER and _finite({p.name: result.draws[p.name] for p in parameters}):
-        alt = f"Corner plot: marginal posteriors with priors of {', '.join(p.name for p in parameters)}; the numbers are in the tables."
-        caption = "Marginal posteriors of coefficients and floated theory inputs; dashed: their priors, where the run file gives them."
+        what = ", ".join(p.name for p in parameters)
+        alt = f"Corner plot: marginal posteriors with priors of {what}; the numbers are in the tables."
+        caption = (
+            "Marginal posteriors of coefficients and floated theory inputs; dashed: their priors, where the run file gives them."
+        )
         made.append(drawn(coefficient_corner(result, parameters), alt, caption))
     return made
 
@@ -211,53 +211,6 @@ def _parameters(results: Results, result: SampleResult) -> list[Parameter]:
     ]
 
 
-def _nuisances(results: Results, result: SampleResult, summaries: Mapping[str, tuple[str, ParameterSummary]]) -> Section:
-    names = result.nuisance_names()
-    if not names:
-        return Section("Nuisances and theory inputs")
-    rows = []
-    for name in names:
-        unit, s = summaries[name]
-        rows.append((name, unit_text(unit), number_text(s.mean), number_text(s.sd), fixed(s.r_hat, 3), fixed(s.ess_bulk, 0), fixed(s.contraction, 2)))
-    heads = ("name", "unit", "mean [unit of its row]", "sd [unit of its row]", "r_hat [1]", "ESS bulk [draws]", "contraction [1]")
-    tables = [table("Nuisances and theory inputs", heads, rows, range(2, 7)), *_impacts(result)]
-    pictures = []
-    pulled = [n for n in names if not n.startswith("theory.") and np.isfinite(summaries[n][1].sd)]
-    if pulled:
-        values = {n: (summaries[n][1].mean, summaries[n][1].sd) for n in pulled}
-        far = max(pulled, key=lambda n: abs(values[n][0]))
-        alt = (
-            f"Pulls: posterior mean and standard deviation of {len(pulled)} nuisances beside their priors from -1 to 1; the farthest "
-            f"from 0 is {far} at {values[far][0]:.2f}."
-        )
-        pictures.append(drawn(pulls_figure(values), alt, "Posterior mean and standard deviation of every nuisance; band: its prior."))
-    sentence = "Nuisances are in units of their own published uncertainty: 0 is nominal, 1 the width of the prior."
-    return Section("Nuisances and theory inputs", (sentence,), tables=tuple(tables), pictures=tuple(pictures))
-
-
-def _impacts(result: SampleResult) -> list[Table]:
-    """How far each identified quantity moves with one posterior standard deviation of a nuisance: correlation times its own."""
-    quantities = [n for n in _distinct(result) if np.ptp(result.identified[n]) > 0.0]
-    nuisances = [n for n in result.nuisance_names() if np.ptp(result.draws[n]) > 0.0]
-    if not quantities or not nuisances:
-        return []
-    correlation = np.array(
-        [[np.corrcoef(result.draws[n].ravel(), result.identified[q].ravel())[0, 1] for q in quantities] for n in nuisances]
-    )
-    order = np.argsort(-np.max(np.abs(correlation), axis=1), kind="stable")[:MOST_IMPACTS]
-    widths = [float(np.std(result.identified[q])) for q in quantities]
-    heads = ["nuisance", *(f"{q} [{unit_text(result.unit(q))}]" for q in quantities)]
-    rows = [
-        (nuisances[i], *(f"{number_text(correlation[i, k] * widths[k], 2)} ({correlation[i, k]:+.2f})" for k in range(len(quantities))))
-        for i in order
-    ]
-    note = (
-        "Change of the quantity with one posterior standard deviation of the nuisance, in brackets their correlation"
-        + (f"; the {MOST_IMPACTS} largest of {len(nuisances)}." if len(nuisances) > MOST_IMPACTS else ".")
-    )
-    return [table("Impacts of nuisances on what the data identify", heads, rows, range(1, len(heads)), note)]
-
-
 def _spectra(results: Results) -> Section:
     """Spectra as `fit` drew them, with their components."""
     stems = sorted({p.stem for p in results.path.glob("spectrum_*") if p.suffix in (".svg", ".png")})
@@ -271,19 +224,27 @@ def _spectra(results: Results) -> Section:
     if not pictures:
         sentences = ("This folder holds no spectra: the fit ran without plots.",)
         return Section("Spectra", sentences)
-    sentence = "A pull is the signed square root of a bin's Poisson deviance with respect to the best fit."
-    return Section("Spectra", (sentence,), pictures=tuple(pictures))
+    meaning = "A pull is the signed square root of a bin's Poisson deviance with respect to the best fit."
+    return Section("Spectra", (meaning,), pictures=tuple(pictures))
 
 
-def _diagnostics(results: Results, summaries: Mapping[str, tuple[str, ParameterSummary]]) -> Section:
+def _diagnostics(results: Results, summaries: Summaries) -> Section:
     p, limit = SimpleNamespace(**{str(k): v for k, v in results.payload.items()}), Thresholds()
     moving = [s for _, s in summaries.values() if s.sd != 0.0]
     energies = [x for x in getattr(p, "bfmi", None) or [] if x is not None]
     share = getattr(p, "divergence_fraction", None)
     rows = [
         ("largest r_hat [1]", fixed(max((s.r_hat for s in moving), default=float("nan")), 3), f"below {limit.r_hat:g}"),
-        ("smallest bulk ESS [draws]", fixed(min((s.ess_bulk for s in moving), default=float("nan")), 0), f"at least {limit.ess:g}"),
-        ("smallest tail ESS [draws]", fixed(min((s.ess_tail for s in moving), default=float("nan")), 0), f"at least {limit.ess:g}"),
+        (
+            "smallest bulk ESS [draws]",
+            fixed(min((s.ess_bulk for s in moving), default=float("nan")), 0),
+            f"at least {limit.ess:g}",
+        ),
+        (
+            "smallest tail ESS [draws]",
+            fixed(min((s.ess_tail for s in moving), default=float("nan")), 0),
+            f"at least {limit.ess:g}",
+        ),
         ("divergent draws [%]", "-" if share is None else f"{100 * share:.2f}", f"at most {100 * limit.divergence_fraction:g}"),
         ("smallest energy BFMI of a chain [1]", fixed(min(energies, default=None), 2), f"at least {limit.bfmi:g}"),
     ]

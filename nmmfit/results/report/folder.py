@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import string
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -62,14 +63,15 @@ def read_results(folder: Path | str) -> Results:
     """
     path = Path(folder)
     kind = _kind(path)
+    run_toml: str | None = None
+    data: Any = None
     if kind == "fit":
         stored = read_run(path)
         payload, run_toml, data = stored.summary, stored.run_toml, stored.data
-        names = (POSTERIOR, SUMMARY, RUN_FILE)
     else:
-        payload, data = _object(path / KINDS[kind]), None
+        payload = _object(path / KINDS[kind])
         run_toml = None if kind == "validate" else _text(path / RUN_FILE)
-        names = (KINDS[kind],) if run_toml is None else (KINDS[kind], RUN_FILE)
+    names = [*([POSTERIOR] if kind == "fit" else []), KINDS[kind], *([RUN_FILE] if run_toml is not None else [])]
     _check(payload, kind, path / KINDS[kind])
     config = None if run_toml is None else _config(run_toml, path / RUN_FILE)
     checksums = {name: hashlib.sha256((path / name).read_bytes()).hexdigest() for name in names}
@@ -90,6 +92,14 @@ def reading(results: Results) -> Iterator[None]:
         raise UserInputError(f"{place}: not what `nmmfit {results.kind}` writes ({what})") from None
 
 
+def plain_unit(given: object) -> str:
+    """A unit of a stored object; "1" for none. Raises: ValueError for what is no unit."""
+    unit = str(given or "1")
+    if not set(unit) <= set(string.ascii_letters + string.digits + "_^+-./ "):
+        raise ValueError(f"{unit!r} is no unit")
+    return unit
+
+
 def _kind(path: Path) -> str:
     if not path.is_dir():
         what = "this is a file, not a folder of results" if path.exists() else "there is no such folder of results"
@@ -102,7 +112,9 @@ def _kind(path: Path) -> str:
         raise UserInputError(f"{path}: holds results of several verbs ({', '.join(found)}); one folder is of one verb")
     if not found:
         inside = sorted(p.name for p in path.iterdir())
-        holds = f"it holds {inside[0]!r}" + (f" and {len(inside) - 1} more" if len(inside) > 1 else "") if inside else "it is empty"
+        holds = (
+            f"it holds {inside[0]!r}" + (f" and {len(inside) - 1} more" if len(inside) > 1 else "") if inside else "it is empty"
+        )
         raise UserInputError(f"{path}: not a folder of results that can be reported: {holds} (allowed: those of {allowed})")
     return found[0]
 

@@ -8,11 +8,11 @@ from typing import Any
 from nmmfit.results.forest import forest_figure
 from nmmfit.results.report.asked import asked_section, provenance_section
 from nmmfit.results.report.document import Document, Section, Table, table
-from nmmfit.results.report.folder import Results, reading
+from nmmfit.results.report.folder import Results, plain_unit, reading
 from nmmfit.results.report.pictures import drawn
 from nmmfit.results.report.references import FOUNDING, SAMPLING, formulae, of_experiments, references_section, told
 from nmmfit.results.tables import LIMIT_KINDS
-from nmmfit.results.wording import common_scale, fixed, measured, quantity_words, unit_text
+from nmmfit.results.wording import common_scale, fixed, measured, quantity_words, sentence, unit_text
 
 MOST_ANSWERS = 8
 SECTIONS = (("identified", "Identified by the data"), ("parameters", "Coefficients"))
@@ -63,7 +63,7 @@ def _checked(results: Results) -> dict[str, Any]:
         for part, _ in SECTIONS:
             found[part] = {}
             for name, entry in results.payload[part].items():
-                made: dict[str, Any] = {"unit": str(entry.get("unit") or "1"), "contraction": _side(entry.get("contraction"))}
+                made: dict[str, Any] = {"unit": plain_unit(entry.get("unit")), "contraction": _side(entry.get("contraction"))}
                 for kind in LIMIT_KINDS:
                     made[kind] = _interval(entry.get(kind))
                 found[part][name] = made
@@ -84,9 +84,8 @@ def _answer(limits: Mapping[str, Any], level: str) -> tuple[str, ...]:
             kind = next((k for k in ("profiled", "marginalised", "one_at_a_time") if entry[k]), None)
             if kind is None:
                 continue
-            what = quantity_words(name)
             interval = _words(entry[kind], entry["unit"])
-            lines.append(f"{what[:1].upper()}{what[1:]}: {interval} at {level}, {LIMIT_KINDS[kind]}.")
+            lines.append(f"{sentence(quantity_words(name))}: {interval} at {level}, {LIMIT_KINDS[kind]}.")
         if lines:
             # Coefficients speak only where the data identify nothing by name.
             break
@@ -121,10 +120,11 @@ def _found(limits: Mapping[str, Any], level: str) -> Section:
         ]
     pictures = []
     if numbers:
-        alt = f"Forest plot of the limits on {numbers} quantities: one at a time, profiled and marginalised; the numbers are in the tables."
+        kinds = ", ".join(LIMIT_KINDS.values())
+        alt = f"Forest plot of the limits on {numbers} quantities, {kinds}; the numbers are in the tables."
         pictures.append(drawn(forest_figure(limits), alt, "Limits on absolute values; an arrow marks an open side."))
-    sentence = "One at a time: the other coefficients are 0. Profiled and marginalised: all are free."
-    return Section("What came out", (sentence,), tuple(reasons), tuple(tables), tuple(pictures))
+    meaning = "One at a time: the other coefficients are 0. Profiled and marginalised: all are free."
+    return Section("What came out", (meaning,), tuple(reasons), tuple(tables), tuple(pictures))
 
 
 def _table(caption: str, names: list[str], entries: Mapping[str, Any], unit: str, contraction: bool) -> Table:
@@ -147,7 +147,9 @@ def _presets(results: Results, limits: Mapping[str, Any]) -> Section:
         presets = results.payload.get("presets") or {}
         heads = ["coefficient", "unit"]
         for name, found in presets.items():
-            given = ", ".join(f"{k.removeprefix('theory.')} = {v:g}" + (f" ± {s:g}" if s else "") for k, (v, s) in found["inputs"].items())
+            given = ", ".join(
+                f"{k.removeprefix('theory.')} = {v:g}" + (f" ± {s:g}" if s else "") for k, (v, s) in found["inputs"].items()
+            )
             heads.append(f"{name.replace('_', ' ')}: {given} [unit of its row]")
         rows = []
         for name, entry in limits["parameters"].items():
@@ -157,11 +159,13 @@ def _presets(results: Results, limits: Mapping[str, Any]) -> Section:
             rows.append([name, unit_text(scale.unit), *cells])
     if presets and rows:
         tables.append(table("One at a time, by determination of the theory inputs", heads, rows, range(2, len(heads))))
-    sentence = "What the kinds of limits mean, and how they change with what is known about theory inputs."
-    return Section("Conventions", (sentence,), tuple(conventions), tuple(tables))
+    meaning = "What the kinds of limits mean, and how they change with what is known about theory inputs."
+    return Section("Conventions", (meaning,), tuple(conventions), tuple(tables))
 
 
 def _diagnostics(results: Results) -> Section:
     if results.payload["converged"]:
-        return Section("Diagnostics", ("Every minimum behind these limits converged, and so did the posterior where one was sampled.",))
+        return Section(
+            "Diagnostics", ("Every minimum behind these limits converged, and so did the posterior where one was sampled.",)
+        )
     return Section("Diagnostics", ("What did not converge:",), tuple(map(str, results.payload["problems"])))

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import base64
-import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nmmfit.errors import UserInputError
-from nmmfit.results.figure import style
+from nmmfit.results.figure import rendered
 from nmmfit.results.report.document import Picture
 
 if TYPE_CHECKING:
@@ -23,13 +22,8 @@ def _uri(content: bytes, suffix: str) -> str:
 
 
 def drawn(figure: Figure, alt: str, caption: str) -> Picture:
-    """A figure as SVG with its text as paths, so that it looks the same everywhere; the same figure is the same bytes."""
-    import matplotlib
-
-    buffer = io.BytesIO()
-    with style(), matplotlib.rc_context({"svg.hashsalt": "nmmfit", "svg.fonttype": "path"}):
-        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-    return Picture(_uri(buffer.getvalue(), ".svg"), alt, caption)
+    """A figure as vector graphics."""
+    return Picture(_uri(rendered(figure, "svg"), ".svg"), alt, caption)
 
 
 def stored(folder: Path, stem: str, alt: str, caption: str) -> Picture | None:

@@ -49,7 +49,7 @@ SHARED_PULLS: Mapping[str, tuple[tuple[str, str], ...]] = {
 
 @dataclass(frozen=True)
 class Told:
-    """What an experiment says of itself: title, status of its data, references, its pulls; `problem` where it could not be asked."""
+    """What an experiment says of itself: title, status of its data, references, pulls; `problem` where it cannot be asked."""
 
     name: str
     title: str = ""
@@ -78,7 +78,13 @@ def told(names: Iterable[str], options: Mapping[str, Mapping[str, object]]) -> l
 def identifiers(text: str) -> list[tuple[str, str]]:
     """All arXiv numbers and DOIs in a text, as ("arXiv", number) and ("doi", DOI)."""
     found = [("arXiv", number) for pattern in (_ARXIV, _OLD_ARXIV) for number in pattern.findall(text)]
-    return found + [("doi", doi.rstrip(".;:,)") if doi.count(")") > doi.count("(") else doi.rstrip(".;:,")) for doi in _DOI.findall(text)]
+    return found + [("doi", _without_stop(doi)) for doi in _DOI.findall(text)]
+
+
+def _without_stop(doi: str) -> str:
+    """A DOI without what ends the phrase that it stands in."""
+    bare = doi.rstrip(".;:")
+    return _without_stop(bare[:-1]) if bare.endswith(")") and bare.count(")") > bare.count("(") else bare
 
 
 class Link(str):
@@ -156,8 +162,8 @@ def references_section(named: Sequence[tuple[str, str]], problems: Sequence[str]
     made: Table = table("Papers and data sets behind these results", ("reference", "what it stands for"), rows)
     bibtex = "\n".join([_software(), *(_entry(kind, number, what) for (kind, number), what in uses.items())])
     sentences = (
-        "Please cite nmmfit, the papers it builds on, and the papers of the data. The entries below hold identifiers only, but for "
-        "the papers that nmmfit builds on: reference managers find the rest by them.",
+        "Please cite nmmfit, the papers it builds on, and the papers of the data. The entries below hold identifiers only, but "
+        "for the papers that nmmfit builds on: reference managers find the rest by them.",
         *(f"References unknown: {problem}" for problem in problems),
     )
     return Section("What to cite", sentences, tables=(made,), texts=(Text("BibTeX of all of these", bibtex),)), bibtex

@@ -10,12 +10,12 @@ from nmmfit.experiment import Published
 from nmmfit.inference.goodness import Goodness
 from nmmfit.inference.validate import Choice, Comparison, Validation
 from nmmfit.results.report.asked import provenance_section
-from nmmfit.results.report.document import Document, Picture, Section, table
+from nmmfit.results.report.document import Document, Picture, Section, Table, table
 from nmmfit.results.report.folder import Results, reading
 from nmmfit.results.report.pictures import stored
 from nmmfit.results.report.references import FOUNDING, references_section
 from nmmfit.results.validation import COMPARED, choices, comparisons, facts
-from nmmfit.results.wording import unit_text
+from nmmfit.results.wording import typeset, unit_text
 
 
 def _made(kind: type, given: Mapping[str, Any], **parts: Any) -> Any:
@@ -47,12 +47,15 @@ def validation_document(results: Results) -> Document:
         found = [_validation(given) for given in results.payload["experiments"].values()]
         # Everything that is shown is made here, where what is wrong with the file can still be said.
         written = [(facts(v), comparisons(v), choices(v)) for v in found]
-        parts = [_section(v, *texts, tuple(_pictures(results, v, [x.name for x in found]))) for v, texts in zip(found, written, strict=True)]
+        parts = [
+            _section(v, *texts, tuple(_pictures(results, v, [x.name for x in found])))
+            for v, texts in zip(found, written, strict=True)
+        ]
     failed = [v.name for v in found if not v.converged]
     agreed = [c.agrees for v in found for c in v.comparisons]
     answer = (
-        f"{len(found)} experiment{'s' if len(found) != 1 else ''} beside {len(agreed)} published number{'s' if len(agreed) != 1 else ''}: "
-        f"{agreed.count(True)} agree, {agreed.count(False)} differ, {agreed.count(None)} not computed.",
+        f"Experiments: {len(found)}. Published numbers beside ours: {len(agreed)}, of which {agreed.count(True)} agree, "
+        f"{agreed.count(False)} differ and {agreed.count(None)} were not computed.",
     )
     verdict = "Every fit converged." if not failed else f"NOT converged: {', '.join(failed)}."
     named = [(text, f"data of {v.name}") for v in found for text in v.references]
@@ -62,8 +65,8 @@ def validation_document(results: Results) -> Document:
         "What was asked",
         (
             f"Experiments: {', '.join(v.name for v in found) or 'none'}.",
-            "Predictions are the Standard Model's at nominal nuisances; fits float every nuisance; limits are one at a time, at 2 GeV, "
-            "for couplings equal for all flavours and with c_T = 0.",
+            "Predictions are the Standard Model's at nominal nuisances; fits float every nuisance; limits are one at a time, "
+            "at 2 GeV, for couplings equal for all flavours and with c_T = 0.",
             "A prediction agrees within 5 %, a fitted yield within half a published standard deviation, a limit within 25 %.",
         ),
         tables=(table("Choices of theory", ("choice", "value"), list(found[0].theory.items())),) if found else (),
@@ -82,15 +85,31 @@ def validation_document(results: Results) -> Document:
 
 def _section(v: Validation, found: Any, compared: Any, others: Any, pictures: tuple[Picture, ...]) -> Section:
     tables = [
-        table("What was found", ("quantity", "value [unit of its row]", "unit"), [(a, b, unit_text(c)) for a, b, c in found], (1,))
+        table(
+            "What was found",
+            ("quantity", "value [unit of its row]", "unit"),
+            [(typeset(a), typeset(b), unit_text(c)) for a, b, c in found],
+            (1,),
+        )
     ]
     if compared:
-        rows = [(a, unit_text(b), *rest) for a, b, *rest in compared]
+        rows = [(a, unit_text(b), typeset(c), typeset(d), *rest) for a, b, c, d, *rest in compared]
         tables.append(table("Beside what was published", COMPARED, rows, (2, 3, 4)))
     if v.choices:
-        tables.append(table("What other options do", *others, numbers=range(2, len(others[0]))))
+        tables.append(_choices(*others))
     points = [f"Built with {', '.join(f'{k} = {x}' for k, x in v.built_with.items())}."] if v.built_with else []
     return Section(v.name, (f"{v.title}. Status: {v.status}.",), tuple(points), tuple(tables), pictures)
+
+
+def _choices(heads: list[str], rows: list[list[str]]) -> Table:
+    written = [[*row[:2], *map(typeset, row[2:])] for row in rows]
+    return table("What other options do", [_head(head) for head in heads], written, range(2, len(heads)))
+
+
+def _head(head: str) -> str:
+    """A heading with its unit, if it has one, in plain text."""
+    name, bracket, unit = head.partition(" [")
+    return f"{name} [{unit_text(unit.removesuffix(']'))}]" if bracket else head
 
 
 def _pictures(results: Results, v: Validation, names: list[str]) -> list[Picture]:
@@ -100,7 +119,8 @@ def _pictures(results: Results, v: Validation, names: list[str]) -> list[Picture
         owner = max((n for n in names if stem.startswith(f"{n}_")), key=len, default=None)
         if owner == v.name:
             channel = stem.removeprefix(f"{v.name}_").replace("_", " ")
-            alt = f"Spectrum of {v.name}, {channel}: data with errors, background, Standard Model, a moment at the limit, and residuals."
+            shown = "data with errors, background, Standard Model, a moment at the limit, and residuals"
+            alt = f"Spectrum of {v.name}, {channel}: {shown}."
             picture = stored(results.path, stem, alt, f"{v.name}, {channel}: data and predictions.")
             made += [picture] if picture is not None else []
     return made
