@@ -39,6 +39,22 @@ def experiment_names(listing: Any) -> list[str]:
     return [entry["name"] if isinstance(entry, dict) else str(entry) for entry in listing]
 
 
+def page_of_results() -> None:
+    """Make the page of a profile, with a template that travels in the wheel."""
+    asked = ("--experiments", "gemma", "--parameter", "mu_eff_reactor_e")
+    done = subprocess.run(
+        [str(PROGRAM), "profile", *asked, "--low", "0", "--high", "3", "--points", "3", "--out", "page-of-results"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise SystemExit(f"nmmfit profile returned {done.returncode}:\n{done.stderr}")
+    written = Path(nmmfit("report", "page-of-results")["out"])
+    if not written.read_text(encoding="utf-8").rstrip().endswith("</html>"):
+        raise SystemExit(f"{written}: the page is not complete")
+
+
 def main() -> int:
     """Evaluate all; nonzero if anything is missing or not finite."""
     for package in ("nmmfit", "likelihoods"):
@@ -58,6 +74,7 @@ def main() -> int:
             f"  {name}: {len(expected)} bins, {sum(expected):.1f} expected counts, log-likelihood {log_likelihood:.2f}",
             flush=True,
         )
+    page_of_results()
     return 0
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import typer
 
-from nmmfit.cli import check, evolve, export, fit, limits, look, moments, predict, reproduce, validate, wcxf
+from nmmfit.cli import check, evolve, export, fit, limits, look, moments, predict, report, reproduce, validate, wcxf
 from nmmfit.cli.arguments import VerbGroup
 from nmmfit.cli.output import discard_stdout, note, printing
 from nmmfit.errors import NmmfitError, OutputError
@@ -62,6 +62,7 @@ limits.register(app)
 predict.register(app)
 reproduce.register(app)
 validate.register(app)
+report.register(app)
 wcxf.register(app)
 export.register(app)
 

@@ -109,7 +109,7 @@ def _write(folder: RunFolder, found: list[Validation], plots: bool, command: str
     pictures: dict[str, list[str]] = {}
     for v in found if plots else ():
         for name, figure in figures(v).items():
-            made = save(figure, folder.path / name.replace(".", "_"), ("png",))
-            pictures.setdefault(v.name, []).extend(path.name for path in made)
+            made = save(figure, folder.path / name.replace(".", "_"), ("png", "svg"))
+            pictures.setdefault(v.name, []).append(made[0].name)
     folder.write_text("validate.json", json.dumps(plain(payload(found)), indent=1, allow_nan=False) + "\n")
     folder.write_text("validation.md", page(found, pictures, command))

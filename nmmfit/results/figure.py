@@ -54,18 +54,27 @@ def new_figure(width_in: float, height_in: float, layout: Literal["constrained"]
     return figure
 
 
+def rendered(figure: Figure, suffix: str) -> bytes:
+    """The content of a file with this figure; the same figure is the same bytes: no dates, and names that depend on content."""
+    import matplotlib
+
+    undated: dict[str, Any] = {"pdf": {"CreationDate": None}, "svg": {"Date": None, "Creator": None}}.get(suffix, {})
+    buffer = io.BytesIO()
+    # Text as paths, so that it looks the same everywhere.
+    settings: Any = {"svg.hashsalt": "nmmfit", "svg.fonttype": "path"}
+    with style(), matplotlib.rc_context(settings):
+        figure.savefig(buffer, format=suffix, metadata=undated)
+    return buffer.getvalue()
+
+
 def save(figure: Figure, path: Path, formats: Sequence[str] = ("png", "pdf")) -> list[Path]:
     """Save a figure as `path` with each of the suffixes; a file appears complete or not at all. Returns the paths.
 
     Raises: OutputError if a file cannot be written.
     """
     made = []
-    with style():
-        for suffix in formats:
-            buffer = io.BytesIO()
-            # No dates in the files: the same figure is the same bytes.
-            figure.savefig(buffer, format=suffix, metadata={"CreationDate": None} if suffix == "pdf" else {})
-            target = path.with_name(f"{path.name}.{suffix}")
-            write_bytes(target, buffer.getvalue())
-            made.append(target)
+    for suffix in formats:
+        target = path.with_name(f"{path.name}.{suffix}")
+        write_bytes(target, rendered(figure, suffix))
+        made.append(target)
     return made

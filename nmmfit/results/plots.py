@@ -117,7 +117,8 @@ def write_fit_plots(
     # Thousands of lines: a raster picture says the same in less.
     made += save(trace_figure(result, worst_names(result, summary)), folder / "trace_and_rank", ("png",))
     for spectrum in spectra:
-        made += save(spectrum_figure(spectrum), folder / f"spectrum_{spectrum.name}", formats)
+        # As vector graphics for the web too, which `nmmfit report` puts into its page.
+        made += save(spectrum_figure(spectrum), folder / f"spectrum_{spectrum.name}", (*formats, "svg"))
     return made
 
 

@@ -28,11 +28,67 @@ def unit_mathtext(unit: str) -> str:
     return " ".join(words)
 
 
+_SPACE = "\N{NO-BREAK SPACE}"
+_EXPONENT = re.compile(r"(\d)e([+-]?\d+)\b")
+_RAISED = str.maketrans("+-0123456789", "⁺⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def _raised(exponent: str | int) -> str:
+    return f"10{str(int(exponent)).translate(_RAISED)}"
+
+
+def unit_text(unit: str) -> str:
+    """A unit such as "1e-11 mu_B" or "GeV^-2" in plain text that is not broken: 10⁻¹¹ μ_B, GeV⁻²; "1" for none."""
+    words = []
+    for word in unit.split():
+        ten = _TEN.fullmatch(word)
+        plain = _POWER.sub(lambda found: found.group(1).translate(_RAISED), word).replace("mu_", "μ_")
+        words.append(_raised(ten.group(1)) if ten else plain)
+    return _SPACE.join(words) or "1"
+
+
+def typeset(text: str) -> str:
+    """A text with numbers such as 2.4e-06 +- 1e-7 in it, as 2.4 × 10⁻⁶ ± 1 × 10⁻⁷."""
+    times = f"{_SPACE}×{_SPACE}"
+    return _EXPONENT.sub(lambda found: f"{found.group(1)}{times}{_raised(found.group(2))}", text).replace("+-", "±")
+
+
+def measured(value: float | None, unit: str, digits: int = 3) -> str:
+    """A number with its unit in plain text, a power of ten of the unit multiplied in: 2.90 × 10⁻¹¹ μ_B; "-" where undefined."""
+    first, _, rest = unit.partition(" ")
+    ten = _TEN.fullmatch(first)
+    if value is None or not math.isfinite(value):
+        return "-"
+    scaled = value * 10.0 ** int(ten.group(1)) if ten else value
+    name = rest if ten else unit
+    text = typeset(number(scaled, digits))
+    return text if name in ("", "1") else f"{text}{_SPACE}{unit_text(name)}"
+
+
+def quantity_words(name: str) -> str:
+    """What an identified quantity is, in words; any other name stays as it is."""
+    for prefix, words in (("mu_eff_", "effective magnetic moment"), ("tensor_charge_", "tensor charge")):
+        if name.startswith(prefix):
+            return f"{words} ({name.removeprefix(prefix).replace('_', ' ')})"
+    if name.startswith("weak_charge_shift_"):
+        flavour, _, nucleus = name.removeprefix("weak_charge_shift_").rpartition("_")
+        return f"shift of the weak charge ({nucleus}, {flavour})"
+    return name
+
+
+def sentence(words: str) -> str:
+    """Words with a capital at the beginning; a name of a program's kind ("mu_x", "L_T_u") stays as it is."""
+    return f"{words[:1].upper()}{words[1:]}" if " " in words else words
+
+
 def symbol(name: str) -> str:
-    """A short name as a symbol in mathtext: "L_T_u" with T and u as indices, "theory.c_T" without its owner; others unchanged."""
+    """A short name as a symbol in mathtext: "L_T_u" with T and u as indices, "theory.c_T" without its owner.
+
+    Any other name stays as it is, dollar signs as such.
+    """
     head, *indices = name.removeprefix("theory.").split("_")
     if not indices or len(head) > 2 or not head.isalpha() or not all(i.isalnum() for i in indices):
-        return name
+        return name.replace("$", r"\$")
     return rf"${head}_{{{','.join(i if len(i) == 1 else rf'{chr(92)}rm {i}' for i in indices)}}}$"
 
 

@@ -145,7 +145,7 @@ def test_all_plots_of_a_fit(tmp_path, result, energy_time, hits):
     made = write_fit_plots(tmp_path, result, summarise_fit(result), PARAMETERS, [energy_time, hits])
     names = {p.name for p in made}
     assert {"corner_identified.png", "corner_identified.pdf", "corner_coefficients.png", "trace_and_rank.png"} <= names
-    assert {"spectrum_csi.coincidence.png", "spectrum_bx.spectrum.pdf"} <= names
+    assert {"spectrum_csi.coincidence.png", "spectrum_bx.spectrum.pdf", "spectrum_bx.spectrum.svg"} <= names
     assert names == {p.name for p in tmp_path.iterdir()}
     for path in made:
         assert path.read_bytes()[:4] in (b"\x89PNG", b"%PDF")

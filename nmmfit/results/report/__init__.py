@@ -1,0 +1,30 @@
+"""One self-contained page (HTML) about a folder of results: what was asked, what came out, how far to trust it, what to cite."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from nmmfit.results.report.document import Document
+from nmmfit.results.report.fit import fit_document
+from nmmfit.results.report.folder import Results, read_results
+from nmmfit.results.report.limits import limits_document
+from nmmfit.results.report.profile import profile_document
+from nmmfit.results.report.render import html
+from nmmfit.results.report.validation import validation_document
+
+_MAKERS = {"fit": fit_document, "limits": limits_document, "profile": profile_document, "validate": validation_document}
+
+
+def make_document(results: Results) -> Document:
+    """The report of results that were read, as plain tables, sentences and pictures."""
+    return _MAKERS[results.kind](results)
+
+
+def page_of(folder: Path | str) -> str:
+    """The page about a folder that `fit`, `limits`, `profile` or `validate` wrote, as HTML.
+
+    The same folder and the same installed experiments give the same bytes.
+
+    Raises: UserInputError, one line, for a folder of another kind or a file that is missing or broken.
+    """
+    return html(make_document(read_results(folder)))

@@ -1,0 +1,86 @@
+"""The part of a fit's report about nuisances: their pulls, and their impact on what the data identify."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from nmmfit.inference.result import SampleResult
+from nmmfit.results.diagnostics import ParameterSummary
+from nmmfit.results.plots import distinct_quantities
+from nmmfit.results.report.document import Section, Table, table
+from nmmfit.results.report.figures import pulls_figure
+from nmmfit.results.report.pictures import drawn
+from nmmfit.results.wording import fixed, measured, unit_text
+
+Summaries = Mapping[str, tuple[str, ParameterSummary]]
+"""Quantity -> its unit and its summary."""
+MOST_IMPACTS = 15
+
+
+def distinct(result: SampleResult) -> dict[str, tuple[str, ...]]:
+    """Identified quantities that differ -> those that equal them in every draw."""
+    return distinct_quantities(result.identified, result.identified_units)
+
+
+def nuisances_section(result: SampleResult, summaries: Summaries) -> Section:
+    """Nuisances and theory inputs: summaries, pulls, and what they do to the identified quantities; empty without any."""
+    names = result.nuisance_names()
+    if not names:
+        return Section("Nuisances and theory inputs")
+    rows = []
+    for name in names:
+        unit, s = summaries[name]
+        rows.append(
+            (
+                name,
+                unit_text(unit),
+                measured(s.mean, "1"),
+                measured(s.sd, "1"),
+                fixed(s.r_hat, 3),
+                fixed(s.ess_bulk, 0),
+                fixed(s.contraction, 2),
+            )
+        )
+    heads = ("name", "unit", "mean [unit of its row]", "sd [unit of its row]", "r_hat [1]", "ESS bulk [draws]", "contraction [1]")
+    tables = [table("Nuisances and theory inputs", heads, rows, range(2, 7)), *_impacts(result)]
+    pictures = []
+    pulled = [n for n in names if not n.startswith("theory.") and np.isfinite(summaries[n][1].sd)]
+    if pulled:
+        values = {n: (summaries[n][1].mean, summaries[n][1].sd) for n in pulled}
+        far = max(pulled, key=lambda n: abs(values[n][0]))
+        alt = (
+            f"Pulls: posterior mean and standard deviation of {len(pulled)} nuisances beside their priors from -1 to 1; the "
+            f"farthest from 0 is {far} at {values[far][0]:.2f}."
+        )
+        pictures.append(
+            drawn(pulls_figure(values), alt, "Posterior mean and standard deviation of every nuisance; band: its prior.")
+        )
+    meaning = "Nuisances are in units of their own published uncertainty: 0 is nominal, 1 the width of the prior."
+    return Section("Nuisances and theory inputs", (meaning,), tables=tuple(tables), pictures=tuple(pictures))
+
+
+def _impacts(result: SampleResult) -> list[Table]:
+    """How far each identified quantity moves with one posterior standard deviation of a nuisance: correlation times its own."""
+    quantities = [n for n in distinct(result) if np.ptp(result.identified[n]) > 0.0]
+    nuisances = [n for n in result.nuisance_names() if np.ptp(result.draws[n]) > 0.0]
+    if not quantities or not nuisances:
+        return []
+    correlation = np.array(
+        [[np.corrcoef(result.draws[n].ravel(), result.identified[q].ravel())[0, 1] for q in quantities] for n in nuisances]
+    )
+    order = np.argsort(-np.max(np.abs(correlation), axis=1), kind="stable")[:MOST_IMPACTS]
+    widths = [float(np.std(result.identified[q])) for q in quantities]
+    heads = ["nuisance", *(f"{q} [{unit_text(result.unit(q))}]" for q in quantities)]
+    rows = [
+        (
+            nuisances[i],
+            *(f"{measured(correlation[i, k] * widths[k], '1', 2)} ({correlation[i, k]:+.2f})" for k in range(len(quantities))),
+        )
+        for i in order
+    ]
+    note = "Change of the quantity with one posterior standard deviation of the nuisance, in brackets their correlation" + (
+        f"; the {MOST_IMPACTS} largest of {len(nuisances)}." if len(nuisances) > MOST_IMPACTS else "."
+    )
+    return [table("Impacts of nuisances on what the data identify", heads, rows, range(1, len(heads)), note)]
