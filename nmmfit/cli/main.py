@@ -10,7 +10,7 @@ from typing import Any
 
 import typer
 
-from nmmfit.cli import check, evolve, export, fit, limits, look, moments, predict, reproduce, together, validate, wcxf
+from nmmfit.cli import check, evolve, export, fit, leave_out, limits, look, moments, predict, reproduce, together, validate, wcxf
 from nmmfit.cli.arguments import VerbGroup
 from nmmfit.cli.output import discard_stdout, note, printing
 from nmmfit.errors import NmmfitError, OutputError
@@ -60,6 +60,7 @@ evolve.register(app)
 moments.register(app)
 limits.register(app)
 together.register(app)
+leave_out.register(app)
 predict.register(app)
 reproduce.register(app)
 validate.register(app)

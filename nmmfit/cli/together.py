@@ -18,8 +18,8 @@ Starts = Annotated[int, typer.Option("--starts", metavar="N", help="Scattered st
 
 def register(app: typer.Typer) -> None:
     """Add these verbs to the program."""
-    app.command(epilog="Example: nmmfit tension my-run.toml --experiments all --toys 500 --out my-tension")(tension)
-    app.command(epilog="Example: nmmfit impacts my-run.toml --parameter mu_eff_solar --out my-impacts")(impacts)
+    app.command(epilog="Example: nmmfit tension my-run.toml --experiments all --toys 100 --out my-tension")(tension)
+    app.command(epilog="Example: nmmfit impacts my-run.toml --parameter L_dipole --out my-impacts")(impacts)
 
 
 def tension(

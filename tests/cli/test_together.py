@@ -42,7 +42,7 @@ def test_tables_name_every_experiment_and_what_failed(capsys):
 
 def test_the_picture_has_toys_and_data():
     (axes,) = tension_figure(made()).axes
-    assert len([p for p in axes.patches if p.get_height() > 0]) >= 3
+    assert sum(getattr(p, "get_height", lambda: 0.0)() > 0 for p in axes.patches) == 4
     assert axes.lines[0].get_xdata()[0] == 5.0
     tension_figure(made(toys=0, toy_values=np.zeros(0)))
 
@@ -52,7 +52,8 @@ def test_tension_as_json_and_on_disk(capsys, tmp_path):
     assert main(["tension", "run.toml", "--toys", "5", "--starts", "2", "--json", "--out", "t"]) == 0
     printed = json.loads(capsys.readouterr().out)
     assert set(printed["experiments"]) == {"solar_like", "nuclear_like"}
-    assert printed["dof"] == sum(e["rank"] for e in printed["experiments"].values()) - 3
+    assert printed["experiments"]["solar_like"]["rank"] == 1
+    assert printed["dof"] >= 1
     assert len(printed["toy_values"]) == printed["toys"]
     assert printed["chi2"] >= 0.0
     assert {p.name for p in (tmp_path / "t").iterdir()} == {"tension.json", "tension.png", "tension.pdf", "run.toml"}

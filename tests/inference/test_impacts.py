@@ -15,7 +15,8 @@ from nmmfit.inference.joint import CouplingMap, JointLikelihood
 from nmmfit.inference.parameters import Identified, Parameter
 from nmmfit.physics.amplitude_basis import couplings_to_vector
 
-OBSERVED, ERRORS = np.array([30.0, 21.0, 12.0]), np.array([2.0, 1.0, 1.5])
+BACKGROUND = 20.0
+OBSERVED, ERRORS = BACKGROUND + np.array([30.0, 21.0, 12.0]), np.array([2.0, 1.0, 1.5])
 # Columns: d^2, first pull, second pull.
 RESPONSE = np.array([[1.0, 1.5, 0.3], [1.0, -0.5, 0.8], [0.5, 0.7, -0.4]])
 
@@ -26,7 +27,7 @@ def lab() -> JointLikelihood:
 
     def counts(forms, pulls):
         square = jnp.real(forms["dipole"][0, 0]) / DIPOLE**2
-        return jnp.asarray(RESPONSE) @ jnp.stack([square, pulls["lab.first"], pulls["lab.second"]])
+        return BACKGROUND + jnp.asarray(RESPONSE) @ jnp.stack([square, pulls["lab.first"], pulls["lab.second"]])
 
     component = Component("all", (Factor(counts, ("lab.first", "lab.second"), ("dipole",)),))
     channel = Channel(
@@ -52,7 +53,7 @@ def gaussian() -> tuple[np.ndarray, np.ndarray]:
     weights = np.diag(ERRORS**-2.0)
     information = RESPONSE.T @ weights @ RESPONSE
     information[1:, 1:] += np.diag(WIDTHS**-2.0)
-    right = RESPONSE.T @ weights @ OBSERVED
+    right = RESPONSE.T @ weights @ (OBSERVED - BACKGROUND)
     right[1:] += CENTRES / WIDTHS**2
     return np.linalg.solve(information, right), np.linalg.inv(information)
 
