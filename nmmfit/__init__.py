@@ -24,12 +24,14 @@ _PUBLIC = {
     "effective_moments": "nmmfit.moments",
     "evolve": "nmmfit.evolution",
     "fit": "nmmfit.inference.fit",
+    "impacts": "nmmfit.inference.impacts",
     "limits": "nmmfit.inference.limits",
     "load_run": "nmmfit.run",
     "parse_run": "nmmfit.run",
     "profile": "nmmfit.inference.profile",
     "read_wcxf": "nmmfit.exchange.wcxf",
     "sample": "nmmfit.inference.sampling",
+    "tension": "nmmfit.inference.tension",
     "write_wcxf": "nmmfit.exchange.wcxf",
 }
 

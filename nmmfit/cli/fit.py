@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -41,8 +41,8 @@ def sampler_overrides(**given: int | str | None) -> list[str]:
     return [f"sampler.{name}={json.dumps(value)}" for name, value in given.items() if value is not None]
 
 
-def sample_run(chosen: Run, joint: JointLikelihood) -> SampleResult:
-    """Sample with the settings of a run, with a progress bar.
+def sample_run(chosen: Run, joint: JointLikelihood, bar: Callable[[], Any] | None = None) -> SampleResult:
+    """Sample with the settings of a run, with a progress bar, `bar` or one of its own.
 
     Raises: UserInputError if there is nothing to sample; InterruptedRunError if interrupted before the first draw after warm-up.
     """
@@ -52,7 +52,7 @@ def sample_run(chosen: Run, joint: JointLikelihood) -> SampleResult:
 
     settings = SamplerSettings(**chosen.config.sampler.model_dump())
     try:
-        with sampling_bar() as advance:
+        with (bar or sampling_bar)() as advance:
             return sample(joint, settings, advance)
     except KeyboardInterrupt:
         raise InterruptedRunError("interrupted before the first draw after warm-up; nothing was written") from None
@@ -86,7 +86,7 @@ def fit(
     folder = RunFolder(out)
     try:
         with folder, one_interrupt((folder.path / POSTERIOR).exists):
-            result, summary, joint, payload = _sampled(chosen, folder, plots)
+            result, summary, joint, payload = sampled(chosen, folder, plots)
             place = folder.publish()
     except KeyboardInterrupt:
         if not (folder.final / POSTERIOR).exists():
@@ -108,7 +108,9 @@ def fit(
         raise not_converged(summary.convergence.problems)
 
 
-def _sampled(chosen: Run, folder: RunFolder, plots: bool) -> tuple[SampleResult, FitSummary, JointLikelihood, dict[str, Any]]:
+def sampled(
+    chosen: Run, folder: RunFolder, plots: bool, bar: Callable[[], Any] | None = None
+) -> tuple[SampleResult, FitSummary, JointLikelihood, dict[str, Any]]:
     """Sample a run and write everything into its folder: draws, their summaries, the likelihood, and what `--json` prints."""
     from nmmfit.cli.runtime import start_computing
 
@@ -118,7 +120,7 @@ def _sampled(chosen: Run, folder: RunFolder, plots: bool) -> tuple[SampleResult,
 
     note(f"{chosen.source}: {', '.join(chosen.config.experiments) or 'no experiment, the priors alone'}")
     joint = chosen.joint()
-    result = sample_run(chosen, joint)
+    result = sample_run(chosen, joint, bar)
     summary = summarise_fit(result)
     best, sm = _fitted(joint, result) if plots else ({}, {})
     payload = write_fit(folder, joint, result, summary, chosen.to_toml(), best=best, sm=sm, plots=plots)

@@ -10,7 +10,22 @@ from typing import Any
 
 import typer
 
-from nmmfit.cli import check, evolve, export, fit, limits, look, moments, predict, report, reproduce, validate, wcxf
+from nmmfit.cli import (
+    check,
+    evolve,
+    export,
+    fit,
+    leave_out,
+    limits,
+    look,
+    moments,
+    predict,
+    report,
+    reproduce,
+    together,
+    validate,
+    wcxf,
+)
 from nmmfit.cli.arguments import VerbGroup
 from nmmfit.cli.output import discard_stdout, note, printing
 from nmmfit.errors import NmmfitError, OutputError
@@ -59,6 +74,8 @@ fit.register(app)
 evolve.register(app)
 moments.register(app)
 limits.register(app)
+together.register(app)
+leave_out.register(app)
 predict.register(app)
 reproduce.register(app)
 validate.register(app)

@@ -47,3 +47,32 @@ def counting_bar(what: str) -> Iterator[Callable[[int, int], None]]:
             bars.update(task, total=total, completed=done, state=f"{done}/{total}")
 
         yield advance
+
+
+@contextmanager
+def fits_bar(fits: int) -> Iterator[Callable[[str], Any]]:
+    """One bar for several fits: called with a fit's name it gives the bar of that fit, as `sampling_bar` does."""
+    with _bars() as bars:
+        task = bars.add_task("compiling", total=None, state="")
+        begun = 0
+
+        def of_fit(name: str) -> Any:
+            nonlocal begun
+            before = begun
+            begun += 1
+            # Until its first steps are done the fit is being built and compiled.
+            bars.update(task, description=f"{name}: compiling", state=f"fit {begun} of {fits}")
+
+            @contextmanager
+            def bar() -> Iterator[Callable[[Any], None]]:
+                def advance(now: Any) -> None:
+                    phase = "warm-up" if now.done < now.warmup else "sampling"
+                    state = f"fit {before + 1} of {fits}, {now.done}/{now.total}, {now.divergences} divergences"
+                    done = before * now.total + now.done
+                    bars.update(task, description=f"{name}: {phase}", total=fits * now.total, completed=done, state=state)
+
+                yield advance
+
+            return bar
+
+        yield of_fit

@@ -278,14 +278,21 @@ class JointLikelihood:
             counts = self._template_counts(products, vector)
             parts += [counts[name] for name in self.channels]
         else:
-            _, _, pulls = self.split(vector)
-            mass = self.mass_vector(vector)
-            for e, columns in zip(self.experiments, self._form_columns, strict=True):
-                sm = jnp.reshape(jnp.asarray(self.strength_vector(vector)), (1,))
-                forms = vector_to_forms(jnp.concatenate([sm, products]) @ jnp.asarray(columns), e.form_names)
-                forms["m_n_mev"] = mass
-                parts += list(e.expected(forms, pulls).values())
+            parts += [self.counts_of_experiment(k, vector, products) for k in range(len(self.experiments))]
         return jnp.concatenate(parts)
+
+    def counts_of_experiment(self, k: int, vector: Array, products: Array) -> Array:
+        """Expected counts of the k-th experiment alone (bin of its channels,), as `counts_of_products`."""
+        _, _, pulls = self.split(vector)
+        experiment, strength = self.experiments[k], self.strength_vector(vector)
+        if self.method == "templates":
+            counts = self.templates[k].expected(products, pulls, strength)
+        else:
+            sm = jnp.reshape(jnp.asarray(strength), (1,))
+            forms = vector_to_forms(jnp.concatenate([sm, products]) @ jnp.asarray(self._form_columns[k]), experiment.form_names)
+            forms["m_n_mev"] = self.mass_vector(vector)
+            counts = experiment.expected(forms, pulls)
+        return jnp.concatenate([counts[channel.name] for channel in experiment.channels])
 
     def expected_vector(self, vector: Array) -> dict[str, Array]:
         """Expected counts, `experiment.channel` -> (bin,), at a vector (parameter,)."""

@@ -71,6 +71,40 @@ class _OfJoint:
         return hash((type(self), id(self.joint)))
 
 
+def n_curved(joint: JointLikelihood) -> int:
+    """Number of the user's parameters and theory inputs; they come first in the vector."""
+    return joint.n_own + len(joint.of_kind("theory"))
+
+
+def curvature_of_counts(
+    joint: JointLikelihood, ranges: Ranges, z: Array, residual: Array, counts: Callable[[Array, Array], Array]
+) -> Array:
+    """Hessian of residual . counts in the user's parameters and theory inputs, (curved, curved).
+
+    Args:
+        joint, ranges: the likelihood and the ranges of its vector.
+        z: vector (n,).
+        residual: weight of every bin.
+        counts: counts of those bins from the parameters (n,) and the products of amplitudes (product,).
+    """
+    curved = n_curved(joint)
+    few = z[:curved]
+
+    def whole(y: Array) -> Array:
+        return jnp.concatenate([y, z[curved:]])
+
+    # counts are linear in the products of amplitudes: one weight per product, then a small function
+    def products(y: Array) -> Array:
+        coefficients, theory, _ = joint.split(ranges.to_parameters(whole(y)))
+        return joint.amplitudes.products(joint.linear_amplitudes(theory) @ coefficients)
+
+    at = ranges.to_parameters(z)
+    if joint.floats_mass:  # counts depend on the mass beside the products
+        return jax.hessian(lambda y: residual @ counts(ranges.to_parameters(whole(y)), products(y)))(few)
+    weights = jax.grad(lambda p: residual @ counts(at, p))(products(few))
+    return jax.hessian(lambda y: weights @ products(y))(few)
+
+
 class NegativeLogLikelihood(_OfJoint):
     """Minus log likelihood with constraint, pull and theory-prior terms; coefficient priors do not enter.
 
@@ -81,7 +115,7 @@ class NegativeLogLikelihood(_OfJoint):
         super().__init__(joint)
         poisson = all(channel.distribution is dist.Poisson for channel in joint.channels.values())
         self.second_order: Callable[[Array], tuple[Array, Array, Array]] | None = self._second_order if poisson else None
-        self.curved = joint.n_own + len(joint.of_kind("theory"))
+        self.curved = n_curved(joint)
 
     def __call__(self, z: Array) -> Array:
         value: Array = self.joint.nll_vector(self.ranges.to_parameters(z))
@@ -97,26 +131,6 @@ class NegativeLogLikelihood(_OfJoint):
         value: Array = self.joint.constraint_vector(self.ranges.to_parameters(z))
         return value
 
-    def _bent(self, z: Array, residual: Array) -> Array:
-        """Hessian of residual . counts in the user's parameters and theory inputs, (curved, curved)."""
-        joint, few = self.joint, z[: self.curved]
-
-        def whole(y: Array) -> Array:
-            return jnp.concatenate([y, z[self.curved :]])
-
-        # counts are linear in the products of amplitudes: one weight per product, then a small function
-        def products(y: Array) -> Array:
-            coefficients, theory, _ = joint.split(self.ranges.to_parameters(whole(y)))
-            return joint.amplitudes.products(joint.linear_amplitudes(theory) @ coefficients)
-
-        at = self.ranges.to_parameters(z)
-        if joint.floats_mass:  # counts depend on the mass beside the products
-            return jax.hessian(lambda y: residual @ joint.counts_of_products(self.ranges.to_parameters(whole(y)), products(y)))(
-                few
-            )
-        weights = jax.grad(lambda p: residual @ joint.counts_of_products(at, p))(products(few))
-        return jax.hessian(lambda y: weights @ products(y))(few)
-
     def _second_order(self, z: Array) -> tuple[Array, Array, Array]:
         """Value, gradient (n,) and Hessian (n, n), the latter without the second derivatives of counts in the nuisances.
 
@@ -128,7 +142,7 @@ class NegativeLogLikelihood(_OfJoint):
         mean, push = jax.linearize(self.counts, z)
         jacobian = jax.vmap(push)(jnp.eye(z.shape[0]))
         residual = 1.0 - observed / mean
-        bent = self._bent(z, residual)
+        bent = curvature_of_counts(self.joint, self.ranges, z, residual, self.joint.counts_of_products)
         constraint, pull = jax.value_and_grad(self.constraint)(z)
         hessian = (jacobian * (observed / mean**2)) @ jacobian.T - jax.hessian(self.constraint)(z)
         value = jnp.sum(mean) - observed @ jnp.log(mean) + float(np.sum(gammaln(observed + 1.0))) - constraint

@@ -173,3 +173,20 @@ class RunFolder:
                     target = self.final.with_name(f"{self.final.name}-{number}")
         self.path = self.final = target
         return target
+
+    def sub(self, name: str) -> SubFolder:
+        """A folder inside, of the results of one of several computations. Raises: OutputError if it cannot be made."""
+        with reported(self.final / name):
+            return SubFolder(self, name)
+
+
+class SubFolder(RunFolder):
+    """A folder inside a run folder in the making; it is published with that."""
+
+    def __init__(self, parent: RunFolder, name: str) -> None:
+        self.path, self.final, self._made = parent.path / name, parent.final / name, []
+        self.path.mkdir()
+
+    def remove(self) -> None:
+        """Remove what was written so far."""
+        shutil.rmtree(self.path, ignore_errors=True)

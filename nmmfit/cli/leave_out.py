@@ -1,0 +1,118 @@
+"""`leave-one-out`: the posterior of all experiments, and of all but each one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nmmfit.cli.arguments import Experiments, Json, Out, Overrides, RunFile, experiment_overrides, open_run
+from nmmfit.cli.fit import Chains, Draws, Sampler, Seed, Warmup, not_converged, sampled, sampler_overrides
+from nmmfit.cli.interrupts import one_interrupt
+from nmmfit.cli.output import emit, note
+from nmmfit.cli.progress import fits_bar
+from nmmfit.errors import InterruptedRunError, UserInputError
+
+if TYPE_CHECKING:
+    from nmmfit.results.files import RunFolder
+    from nmmfit.run import Run
+
+
+def register(app: typer.Typer) -> None:
+    """Add this verb to the program."""
+    app.command(
+        "leave-one-out",
+        epilog="Example: nmmfit leave-one-out my-run.toml --experiments borexino_phase2,coherent_csi_2021 --out my-comparison",
+    )(leave_one_out)
+
+
+def leave_one_out(
+    run: RunFile = None,
+    experiments: Experiments = None,
+    sampler: Sampler = None,
+    seed: Seed = None,
+    chains: Chains = None,
+    draws: Draws = None,
+    warmup: Warmup = None,
+    overrides: Overrides = None,
+    plots: Annotated[bool, typer.Option("--plots/--no-plots", help="Draw the plots of every fit, too.")] = False,
+    as_json: Json = False,
+    out: Out = None,
+) -> None:
+    """Sample the posterior with all experiments and with each one left out; compare what they say."""
+    changes = sampler_overrides(method=sampler, seed=seed, chains=chains, draws=draws, warmup=warmup)
+    chosen = open_run(run, [*(overrides or ()), *experiment_overrides(experiments), *changes])
+    if len(chosen.config.experiments) < 2:
+        raise UserInputError(f"{chosen.source}: leave-one-out takes at least two experiments")
+
+    from nmmfit.results.files import RUN_FILE, RunFolder
+    from nmmfit.results.store import json_text
+
+    with RunFolder(out) as folder:
+        fits, labels, stopped = _fits(chosen, folder, plots)
+        if not fits:
+            raise InterruptedRunError("interrupted before the first fit was done; nothing was written")
+        from nmmfit.results.leave_out import leave_out_tables, write_leave_out
+
+        payload = {"fits": fits, "converged": all(f["converged"] for f in fits.values()), "interrupted": stopped}
+        folder.write_text("leave_one_out.json", json_text(payload))
+        folder.write_text(RUN_FILE, chosen.to_toml())
+        write_leave_out(folder.path, fits, labels)
+        place = folder.publish()
+    emit("leave-one-out", {**payload, "out": str(place)}, as_json, None, lambda console: console.print(leave_out_tables(fits)))
+    note(f"wrote {place}")
+    if stopped:
+        raise InterruptedRunError(f"interrupted after {len(fits)} fits; they are in {place}")
+    bad = [f"{name}: {problem}" for name, found in fits.items() for problem in found["problems"]]
+    if bad:
+        raise not_converged(bad)
+
+
+def _fits(chosen: Run, folder: RunFolder, plots: bool) -> tuple[dict[str, Any], dict[str, str], bool]:
+    """Every fit in a folder of its own: the objects in summary.json, labels of quantities, whether it was interrupted."""
+    from nmmfit.results.leave_out import ALL
+
+    names = (ALL, *chosen.config.experiments)
+    fits: dict[str, Any] = {}
+    labels: dict[str, str] = {}
+    pulls: Mapping[str, Any] = {}
+    with fits_bar(len(names)) as bar_of:
+        for name in names:
+            inner = folder.sub(name)
+            try:
+                with one_interrupt(lambda: False):
+                    smaller = chosen if name == ALL else without(chosen, name, pulls)
+                    result, _, joint, payload = sampled(smaller, inner, plots, bar_of(name))
+            except (KeyboardInterrupt, InterruptedRunError):
+                inner.remove()
+                return fits, labels, True
+            if name == ALL:
+                pulls = {e.name: tuple(e.pulls) for e in joint.experiments}
+            labels |= dict(result.labels)
+            fits[name] = payload
+            if result.interrupted:
+                return fits, labels, True
+    return fits, labels, False
+
+
+def without(chosen: Run, name: str, pulls: Mapping[str, Any]) -> Run:
+    """A run with one experiment left out, together with its options and with what the run says about its own pulls.
+
+    Args:
+        chosen: the run.
+        name: the experiment.
+        pulls: experiment -> names of its pulls.
+    """
+    config = chosen.config
+    left = [e for e in config.experiments if e != name]
+    kept = {pull for e in left for pull in pulls.get(e, ())}
+    gone = set(pulls.get(name, ())) - kept
+    changes = {
+        "experiments": left,
+        "options": {e: options for e, options in config.options.items() if e != name},
+        "pulls": {pull: prior for pull, prior in config.pulls.items() if pull not in gone},
+    }
+    smaller = config.model_copy(update=changes)
+    return replace(chosen, config=smaller, overrides=(*chosen.overrides, f"without {name}"))

@@ -1,0 +1,109 @@
+"""`tension` and `impacts`: whether experiments agree, and what their nuisances do to the joint fit."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from nmmfit.checks import whole_number
+from nmmfit.cli.arguments import Experiments, Json, Out, Overrides, RunFile, experiment_overrides, open_run
+from nmmfit.cli.fit import not_converged
+from nmmfit.cli.output import emit, note, plain
+from nmmfit.cli.progress import counting_bar
+
+Seed = Annotated[int, typer.Option("--seed", metavar="N", help="Seed of the random numbers.")]
+Starts = Annotated[int, typer.Option("--starts", metavar="N", help="Scattered starts of the fits of the data.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add these verbs to the program."""
+    app.command(epilog="Example: nmmfit tension my-run.toml --experiments all --toys 100 --out my-tension")(tension)
+    app.command(epilog="Example: nmmfit impacts my-run.toml --parameter L_dipole --out my-impacts")(impacts)
+
+
+def tension(
+    run: RunFile = None,
+    experiments: Experiments = None,
+    toys: Annotated[int, typer.Option("--toys", metavar="N", help="Toy experiments behind the p-value.")] = 200,
+    seed: Seed = 1,
+    starts: Starts = 8,
+    overrides: Overrides = None,
+    as_json: Json = False,
+    out: Out = None,
+) -> None:
+    """Whether the experiments agree on the coefficients: a parameter goodness of fit, calibrated by toys."""
+    whole_number(toys, "--toys", 1)
+    whole_number(seed, "--seed", 0)
+    whole_number(starts, "--starts", 1)
+    chosen = open_run(run, [*(overrides or ()), *experiment_overrides(experiments)])
+
+    from nmmfit.results.files import RUN_FILE, RunFolder
+
+    with RunFolder(out) as folder:
+        from nmmfit.cli.runtime import start_computing
+
+        start_computing()
+        from nmmfit.inference.tension import tension as engine
+        from nmmfit.results.store import json_text
+        from nmmfit.results.tension import tension_tables, write_tension
+
+        joint = chosen.joint()
+        with counting_bar("toys") as advance:
+            found = engine(joint, toys=toys, seed=seed, starts=starts, progress=advance)
+        payload = plain({**found.to_json(), "seed": seed, "theory": joint.choices})
+        folder.write_text("tension.json", json_text(payload))
+        folder.write_text(RUN_FILE, chosen.to_toml())
+        write_tension(folder.path, found)
+        place = folder.publish()
+    emit("tension", {**payload, "out": str(place)}, as_json, None, lambda console: console.print(tension_tables(found)))
+    note(f"wrote {place}")
+    if not found.converged:
+        raise not_converged(["the fits of the data"])
+
+
+def impacts(
+    run: RunFile = None,
+    experiments: Experiments = None,
+    names: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--parameter",
+            metavar="NAME",
+            help="Impacts on this coefficient or identified quantity; may be repeated.",
+            show_default=False,
+        ),
+    ] = None,
+    seed: Seed = 1,
+    starts: Starts = 8,
+    overrides: Overrides = None,
+    as_json: Json = False,
+    out: Out = None,
+) -> None:
+    """Pulls of the nuisances at the best fit, and how far each moves the coefficients and identified quantities."""
+    whole_number(seed, "--seed", 0)
+    whole_number(starts, "--starts", 1)
+    chosen = open_run(run, [*(overrides or ()), *experiment_overrides(experiments)])
+
+    from nmmfit.results.files import RUN_FILE, RunFolder
+
+    with RunFolder(out) as folder:
+        from nmmfit.cli.runtime import start_computing
+
+        start_computing()
+        from nmmfit.inference.impacts import impacts as engine
+        from nmmfit.results.impacts import impacts_table, write_impacts
+        from nmmfit.results.store import json_text
+
+        joint = chosen.joint()
+        with counting_bar("impacts") as advance:
+            found = engine(joint, names, starts=starts, seed=seed, progress=advance)
+        payload = plain({**found.to_json(), "seed": seed, "theory": joint.choices})
+        folder.write_text("impacts.json", json_text(payload))
+        folder.write_text(RUN_FILE, chosen.to_toml())
+        write_impacts(folder.path, found, {q.name: q.label for q in joint.identified})
+        place = folder.publish()
+    emit("impacts", {**payload, "out": str(place)}, as_json, None, lambda console: console.print(impacts_table(found)))
+    note(f"wrote {place}")
+    if not payload["converged"]:
+        raise not_converged(["the best fit"] if not found.best.converged else [f"the refit {name}" for name in found.failed])

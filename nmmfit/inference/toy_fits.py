@@ -1,0 +1,251 @@
+"""Toy experiments and their fits: data and centres of constraints drawn at a point, and minimised as the data are.
+
+Toys are data of one compiled minimiser (`nmmfit.inference.minimise`): exact second derivatives in coefficients, where a dipole
+at zero has a saddle or a quartic valley, and starts from the point that made the toys and from scattered ones.
+
+A likelihood may be taken apart: every experiment then has its own copy of the user's parameters, all else is shared as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpyro import distributions as dist
+
+from nmmfit.inference.joint import JointLikelihood
+from nmmfit.inference.minimise import Problems, Progress, minimise
+from nmmfit.inference.space import space_of
+from nmmfit.inference.vector import curvature_of_counts, n_curved
+from nmmfit.shapes import Array
+
+TOLERANCE = 1e-5
+"""Estimated height above the minimum, in units of minus log likelihood, at which a toy's fit has converged."""
+
+
+class Data(NamedTuple):
+    """What fluctuates: `counts` (..., bin) of all channels, and `centres` (..., constraint) of the normal constraints."""
+
+    counts: Array | np.ndarray
+    centres: Array | np.ndarray
+
+
+class ToyLikelihood:
+    """Minus log likelihood with constraints as a function of the vector and of the data.
+
+    The vector is (user's parameters, copy after copy; theory inputs; nuisances): one copy, or, taken `apart`, one for every
+    experiment. Objects made of the same likelihood in the same way are equal, so that they share what is compiled.
+
+    Attributes:
+        copies: copies of the user's parameters. `n`: length of the vector.
+        observed: the data that were measured.
+        bounds: places in `counts` where experiments begin, (experiment + 1,).
+    """
+
+    def __init__(self, joint: JointLikelihood, apart: bool = False) -> None:
+        self.joint, self.space = joint, space_of(joint)
+        self.apart = apart
+        self.copies = len(joint.experiments) if apart else 1
+        self.n = self.space.n + (self.copies - 1) * joint.n_own
+        parameters = joint.parameters
+        # Priors of the user's parameters are no part of a likelihood.
+        self._normal = np.array([i for i, p in enumerate(parameters) if p.is_normal and i >= joint.n_own], dtype=int)
+        self._centres = np.array([float(parameters[i].prior.loc) for i in self._normal])
+        self._widths = np.array([float(parameters[i].prior.scale) for i in self._normal])
+        self._channels = [(c, len(c.observed)) for c in joint.channels.values()]
+        self.bounds = np.cumsum([0, *(sum(len(c.observed) for c in e.channels) for e in joint.experiments)])
+        counts = np.concatenate([np.zeros(0), *joint.observed.values()])
+        self.observed = Data(counts, self._centres)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ToyLikelihood) and other.joint is self.joint and other.apart == self.apart
+
+    def __hash__(self) -> int:
+        return hash((id(self.joint), self.apart))
+
+    # -- vectors ------------------------------------------------------------------------------------------------------
+
+    def places(self, copy: int) -> np.ndarray:
+        """Places in this vector of the entries of the joint likelihood's vector, as one copy sees it, (n of the joint,)."""
+        own = self.joint.n_own
+        return np.concatenate([copy * own + np.arange(own), self.copies * own + np.arange(self.space.n - own)])
+
+    def spread(self, z: np.ndarray) -> np.ndarray:
+        """Vectors (..., n) with every copy as in vectors (..., n of the joint) of the joint likelihood."""
+        own = self.joint.n_own
+        return np.concatenate([*[z[..., :own]] * self.copies, z[..., own:]], axis=-1)
+
+    def basis(self) -> np.ndarray:
+        """Displacements (n, n): those of `Space.basis` for every copy."""
+        once = self.space.basis(self.space.start)
+        matrix = np.zeros((self.n, self.n))
+        for copy in range(self.copies):
+            places = self.places(copy)
+            matrix[np.ix_(places, places)] = once
+        return matrix
+
+    # -- the function -------------------------------------------------------------------------------------------------
+
+    def counts(self, z: Array) -> Array:
+        """Expected counts of all channels (bin,)."""
+        if not self.apart:
+            return self.space.nll.counts(z)
+        parts = [jnp.zeros(0)]
+        for k in range(self.copies):
+            x = self.space.ranges.to_parameters(z[self.places(k)])
+            coefficients, theory, _ = self.joint.split(x)
+            products = self.joint.amplitudes.products(self.joint.linear_amplitudes(theory) @ coefficients)
+            parts.append(self.joint.counts_of_experiment(k, x, products))
+        return jnp.concatenate(parts)
+
+    def log_prob(self, mean: Array, data: Array) -> Array:
+        """Log probability of every bin, (bin,)."""
+        parts, first = [jnp.zeros(0)], 0
+        for channel, size in self._channels:
+            here = slice(first, first + size)
+            parts.append(channel.distribution(mean[here]).log_prob(data[here]))
+            first += size
+        return jnp.concatenate(parts)
+
+    def saturated(self, data: Array) -> Array:
+        """Log probability of every bin where the expectation is the data, (bin,)."""
+        best, first = [jnp.zeros(0)], 0
+        for channel, size in self._channels:
+            counts = data[first : first + size]
+            # Of no counts expected the logarithm is minus infinity times nothing; a count of 1e-300 is as good.
+            best.append(jnp.maximum(counts, 1e-300) if channel.distribution is dist.Poisson else counts)
+            first += size
+        return self.log_prob(jnp.concatenate(best), data)
+
+    def deviance(self, z: Array, counts: Array) -> Array:
+        """Deviance of counts (bin,) at a vector (n,)."""
+        return 2.0 * jnp.sum(self.saturated(counts) - self.log_prob(self.counts(z), counts))
+
+    def _constraint(self, z: Array, centres: Array) -> Array:
+        """Log densities of the constraints, with other centres, at a vector of the joint likelihood."""
+        x = self.space.ranges.to_parameters(z)[self._normal]
+        moved = jnp.sum((centres - self._centres) / self._widths**2 * (x - 0.5 * (centres + self._centres)))
+        return self.space.nll.constraint(z) + moved
+
+    def __call__(self, z: Array, data: Data) -> Array:
+        """Minus log likelihood with constraints."""
+        of_data = jnp.sum(self.log_prob(self.counts(z), jnp.asarray(data.counts)))
+        return -(of_data + self._constraint(z[self.places(0)], jnp.asarray(data.centres)))
+
+    def second_order(self, z: Array, data: Data) -> tuple[Array, Array, Array]:
+        """Value, gradient (n,) and Hessian (n, n), without second derivatives of counts in the nuisances, as in
+        `NegativeLogLikelihood`."""
+        mean, push = jax.linearize(self.counts, z)
+        jacobian = jax.vmap(push)(jnp.eye(self.n))
+
+        def alone(mu: Array) -> Array:
+            return -jnp.sum(self.log_prob(mu, jnp.asarray(data.counts)))
+
+        value, slope = jax.value_and_grad(alone)(mean)
+        # Bins are independent: one product with ones gives every second derivative.
+        bend = jnp.maximum(jax.jvp(jax.grad(alone), (mean,), (jnp.ones_like(mean),))[1], 0.0)
+
+        def constraint(y: Array) -> Array:
+            return -self._constraint(y, jnp.asarray(data.centres))
+
+        shared = self.places(0)
+        pull, tight = jax.value_and_grad(constraint)(z[shared]), jax.hessian(constraint)(z[shared])
+        hessian = ((jacobian * bend) @ jacobian.T).at[np.ix_(shared, shared)].add(tight)
+        few = n_curved(self.joint)
+        for copy in range(self.copies):
+            curved = self.places(copy)[:few]
+            bent = curvature_of_counts(
+                self.joint, self.space.ranges, z[self.places(copy)], self._part(copy, slope), partial(self._counts_of, copy)
+            )
+            hessian = hessian.at[np.ix_(curved, curved)].add(bent)
+        return value + pull[0], (jacobian @ slope).at[shared].add(pull[1]), hessian
+
+    def _part(self, copy: int, bins: Array) -> Array:
+        """Entries of an array (bin,) that depend on one copy."""
+        return bins[self.bounds[copy] : self.bounds[copy + 1]] if self.apart else bins
+
+    def _counts_of(self, copy: int, x: Array, products: Array) -> Array:
+        """Counts that depend on one copy, from parameters and products of amplitudes."""
+        of_all = self.joint.counts_of_products
+        return self.joint.counts_of_experiment(copy, x, products) if self.apart else of_all(x, products)
+
+    # -- toys ---------------------------------------------------------------------------------------------------------
+
+    def draw(self, z: np.ndarray, keys: Array) -> Data:
+        """Toys drawn at a vector (n,), one per key, arrays with leading axis `toy`."""
+        counts, centres = _drawn(self, jnp.asarray(z), keys)
+        return Data(np.asarray(counts), np.asarray(centres))
+
+
+@partial(jax.jit, static_argnums=0)
+def _drawn(likelihood: ToyLikelihood, z: Array, keys: Array) -> tuple[Array, Array]:
+    mean, pulls = likelihood.counts(z), z[likelihood.places(0)][likelihood._normal]
+
+    def one(key: Array) -> tuple[Array, Array]:
+        data_key, centre_key = jax.random.split(key)
+        parts, first = [jnp.zeros(0)], 0
+        channels = likelihood._channels
+        for (channel, size), k in zip(channels, jax.random.split(data_key, max(1, len(channels))), strict=False):
+            parts.append(jnp.asarray(channel.distribution(mean[first : first + size]).sample(k), dtype=jnp.float64))
+            first += size
+        return jnp.concatenate(parts), pulls + likelihood._widths * jax.random.normal(centre_key, pulls.shape)
+
+    return jax.lax.map(one, keys)
+
+
+@partial(jax.jit, static_argnums=0)
+def _values(likelihood: ToyLikelihood, z: Array, data: Data) -> Array:
+    return jax.lax.map(lambda pair: likelihood(*pair), (z, data))
+
+
+class Fitted(NamedTuple):
+    """Fits of toys: vectors `z` (toy, n), minus log likelihoods `value` (toy,), and whether each `converged` (toy,)."""
+
+    z: np.ndarray
+    value: np.ndarray
+    converged: np.ndarray
+
+
+def thrown(
+    likelihood: ToyLikelihood, z: np.ndarray, throws: Sequence[float] | np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    """Starts (..., start, n): vectors (..., n), then one for every entry of `throws`, coefficients thrown by so many units of
+    sensitivity; nothing but the vectors where there is nothing to throw."""
+    own = likelihood.copies * likelihood.joint.n_own
+    if not own:
+        return np.asarray(z)[..., None, :]
+    size = np.array([0.0, *throws])[:, None]
+    steps = np.zeros((*z.shape[:-1], len(size), likelihood.n))
+    steps[..., :own] = size * rng.normal(size=(*steps.shape[:-1], own))
+    return np.asarray(z[..., None, :] + steps @ likelihood.basis().T)
+
+
+def fit_toys(likelihood: ToyLikelihood, data: Data, starts: np.ndarray, progress: Progress | None = None) -> Fitted:
+    """The lowest minimum of every toy.
+
+    Args:
+        likelihood: what is minimised.
+        data: toys, arrays with leading axis `toy`.
+        starts: vectors (toy, start, n).
+        progress: called with (fits done, fits in all).
+    """
+    toys, per_toy, n = starts.shape
+    if not n:
+        value = np.asarray(_values(likelihood, jnp.asarray(starts[:, 0]), data))
+        return Fitted(starts[:, 0], value, np.isfinite(value))
+    owner = np.repeat(np.arange(toys), per_toy)
+    found = minimise(
+        likelihood,
+        Problems.make(starts.reshape(-1, n), likelihood.basis()),
+        data=Data(np.asarray(data.counts)[owner], np.asarray(data.centres)[owner]),
+        tolerance=TOLERANCE,
+        progress=progress,
+    )
+    values = np.where(found.converged & np.isfinite(found.value), found.value, np.inf).reshape(toys, per_toy)
+    best = np.argmin(values, axis=1)
+    at = np.arange(toys)
+    return Fitted(found.x.reshape(toys, per_toy, n)[at, best], values[at, best], np.isfinite(values[at, best]))

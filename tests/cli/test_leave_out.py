@@ -1,0 +1,123 @@
+"""`leave-one-out`: one command, a folder per fit, and their comparison."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nmmfit.cli.leave_out import without
+from nmmfit.cli.main import main
+from nmmfit.results.leave_out import compared, leave_out_figure, leave_out_tables
+from nmmfit.run import parse_run
+
+RUN = """experiments = ["borexino_phase2_limit", "coherent_csi_2021"]
+[options.coherent_csi_2021]
+steady_state = "fixed_shape"
+[pulls]
+"coherent_csi_2021.nin" = {normal = [0, 2]}
+"sns.flux" = {normal = [0, 1]}
+[sampler]
+chains = 2
+warmup = 60
+draws = 40
+"""
+PULLS = {"borexino_phase2_limit": ("sns.flux",), "coherent_csi_2021": ("coherent_csi_2021.nin", "sns.flux")}
+
+
+def test_what_belongs_to_the_experiment_goes_with_it_and_what_is_shared_stays():
+    run = parse_run(RUN)
+    smaller = without(run, "coherent_csi_2021", PULLS)
+    assert smaller.config.experiments == ["borexino_phase2_limit"]
+    assert smaller.config.options == {}
+    assert list(smaller.config.pulls) == ["sns.flux"]
+    other = without(run, "borexino_phase2_limit", PULLS)
+    assert set(other.config.pulls) == set(run.config.pulls)
+    # What is written into the folder of the fit gives that run again.
+    assert parse_run(smaller.to_toml()).hash == smaller.hash
+
+
+def fits() -> dict[str, Any]:
+    """Summaries of two fits with invented numbers; the second knows nothing of one quantity."""
+
+    def entry(mean: float, sd: float, unit: str) -> dict[str, Any]:
+        return {"mean": mean, "sd": sd, "hdi_90": [mean - sd, mean + sd], "abs_upper_90": mean + sd, "unit": unit}
+
+    whole = {
+        "identified": {"mu": entry(2.0, 1.0, "1e-11 mu_B"), "t": entry(3.0, 1.0, "1e-6 GeV^-2")},
+        "parameters": {"L_dipole": entry(1e-9, 2e-9, "GeV^-1"), "sns.flux": entry(0.0, 1.0, "1")},
+        "coefficients": ["L_dipole"],
+        "converged": True,
+    }
+    return {"all": whole, "two": {**whole, "identified": {"mu": entry(5.0, 2.0, "1e-11 mu_B")}, "converged": False}}
+
+
+def test_quantities_are_compared_where_they_exist():
+    found = compared(fits())
+    assert list(found) == ["mu", "t", "L_dipole"]
+    assert set(found["mu"][1]) == {"all", "two"}
+    assert set(found["t"][1]) == {"all"}
+
+
+def test_the_comparison_is_shown(capsys):
+    from nmmfit.cli.output import console
+
+    console().print(leave_out_tables(fits()))
+    shown = capsys.readouterr().out
+    assert "without two" in shown
+    assert "NO" in shown
+    figure = leave_out_figure(fits())
+    assert [t.get_text() for t in figure.axes[0].get_yticklabels()] == ["all experiments", "without two"]
+    with pytest.raises(ValueError, match="at least one"):
+        leave_out_figure({})
+
+
+@pytest.fixture
+def _synthetic(joint, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("nmmfit.compilation_cache.enable", lambda: None)
+    monkeypatch.setattr("nmmfit.run.Run.joint", lambda self, method="templates": joint)
+    (tmp_path / "run.toml").write_text(RUN)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("_synthetic")
+def test_a_folder_per_fit_and_one_table(capsys, tmp_path):
+    assert main(["leave-one-out", "run.toml", "--json", "--out", "mine"]) == 3
+    printed = capsys.readouterr()
+    answer = json.loads(printed.out)
+    assert list(answer["fits"]) == ["all", "borexino_phase2_limit", "coherent_csi_2021"]
+    folder = tmp_path / "mine"
+    for name in answer["fits"]:
+        assert {"posterior.nc", "summary.json", "run.toml"} == {p.name for p in (folder / name).iterdir()}
+        stored = json.loads((folder / name / "summary.json").read_text())
+        assert stored["out"] == f"mine/{name}"
+    assert {p.name for p in folder.iterdir() if p.is_file()} == {
+        "leave_one_out.json", "leave_one_out.png", "leave_one_out.pdf", "run.toml",
+    }  # fmt: skip
+    assert "not converged: all:" in printed.err
+
+
+@pytest.mark.usefixtures("_synthetic")
+def test_ctrl_c_keeps_the_fits_that_are_done(capsys, monkeypatch, tmp_path):
+    def sampled(chosen, folder, plots, bar):
+        if folder.final.name != "all":
+            folder.write_text("half.txt", "x")
+            raise KeyboardInterrupt
+        folder.write_text("summary.json", "{}")
+        result = SimpleNamespace(labels={}, interrupted=False)
+        return result, None, SimpleNamespace(experiments=()), {**fits()["all"], "problems": [], "value": float(np.float64(1.0))}
+
+    monkeypatch.setattr("nmmfit.cli.leave_out.sampled", sampled)
+    assert main(["leave-one-out", "run.toml", "--out", "mine"]) == 130
+    assert "interrupted after 1 fits; they are in mine" in capsys.readouterr().err
+    assert {p.name for p in (tmp_path / "mine").iterdir() if p.is_dir()} == {"all"}
+
+
+@pytest.mark.usefixtures("_synthetic")
+def test_one_experiment_is_too_few(capsys):
+    assert main(["leave-one-out", "run.toml", "--experiments", "coherent_csi_2021", "--set", "options={}"]) == 2
+    assert capsys.readouterr().err == "nmmfit: run.toml: leave-one-out takes at least two experiments\n"
