@@ -35,6 +35,8 @@ _KNEE_REACH = 4.0
 _KNEE_LEAST = 1.5
 # How many standard deviations of a nuisance, or of a signal, are worth straightening a posterior for.
 _SIGMAS = 4.0
+# What else a dipole may do, as a fraction of what it does as a dipole, in units of what the data see.
+_TRACE = 0.01
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class Coordinates:
     matrix: np.ndarray
     """(linear, linear): scaled M, z_linear = matrix @ x'_linear."""
     shear: np.ndarray
-    """(linear, amplitude): D^+ on the dipole rows; zero where no dipole is floated directly."""
+    """(linear, amplitude): D^+ on the dipole rows; zero rows for all but directly floated dipoles."""
     nominal: np.ndarray
     """(amplitude, coefficient): amplitudes per coefficient at the nominal theory inputs."""
     bounded: tuple[tuple[int, Any], ...]
@@ -86,11 +88,12 @@ class Coordinates:
         """What the shear adds to the linear coefficients; depends on other parameters only.
 
         Of coefficients that M mixes it is what changes with the theory inputs, of all others (bounded, held or computed)
-        everything.
+        everything. What the sheared dipoles themselves do is left out, so that the determinant is one.
         """
-        mixed = np.zeros(self.nominal.shape[1])
+        mixed, others = np.zeros(self.nominal.shape[1]), np.ones(self.nominal.shape[1])
         mixed[self.linear] = 1.0
-        return jnp.asarray(self.shear) @ ((rows - self.nominal * mixed) @ self.joint.coefficients(vector))
+        others[self.linear[np.any(self.shear != 0.0, axis=1)]] = 0.0
+        return jnp.asarray(self.shear) @ (((rows - self.nominal * mixed) * others) @ self.joint.coefficients(vector))
 
     def _shift(self, vector: Array, rows: Array) -> Array:
         """Linear response of the nuisances (parameter,) to the signal at a vector; depends on coefficients and theory inputs
@@ -125,7 +128,7 @@ class Coordinates:
             # Theory inputs and models are in place, and nothing below moves them.
             rows = self._rows(x)
             if np.any(self.shear):
-                # Dipole columns of the change vanish, so the shear may be taken from the sheared vector itself.
+                # What is sheared takes no part in it, so that the shear may be taken from the sheared vector itself.
                 x = x.at[self.linear].add(-self._offset(x, rows))
             if np.any(self.response):
                 x = x + self._shift(x, rows)
@@ -274,13 +277,17 @@ def _completed(joint: JointLikelihood, rows: np.ndarray, linear: np.ndarray) -> 
 
 
 def _shear(joint: JointLikelihood, nominal: np.ndarray, linear: np.ndarray) -> np.ndarray:
-    """D^+ of the dipole rows on parameters that move nothing but dipoles."""
+    """D^+ of the dipole rows on parameters of which nothing but dipoles is seen (above m_W a dipole makes traces of the rest)."""
     is_dipole = joint.amplitudes.is_dipole
-    pure = ~np.any(np.abs(nominal[~is_dipole]) > 0.0, axis=0)[linear] & np.any(np.abs(nominal[is_dipole]) > 0.0, axis=0)[linear]
+    seen = np.abs(nominal[:, linear]) / amplitude_sensitivity(joint)[:, None]
+    dipoles, rest = (np.sqrt(np.sum(seen[which] ** 2, axis=0)) for which in (is_dipole, ~is_dipole))
+    pure = (dipoles > 0.0) & (rest < _TRACE * dipoles)
     shear = np.zeros((len(linear), nominal.shape[0]))
-    if np.any(pure) and np.any(is_dipole):
+    if np.any(pure):
+        # Of several dipoles those move most that their priors let move most.
+        prior = np.asarray([joint.parameters[i].scale for i in linear[pure]])
         block = nominal[np.ix_(is_dipole, linear[pure])]
-        shear[np.ix_(np.flatnonzero(pure), np.flatnonzero(is_dipole))] = np.linalg.pinv(block)
+        shear[np.ix_(np.flatnonzero(pure), np.flatnonzero(is_dipole))] = prior[:, None] * np.linalg.pinv(block * prior)
     return shear
 
 
