@@ -35,7 +35,7 @@ _KNEE_REACH = 4.0
 _KNEE_LEAST = 1.5
 # How many standard deviations of a nuisance, or of a signal, are worth straightening a posterior for.
 _SIGMAS = 4.0
-# What else a dipole may do, as a fraction of what it does as a dipole, in units of what the data see.
+# What else a dipole may do, or how its own part may change with a theory input, as a fraction of what it does as a dipole.
 _TRACE = 0.01
 
 
@@ -277,11 +277,21 @@ def _completed(joint: JointLikelihood, rows: np.ndarray, linear: np.ndarray) -> 
 
 
 def _shear(joint: JointLikelihood, nominal: np.ndarray, linear: np.ndarray) -> np.ndarray:
-    """D^+ of the dipole rows on parameters of which nothing but dipoles is seen (above m_W a dipole makes traces of the rest)."""
-    is_dipole = joint.amplitudes.is_dipole
-    seen = np.abs(nominal[:, linear]) / amplitude_sensitivity(joint)[:, None]
-    dipoles, rest = (np.sqrt(np.sum(seen[which] ** 2, axis=0)) for which in (is_dipole, ~is_dipole))
-    pure = (dipoles > 0.0) & (rest < _TRACE * dipoles)
+    """D^+ of the dipole rows on parameters of which nothing but dipoles is seen, whatever the theory inputs.
+
+    Above m_W a dipole makes traces of other operators, and they dipoles that depend on c_T.
+    """
+    is_dipole, sensitivity = joint.amplitudes.is_dipole, amplitude_sensitivity(joint)[:, None]
+    start = jnp.asarray(joint.start)
+    moved = [start.at[i].add(p.scale) for i, p in enumerate(joint.parameters) if p.kind == "theory"]
+    changes = [np.asarray(joint.linear_amplitudes(_theory(joint, x))) - nominal for x in moved]
+
+    def size(rows: np.ndarray) -> np.ndarray:
+        return np.sqrt(np.sum(rows[:, linear] ** 2, axis=0))
+
+    dipoles, rest = (size((nominal / sensitivity)[which]) for which in (is_dipole, ~is_dipole))
+    others = np.max([rest, *(size((change / sensitivity)[is_dipole]) for change in changes)], axis=0)
+    pure = (dipoles > 0.0) & (others < _TRACE * dipoles)
     shear = np.zeros((len(linear), nominal.shape[0]))
     if np.any(pure):
         # Of several dipoles those move most that their priors let move most.

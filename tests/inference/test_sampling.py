@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import small_joint
 from numpyro import distributions as dist
 from scipy import integrate, stats
 from synthetic import coupling_map, synthetic_joint
@@ -34,6 +35,21 @@ def test_coordinates_invert_and_carry_their_jacobian(joint, make):
         np.testing.assert_allclose(coordinates.from_parameters(x), z, atol=1e-10)
         jacobian = jax.jacfwd(lambda v: coordinates.to_parameters(v)[0])(z)
         np.testing.assert_allclose(log_det, np.linalg.slogdet(jacobian)[1], atol=1e-9)
+
+
+@pytest.mark.parametrize(("trace", "sheared"), [(0.0, True), (1e-4, True), (0.5, False)])
+def test_a_dipole_with_traces_of_a_tensor_is_sheared_like_a_pure_one(trace, sheared):
+    """Its own dipole depends on c_T as well then, which must not enter the determinant."""
+    lab = small_joint.experiment([110.0, 105.0], small_joint.counts_of([100.0, 100.0], [4.0, 1.0], [1.0, 4.0]))
+    units = {"L": small_joint.couplings(1.0, tensor_p=trace), "T": small_joint.couplings(0.0, tensor_p=1.0)}
+    likelihood = small_joint.joint(lab, units, {"L": 0.5 * trace, "T": 0.5}, dist.Normal(-2.9, 0.3))
+    coordinates = amplitude_coordinates(likelihood)
+    assert np.any(coordinates.shear) == sheared
+    z = jnp.asarray([0.7, -1.3, 1.1])
+    x, log_det = coordinates.to_parameters(z)
+    np.testing.assert_allclose(coordinates.from_parameters(x), z, atol=1e-10)
+    jacobian = jax.jacfwd(lambda v: coordinates.to_parameters(v)[0])(z)
+    np.testing.assert_allclose(log_det, np.linalg.slogdet(jacobian)[1], atol=1e-9)
 
 
 def test_dipole_coordinate_follows_the_current_c_t(joint):

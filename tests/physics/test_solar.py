@@ -199,7 +199,9 @@ def test_maker_says_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[
 
 def test_tables_say_where_they_come_from() -> None:
     for path in DATA.glob("*.csv"):
-        text = {"solar_fluxes.csv": ("model", "component")}.get(path.name, ("component",) if "production" in path.name else ())
+        text = {"solar_fluxes.csv": ("model", "component"), "xenon_shells.csv": ("shell",)}.get(
+            path.name, ("component",) if "production" in path.name else ()
+        )
         meta = read_table(path, text=text).meta
         # A table made of several files of a release holds a checksum of each.
         assert {"title", "source", "licence", "status"} <= set(meta), path.name
