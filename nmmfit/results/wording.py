@@ -76,6 +76,19 @@ def quantity_words(name: str) -> str:
     return name
 
 
+def quantity_label(name: str) -> str:
+    """An identified quantity as plots write it, in mathtext; any other name as a symbol."""
+    if "$" in name:
+        return symbol(name)
+    if name.startswith("mu_eff_"):
+        return rf"$\mu_\mathrm{{eff}}$ {name.removeprefix('mu_eff_').replace('_', ' ')}"
+    if name.startswith("tensor_charge_"):
+        return f"tensor charge {name.removeprefix('tensor_charge_')}"
+    if name.startswith("weak_charge_shift_"):
+        return rf"$\Delta Q_W$ {name.removeprefix('weak_charge_shift_').replace('_', ' ')}"
+    return symbol(name)
+
+
 def sentence(words: str) -> str:
     """Words with a capital at the beginning; a name of a program's kind ("mu_x", "L_T_u") stays as it is."""
     return f"{words[:1].upper()}{words[1:]}" if " " in words else words

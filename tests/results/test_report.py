@@ -65,7 +65,7 @@ def pages(documents: dict[str, Document]) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_structure_is_accessible(kind: str, pages: dict[str, str]) -> None:
+def test_structure_is_accessible(kind: str, pages: dict[str, str], documents: dict[str, Document]) -> None:
     page = Page(pages[kind])
     assert page.wrong == page.open == []
     assert page.all("html") == [{"lang": "en"}]
@@ -81,6 +81,9 @@ def test_structure_is_accessible(kind: str, pages: dict[str, str]) -> None:
     assert set(named) <= set(ids)
     regions = [attrs["aria-labelledby"] for attrs in page.all("section", "div", "pre") if "aria-labelledby" in attrs]
     assert len(set(regions)) == len(regions)
+    # Regions are told apart by what they are called, too.
+    captions = [(section.title, table.caption) for section in documents[kind].sections for table in section.tables]
+    assert len(set(captions)) == len(captions)
     assert {a["href"][1:] for a in page.all("a") if a["href"].startswith("#")} <= set(ids)
     assert page.all("img") or kind == "validate"
     assert all(len(img["alt"]) > 20 for img in page.all("img"))
