@@ -19,13 +19,15 @@ from html_structure import Page, contrast, palettes
 from report_folders import ATTRS, PROFILE, RUN, VALIDATION, limits_payload, png, write_all, write_fit_folder, write_json_folder
 
 import nmmfit
+from nmmfit.config import validate
 from nmmfit.errors import UserInputError
 from nmmfit.results.report import make_document, page_of
 from nmmfit.results.report.document import Document
 from nmmfit.results.report.folder import read_results
-from nmmfit.results.report.references import PAPERS, SOFTWARE, identifiers, references_section
+from nmmfit.results.report.references import PAPERS, SOFTWARE, formulae, identifiers, references_section
 from nmmfit.results.report.render import html, template_text
 from nmmfit.results.wording import measured, quantity_words, sentence, typeset, unit_text
+from nmmfit.runfile import read_toml
 
 NOTHING: dict[str, dict] = {"identified": {}, "parameters": {}}
 """Limits of nothing, which need no plot."""
@@ -348,6 +350,23 @@ def test_what_a_run_does_not_use_is_not_cited(tmp_path: Path) -> None:
     for absent in ("1303.5522", "astro-ph/9502003", "hep-ph/9701390", "2111.09849", "value of c\\_T;"):
         assert absent not in bibtex
     assert "note = {value of c\\_T\\_s}" in bibtex
+
+
+@pytest.mark.parametrize(
+    ("scale", "coefficients", "present", "absent"),
+    [
+        (2.0, "nuNgamma_11 = 1", ("1303.5522",), ("hep-ph/9701390", "2004.13869")),
+        (80.379, "nuNgamma_11 = 1", ("hep-ph/9701390",), ("2004.13869", "1308.2627")),
+        (80.379, "NB_11 = 1", ("hep-ph/9701390", "2004.13869"), ("1308.2627",)),
+        (1000.0, "NB_11 = 1", ("2004.13869", "1308.2627"), ()),
+    ],
+)
+def test_running_and_matching_are_cited_where_they_are_used(scale, coefficients, present, absent) -> None:
+    text = f"experiments = []\nscale_gev = {scale}\n[parameters.x]\ncoefficients = {{ {coefficients} }}\nprior = 0.0\n"
+    named = {text for text, _ in formulae(validate(read_toml(text, "run.toml")))}
+    cited = {number for text in named for _, number in identifiers(text)}
+    assert set(present) <= cited
+    assert not set(absent) & cited
 
 
 # Folders that are none

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from nmmfit import __version__
 from nmmfit.config import RunConfig
+from nmmfit.config.scales import HIGH_SCALE_GEV, LOW_SCALE_GEV
+from nmmfit.eft import smneft_operators
 from nmmfit.presets import C_T, C_T_S, Preset
 from nmmfit.priors import PriorSpec
 from nmmfit.results.report.document import Section, Table, Text, table
@@ -117,13 +119,18 @@ def formulae(config: RunConfig) -> list[tuple[str, str]]:
         ]
     if theory.form_factor == "klein_nystrand":
         found.append(("hep-ph/9902259", "nuclear form factor"))
-    if theory.running == "exact":
+    if theory.running == "exact" and config.scale_gev > LOW_SCALE_GEV:
         found += [
             ("hep-ph/9701390", "running of alpha_s"),
             *((n, "running of quark masses and scalars") for n in ("hep-ph/9703278", "hep-ph/9703284")),
             *((n, "running of tensors") for n in ("hep-ph/9410240", "hep-ph/0007171")),
             ("hep-ph/9708255", "thresholds of alpha_s and quark masses"),
         ]
+    if any(smneft_operators.is_smneft(name) for spec in config.parameters.values() for name in spec.coefficients):
+        found += [(f"arXiv:{n}", "operators and matching above m_W") for n in ("2004.13869", "2001.07732", "2005.01543")]
+        if config.scale_gev > HIGH_SCALE_GEV:
+            numbers = ("2010.12109", "2103.04441", "1308.2627", "1310.4838", "1312.2014", "hep-ph/0504134")
+            found += [(n if "/" in n else f"arXiv:{n}", "running above m_W") for n in numbers]
     for key, presets in (("c_T", C_T), ("c_T_s", C_T_S)):
         preset = _named(getattr(theory, key), presets)
         if preset is not None:
