@@ -358,7 +358,8 @@ def test_what_a_run_does_not_use_is_not_cited(tmp_path: Path) -> None:
         (2.0, "nuNgamma_11 = 1", ("1303.5522",), ("hep-ph/9701390", "2004.13869")),
         (80.379, "nuNgamma_11 = 1", ("hep-ph/9701390",), ("2004.13869", "1308.2627")),
         (80.379, "NB_11 = 1", ("hep-ph/9701390", "2004.13869"), ("1308.2627",)),
-        (1000.0, "NB_11 = 1", ("2004.13869", "1308.2627"), ()),
+        (1000.0, "NB_11 = 1", ("2004.13869", "1308.2627"), ("1612.04527",)),
+        (80.379, "LHB_12 = 1", ("1612.04527",), ("2004.13869", "1308.2627")),
     ],
 )
 def test_running_and_matching_are_cited_where_they_are_used(scale, coefficients, present, absent) -> None:

@@ -103,6 +103,10 @@ class Link(str):
         return made
 
 
+_SMNEFT = {6: ("2004.13869", "2001.07732", "2005.01543"), 7: ("1607.07309", "1612.04527", "2005.08013")}
+"""Dimension of operators above m_W -> arXiv numbers of their basis and matching."""
+
+
 def formulae(config: RunConfig) -> list[tuple[str, str]]:
     """(reference, what it stands for) of the formulae and theory inputs that a run uses, beside the founding papers."""
     theory = config.theory
@@ -126,8 +130,10 @@ def formulae(config: RunConfig) -> list[tuple[str, str]]:
             *((n, "running of tensors") for n in ("hep-ph/9410240", "hep-ph/0007171")),
             ("hep-ph/9708255", "thresholds of alpha_s and quark masses"),
         ]
-    if any(smneft_operators.is_smneft(name) for spec in config.parameters.values() for name in spec.coefficients):
-        found += [(f"arXiv:{n}", "operators and matching above m_W") for n in ("2004.13869", "2001.07732", "2005.01543")]
+    every = [name for spec in config.parameters.values() for name in spec.coefficients]
+    above = {smneft_operators.parse(name).operator.dimension for name in every if smneft_operators.is_smneft(name)}
+    if above:
+        found += [(f"arXiv:{n}", "operators and matching above m_W") for d, known in _SMNEFT.items() if d in above for n in known]
         if config.scale_gev > HIGH_SCALE_GEV:
             numbers = ("2010.12109", "2103.04441", "1308.2627", "1310.4838", "1312.2014", "hep-ph/0504134")
             found += [(n if "/" in n else f"arXiv:{n}", "running above m_W") for n in numbers]
