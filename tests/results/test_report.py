@@ -26,7 +26,7 @@ from nmmfit.results.report.document import Document
 from nmmfit.results.report.folder import read_results
 from nmmfit.results.report.references import PAPERS, SOFTWARE, formulae, identifiers, references_section
 from nmmfit.results.report.render import html, template_text
-from nmmfit.results.wording import measured, quantity_words, sentence, typeset, unit_text
+from nmmfit.results.wording import measured, quantity_label, quantity_words, sentence, together, typeset, unit_text
 from nmmfit.runfile import read_toml
 
 NOTHING: dict[str, dict] = {"identified": {}, "parameters": {}}
@@ -468,9 +468,13 @@ def test_numbers_with_units(value: float | None, unit: str, written: str) -> Non
 
 def test_quantities_in_words() -> None:
     assert sentence(quantity_words("mu_eff_reactor_e")) == "Effective magnetic moment (reactor e)"
-    assert quantity_words("tensor_charge_cs133") == "tensor charge (cs133)"
-    assert quantity_words("weak_charge_shift_mu_i127") == "shift of the weak charge (i127, mu)"
+    assert quantity_words("tensor_charge_cs133") == "tensor charge (Cs133)"
+    assert quantity_words("weak_charge_shift_mu_i127") == "shift of the weak charge (I127, mu)"
     assert sentence(quantity_words("L_T_u")) == "L_T_u"
+    assert together(["mu_eff_solar", "mu_eff_sns_mu"]) == "effective magnetic moment (solar, sns mu)"
+    assert together(["L_T_u", "L_T_d"]) == "L_T_u, L_T_d"
+    assert quantity_label("weak_charge_shift_mu_i127") == r"$\Delta Q_W$ mu I127"
+    assert quantity_label("a$b") == r"a\$b"
     assert typeset("2.4e-06 +- 1e+3").replace("\N{NO-BREAK SPACE}", " ") == "2.4 × 10⁻⁶ ± 1 × 10³"
 
 

@@ -23,7 +23,7 @@ from nmmfit.results.report.nuisances import Summaries, distinct, nuisances_secti
 from nmmfit.results.report.pictures import drawn, stored
 from nmmfit.results.report.references import FOUNDING, SAMPLING, formulae, of_experiments, references_section, told
 from nmmfit.results.store import KIND_ATTRIBUTE
-from nmmfit.results.wording import common_scale, fixed, measured, quantity_label, quantity_words, sentence, unit_text
+from nmmfit.results.wording import common_scale, fixed, measured, quantity_label, quantity_words, sentence, together, unit_text
 
 MOST_ANSWERS = 6
 """Sentences at the top; the rest stands in the tables."""
@@ -107,7 +107,7 @@ def _answer(result: SampleResult, summaries: Summaries) -> tuple[str, ...]:
     lines = []
     for name, equal in distinct(result).items():
         unit, s = summaries[name]
-        what = ", ".join(quantity_words(n) for n in equal)
+        what = together(equal)
         if np.all(result.identified[name] >= 0.0):
             lines.append(f"{sentence(what)}: below {measured(s.abs_upper_90, unit)} with 90 % posterior probability.")
         else:
