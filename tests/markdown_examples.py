@@ -4,7 +4,7 @@
   that expression gives, to the digits written; other comments are words.
 - TOML blocks must be valid run files, or parts of one.
 - Command lines (`nmmfit ...` in bash blocks) run in-process and must end with exit code 0. Verbs that sample or scan take
-  minutes: their arguments are parsed and the run they name is checked, and they stop there.
+  minutes, and `report` needs what they write: their arguments are parsed and the run they name is checked, and they stop there.
 - `<!-- not run: reason -->` above a block leaves it out.
 """
 
@@ -32,7 +32,7 @@ from nmmfit.config import validate
 BLOCK = re.compile(
     r"(?:^<!-- not run: (?P<reason>.+?) -->\n)?^```(?P<language>\w+)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE
 )
-SLOW_VERBS = ("fit", "limits", "profile", "check-experiment")
+SLOW_VERBS = ("fit", "limits", "profile", "report", "check-experiment")
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,8 @@ def check_command(arguments: list[str]) -> None:
     """Parse a command line without running it; the run that it names must be valid, and so must the names it mentions."""
     verb: Any = typer.main.get_command(app).commands[arguments[0]]  # type: ignore[attr-defined]
     given = verb.make_context(arguments[0], arguments[1:]).params
-    if given.get("fit_folder") is not None:
+    if given.get("fit_folder") is not None or given.get("folder") is not None:
+        # A folder of an earlier example, which was only checked.
         return
     options = {"method": "sampler", "seed": "seed", "chains": "chains", "draws": "draws", "warmup": "warmup"}
     sampler = [f"sampler.{key}={given[name]}" for key, name in options.items() if given.get(name) is not None]

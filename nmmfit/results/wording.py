@@ -65,15 +65,44 @@ def measured(value: float | None, unit: str, digits: int = 3) -> str:
     return text if name in ("", "1") else f"{text}{_SPACE}{unit_text(name)}"
 
 
+def _nucleus(name: str) -> str:
+    """ "cs133" as "Cs133"."""
+    return name[:1].upper() + name[1:]
+
+
 def quantity_words(name: str) -> str:
     """What an identified quantity is, in words; any other name stays as it is."""
-    for prefix, words in (("mu_eff_", "effective magnetic moment"), ("tensor_charge_", "tensor charge")):
-        if name.startswith(prefix):
-            return f"{words} ({name.removeprefix(prefix).replace('_', ' ')})"
+    if name.startswith("mu_eff_"):
+        return f"effective magnetic moment ({name.removeprefix('mu_eff_').replace('_', ' ')})"
+    if name.startswith("tensor_charge_"):
+        return f"tensor charge ({_nucleus(name.removeprefix('tensor_charge_'))})"
     if name.startswith("weak_charge_shift_"):
         flavour, _, nucleus = name.removeprefix("weak_charge_shift_").rpartition("_")
-        return f"shift of the weak charge ({nucleus}, {flavour})"
+        return f"shift of the weak charge ({_nucleus(nucleus)}, {flavour})"
     return name
+
+
+def together(names: Iterable[str]) -> str:
+    """Quantities that are equal, in words: effective magnetic moment (solar, sns mu)."""
+    written = [quantity_words(name) for name in names]
+    heads = {words.partition(" (")[0] for words in written}
+    if len(written) == 1 or len(heads) > 1:
+        return ", ".join(written)
+    return f"{heads.pop()} ({', '.join(words.partition(' (')[2].removesuffix(')') for words in written)})"
+
+
+def quantity_label(name: str) -> str:
+    """An identified quantity as plots write it, in mathtext; any other name as a symbol."""
+    if "$" in name:
+        return symbol(name)
+    if name.startswith("mu_eff_"):
+        return rf"$\mu_\mathrm{{eff}}$ {name.removeprefix('mu_eff_').replace('_', ' ')}"
+    if name.startswith("tensor_charge_"):
+        return f"tensor charge {_nucleus(name.removeprefix('tensor_charge_'))}"
+    if name.startswith("weak_charge_shift_"):
+        flavour, _, nucleus = name.removeprefix("weak_charge_shift_").rpartition("_")
+        return rf"$\Delta Q_W$ {flavour} {_nucleus(nucleus)}"
+    return symbol(name)
 
 
 def sentence(words: str) -> str:

@@ -19,13 +19,15 @@ from html_structure import Page, contrast, palettes
 from report_folders import ATTRS, PROFILE, RUN, VALIDATION, limits_payload, png, write_all, write_fit_folder, write_json_folder
 
 import nmmfit
+from nmmfit.config import validate
 from nmmfit.errors import UserInputError
 from nmmfit.results.report import make_document, page_of
 from nmmfit.results.report.document import Document
 from nmmfit.results.report.folder import read_results
-from nmmfit.results.report.references import PAPERS, SOFTWARE, identifiers, references_section
+from nmmfit.results.report.references import PAPERS, SOFTWARE, formulae, identifiers, references_section
 from nmmfit.results.report.render import html, template_text
-from nmmfit.results.wording import measured, quantity_words, sentence, typeset, unit_text
+from nmmfit.results.wording import measured, quantity_label, quantity_words, sentence, together, typeset, unit_text
+from nmmfit.runfile import read_toml
 
 NOTHING: dict[str, dict] = {"identified": {}, "parameters": {}}
 """Limits of nothing, which need no plot."""
@@ -65,7 +67,7 @@ def pages(documents: dict[str, Document]) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_structure_is_accessible(kind: str, pages: dict[str, str]) -> None:
+def test_structure_is_accessible(kind: str, pages: dict[str, str], documents: dict[str, Document]) -> None:
     page = Page(pages[kind])
     assert page.wrong == page.open == []
     assert page.all("html") == [{"lang": "en"}]
@@ -81,6 +83,9 @@ def test_structure_is_accessible(kind: str, pages: dict[str, str]) -> None:
     assert set(named) <= set(ids)
     regions = [attrs["aria-labelledby"] for attrs in page.all("section", "div", "pre") if "aria-labelledby" in attrs]
     assert len(set(regions)) == len(regions)
+    # Regions are told apart by what they are called, too.
+    captions = [(section.title, table.caption) for section in documents[kind].sections for table in section.tables]
+    assert len(set(captions)) == len(captions)
     assert {a["href"][1:] for a in page.all("a") if a["href"].startswith("#")} <= set(ids)
     assert page.all("img") or kind == "validate"
     assert all(len(img["alt"]) > 20 for img in page.all("img"))
@@ -347,6 +352,24 @@ def test_what_a_run_does_not_use_is_not_cited(tmp_path: Path) -> None:
     assert "note = {value of c\\_T\\_s}" in bibtex
 
 
+@pytest.mark.parametrize(
+    ("scale", "coefficients", "present", "absent"),
+    [
+        (2.0, "nuNgamma_11 = 1", ("1303.5522",), ("hep-ph/9701390", "2004.13869")),
+        (80.379, "nuNgamma_11 = 1", ("hep-ph/9701390",), ("2004.13869", "1308.2627")),
+        (80.379, "NB_11 = 1", ("hep-ph/9701390", "2004.13869"), ("1308.2627",)),
+        (1000.0, "NB_11 = 1", ("2004.13869", "1308.2627"), ("1612.04527",)),
+        (80.379, "LHB_12 = 1", ("1612.04527",), ("2004.13869", "1308.2627")),
+    ],
+)
+def test_running_and_matching_are_cited_where_they_are_used(scale, coefficients, present, absent) -> None:
+    text = f"experiments = []\nscale_gev = {scale}\n[parameters.x]\ncoefficients = {{ {coefficients} }}\nprior = 0.0\n"
+    named = {text for text, _ in formulae(validate(read_toml(text, "run.toml")))}
+    cited = {number for text in named for _, number in identifiers(text)}
+    assert set(present) <= cited
+    assert not set(absent) & cited
+
+
 # Folders that are none
 
 
@@ -445,9 +468,13 @@ def test_numbers_with_units(value: float | None, unit: str, written: str) -> Non
 
 def test_quantities_in_words() -> None:
     assert sentence(quantity_words("mu_eff_reactor_e")) == "Effective magnetic moment (reactor e)"
-    assert quantity_words("tensor_charge_cs133") == "tensor charge (cs133)"
-    assert quantity_words("weak_charge_shift_mu_i127") == "shift of the weak charge (i127, mu)"
+    assert quantity_words("tensor_charge_cs133") == "tensor charge (Cs133)"
+    assert quantity_words("weak_charge_shift_mu_i127") == "shift of the weak charge (I127, mu)"
     assert sentence(quantity_words("L_T_u")) == "L_T_u"
+    assert together(["mu_eff_solar", "mu_eff_sns_mu"]) == "effective magnetic moment (solar, sns mu)"
+    assert together(["L_T_u", "L_T_d"]) == "L_T_u, L_T_d"
+    assert quantity_label("weak_charge_shift_mu_i127") == r"$\Delta Q_W$ mu I127"
+    assert quantity_label("a$b") == r"a\$b"
     assert typeset("2.4e-06 +- 1e+3").replace("\N{NO-BREAK SPACE}", " ") == "2.4 × 10⁻⁶ ± 1 × 10³"
 
 

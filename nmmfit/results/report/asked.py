@@ -94,9 +94,9 @@ def provenance_section(results: Results, facts: Sequence[tuple[str, str]] = ()) 
             rows.append(("seed", str(results.config.sampler.seed)))
         rows.append(("run hash (SHA-256 of the checked run file)", results.config.hash))
     rows += [(f"SHA-256 of {name}", value) for name, value in results.checksums.items()]
-    sentences = [f"Made by `nmmfit {results.kind}`; known by {KINDS[results.kind]}."]
+    sentences = [f"Made by nmmfit {results.kind}; known by {KINDS[results.kind]}."]
     if not any(what.startswith("version") for what, _ in facts):
-        sentences.append(f"`nmmfit {results.kind}` stores no versions of programs with its results.")
+        sentences.append(f"nmmfit {results.kind} stores no versions of programs with its results.")
     sentences.append("Checksums of the experiments' tables are not stored with results.")
     texts = () if results.run_toml is None else (Text("Run file, as it was used", results.run_toml),)
     return Section("Provenance", tuple(sentences), tables=(table("Where this comes from", ("what", "value"), rows),), texts=texts)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nmmfit.results.figure import BLUE, GREY, VERMILLION, new_figure, style
-from nmmfit.results.wording import axis_label, symbol
+from nmmfit.results.wording import axis_label, quantity_label
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -18,7 +18,7 @@ LEVELS = (("68.3 %", 0.6826894921370859), ("90 %", 0.90), ("95 %", 0.95))
 
 
 def pulls_figure(values: Mapping[str, tuple[float, float]]) -> Figure:
-    """Mean and standard deviation of every nuisance in units of its prior's width, one below the other."""
+    """Mean and standard deviation of every nuisance in its own unit, with a band from -1 to 1, one below the other."""
     names = list(values)[::-1]
     height = 0.21 * len(names) + 1.0
     with style():
@@ -33,7 +33,7 @@ def pulls_figure(values: Mapping[str, tuple[float, float]]) -> Figure:
         axes.set_ylim(-0.7, len(names) - 0.3)
         reach = max(2.0, 1.05 * float(np.max(np.abs(means) + widths)))
         axes.set_xlim(-reach, reach)
-        axes.set_xlabel("pull [width of the prior]")
+        axes.set_xlabel("pull [its own unit]")
     return figure
 
 
@@ -58,6 +58,6 @@ def profile_figure(name: str, unit: str, grid: Sequence[float], heights: Sequenc
                 axes.axhline(height, color=GREY, linestyle="--", linewidth=0.9)
                 axes.annotate(label, (0.99, height), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=8)
         axes.set_ylim(min(0.0, 1.05 * float(np.min(y[np.isfinite(y)], initial=0.0))), top)
-        axes.set_xlabel(axis_label(symbol(name), unit))
+        axes.set_xlabel(axis_label(quantity_label(name), unit))
         axes.set_ylabel(r"$\Delta\chi^2$")
     return figure

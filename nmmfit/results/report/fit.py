@@ -23,7 +23,7 @@ from nmmfit.results.report.nuisances import Summaries, distinct, nuisances_secti
 from nmmfit.results.report.pictures import drawn, stored
 from nmmfit.results.report.references import FOUNDING, SAMPLING, formulae, of_experiments, references_section, told
 from nmmfit.results.store import KIND_ATTRIBUTE
-from nmmfit.results.wording import common_scale, fixed, measured, quantity_words, sentence, unit_text
+from nmmfit.results.wording import common_scale, fixed, measured, quantity_label, quantity_words, sentence, together, unit_text
 
 MOST_ANSWERS = 6
 """Sentences at the top; the rest stands in the tables."""
@@ -97,6 +97,7 @@ def _result(results: Results) -> SampleResult:
         draws=draws["parameters"], folded={}, identified=draws["identified"],
         identified_units={n: units[n] for n in draws["identified"]}, sample_stats={}, seed=0, chains=chains, warmup=0,
         draws_per_chain=count, wall_s=0.0, warmup_s=0.0, units={n: units[n] for n in draws["parameters"]},
+        labels={n: quantity_label(n) for n in draws["identified"]},
         coefficients=tuple(n for n, kind in kinds.items() if kind == "coefficient"),
     )  # fmt: skip
 
@@ -106,7 +107,7 @@ def _answer(result: SampleResult, summaries: Summaries) -> tuple[str, ...]:
     lines = []
     for name, equal in distinct(result).items():
         unit, s = summaries[name]
-        what = ", ".join(quantity_words(n) for n in equal)
+        what = together(equal)
         if np.all(result.identified[name] >= 0.0):
             lines.append(f"{sentence(what)}: below {measured(s.abs_upper_90, unit)} with 90 % posterior probability.")
         else:
@@ -166,7 +167,14 @@ def _summary_tables(title: str, names: Sequence[str], summaries: Summaries, prio
             if prior:
                 row.append(f"{'prior-limited, ' if s.prior_limited else ''}{fixed(s.contraction, 2)}")
             rows.append(row)
-        made.append(table(title, [*heads, *(["contraction [1]"] if prior else [])], rows, range(1, len(heads) + prior)))
+        made.append(
+            table(
+                title if len(groups) == 1 else f"{title}, in {unit_text(unit)}",
+                [*heads, *(["contraction [1]"] if prior else [])],
+                rows,
+                range(1, len(heads) + prior),
+            )
+        )
     return made
 
 

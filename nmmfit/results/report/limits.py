@@ -12,7 +12,7 @@ from nmmfit.results.report.folder import Results, plain_unit, reading
 from nmmfit.results.report.pictures import drawn
 from nmmfit.results.report.references import FOUNDING, SAMPLING, formulae, of_experiments, references_section, told
 from nmmfit.results.tables import LIMIT_KINDS
-from nmmfit.results.wording import common_scale, fixed, measured, quantity_words, sentence, unit_text
+from nmmfit.results.wording import common_scale, fixed, measured, quantity_label, quantity_words, sentence, unit_text
 
 MOST_ANSWERS = 8
 SECTIONS = (("identified", "Identified by the data"), ("parameters", "Coefficients"))
@@ -110,7 +110,8 @@ def _found(limits: Mapping[str, Any], level: str) -> Section:
         for name, entry in limits[part].items():
             groups.setdefault(entry["unit"], []).append(name)
         for unit, names in groups.items():
-            tables.append(_table(f"{title}, {level}", names, limits[part], unit, part == "parameters"))
+            caption = f"{title}, {level}" + (f", in {unit_text(unit)}" if len(groups) > 1 else "")
+            tables.append(_table(caption, names, limits[part], unit, part == "parameters"))
             numbers += len(names)
         reasons += [
             f"{name}, {words}: {entry[kind]['reason']}"
@@ -121,8 +122,9 @@ def _found(limits: Mapping[str, Any], level: str) -> Section:
     pictures = []
     if numbers:
         kinds = ", ".join(LIMIT_KINDS.values())
+        labels = {name: quantity_label(name) for part, _ in SECTIONS for name in limits[part]}
         alt = f"Forest plot of the limits on {numbers} quantities, {kinds}; the numbers are in the tables."
-        pictures.append(drawn(forest_figure(limits), alt, "Limits on absolute values; an arrow marks an open side."))
+        pictures.append(drawn(forest_figure(limits, labels), alt, "Limits on absolute values; an arrow marks an open side."))
     meaning = "One at a time: the other coefficients are 0. Profiled and marginalised: all are free."
     return Section("What came out", (meaning,), tuple(reasons), tuple(tables), tuple(pictures))
 

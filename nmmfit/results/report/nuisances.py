@@ -51,13 +51,16 @@ def nuisances_section(result: SampleResult, summaries: Summaries) -> Section:
         values = {n: (summaries[n][1].mean, summaries[n][1].sd) for n in pulled}
         far = max(pulled, key=lambda n: abs(values[n][0]))
         alt = (
-            f"Pulls: posterior mean and standard deviation of {len(pulled)} nuisances beside their priors from -1 to 1; the "
+            f"Pulls: posterior mean and standard deviation of {len(pulled)} nuisances with a band from -1 to 1; the "
             f"farthest from 0 is {far} at {values[far][0]:.2f}."
         )
         pictures.append(
-            drawn(pulls_figure(values), alt, "Posterior mean and standard deviation of every nuisance; band: its prior.")
+            drawn(pulls_figure(values), alt, "Posterior mean and standard deviation of every nuisance; band: -1 to 1.")
         )
-    meaning = "Nuisances are in units of their own published uncertainty: 0 is nominal, 1 the width of the prior."
+    meaning = (
+        "Nuisances are in units of their own published uncertainty, 0 is nominal; a free normalisation has a wider prior, and a "
+        "contraction near 1."
+    )
     return Section("Nuisances and theory inputs", (meaning,), tables=tuple(tables), pictures=tuple(pictures))
 
 

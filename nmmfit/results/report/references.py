@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from nmmfit import __version__
 from nmmfit.config import RunConfig
+from nmmfit.config.scales import HIGH_SCALE_GEV, LOW_SCALE_GEV
+from nmmfit.eft import smneft_operators
 from nmmfit.presets import C_T, C_T_S, Preset
 from nmmfit.priors import PriorSpec
 from nmmfit.results.report.document import Section, Table, Text, table
@@ -101,6 +103,10 @@ class Link(str):
         return made
 
 
+_SMNEFT = {6: ("2004.13869", "2001.07732", "2005.01543"), 7: ("1607.07309", "1612.04527", "2005.08013")}
+"""Dimension of operators above m_W -> arXiv numbers of their basis and matching."""
+
+
 def formulae(config: RunConfig) -> list[tuple[str, str]]:
     """(reference, what it stands for) of the formulae and theory inputs that a run uses, beside the founding papers."""
     theory = config.theory
@@ -117,13 +123,20 @@ def formulae(config: RunConfig) -> list[tuple[str, str]]:
         ]
     if theory.form_factor == "klein_nystrand":
         found.append(("hep-ph/9902259", "nuclear form factor"))
-    if theory.running == "exact":
+    if theory.running == "exact" and config.scale_gev > LOW_SCALE_GEV:
         found += [
             ("hep-ph/9701390", "running of alpha_s"),
             *((n, "running of quark masses and scalars") for n in ("hep-ph/9703278", "hep-ph/9703284")),
             *((n, "running of tensors") for n in ("hep-ph/9410240", "hep-ph/0007171")),
             ("hep-ph/9708255", "thresholds of alpha_s and quark masses"),
         ]
+    every = [name for spec in config.parameters.values() for name in spec.coefficients]
+    above = {smneft_operators.parse(name).operator.dimension for name in every if smneft_operators.is_smneft(name)}
+    if above:
+        found += [(f"arXiv:{n}", "operators and matching above m_W") for d, known in _SMNEFT.items() if d in above for n in known]
+        if config.scale_gev > HIGH_SCALE_GEV:
+            numbers = ("2010.12109", "2103.04441", "1308.2627", "1310.4838", "1312.2014", "hep-ph/0504134")
+            found += [(n if "/" in n else f"arXiv:{n}", "running above m_W") for n in numbers]
     for key, presets in (("c_T", C_T), ("c_T_s", C_T_S)):
         preset = _named(getattr(theory, key), presets)
         if preset is not None:
