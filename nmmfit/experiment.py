@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -148,7 +148,7 @@ class Published:
         value: the published number. `minus`, `plus`: its errors, None where none is given; a limit has none.
         source: paper and place. `status`: "read", or how far it can be trusted ("from memory, to be verified").
         note: what is different there, which explains a difference.
-        cl: confidence level of a limit. `component`: counts of components whose name begins with this; "": of every signal.
+        cl: confidence level of a limit. `component`: of "sm_counts": components whose names begin with this; "": every signal.
     """
 
     quantity: str
@@ -167,8 +167,10 @@ class BinnedExperiment:
     """An experiment: channels, pulls with their priors, and constraints that are no pull's own.
 
     `pulls` maps every nuisance's name to its prior (centred at 0, unit width, 0 = published nominal); names shared with other
-    experiments (`solar.be7`, `sns.flux`) have the same prior everywhere. `constraint(pulls)` is a log density added to the
-    likelihood, for example a sum rule. `nuclei` names the nuclides whose tensor charges it sees. `effective_moments` maps a
+    experiments (`solar.be7`, `sns.flux`) have the same prior everywhere. `pull_meanings` says in words what a unit of a pull is
+    where that depends on choices of an experiment; experiments that are fitted together must agree in it. `constraint(pulls)` is
+    a log density added to the likelihood, for example a sum rule; constraints of one `constraint_name` are the same and are
+    added once. `nuclei` names the nuclides whose tensor charges it sees. `effective_moments` maps a
     name such as "solar" to (density (3, 3), antineutrino): the moment that this experiment constrains is sqrt(Tr[rho 4 d
     d^dagger]) / mu_B. `published`: numbers for `nmmfit validate`. `largest_m_n_mev`: of an experiment built with a massive N,
     whose rates read the forms as `forms.split_forms` names them, the mass above which no N is made; None for massless N and
@@ -188,6 +190,8 @@ class BinnedExperiment:
     effective_moments: Mapping[str, tuple[np.ndarray, bool]] = field(default_factory=dict)
     largest_m_n_mev: float | None = None
     published: tuple[Published, ...] = ()
+    constraint_name: str | None = None
+    pull_meanings: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def is_massive(self) -> bool:
@@ -225,6 +229,15 @@ class BinnedExperiment:
     def expected(self, forms: Forms, pulls: Pulls) -> dict[str, Array]:
         """Expected counts, channel name -> (bin,), by direct evaluation."""
         return {c.name: c.expected(forms, pulls) for c in self.channels}
+
+
+def constraints(experiments: Iterable[BinnedExperiment]) -> dict[str, Callable[[Pulls], Array]]:
+    """Constraints of several experiments by name, those that share a name once; one without a name has its experiment's."""
+    found: dict[str, Callable[[Pulls], Array]] = {}
+    for experiment in experiments:
+        if experiment.constraint is not None:
+            found.setdefault(experiment.constraint_name or f"{experiment.name}.constraint", experiment.constraint)
+    return found
 
 
 def mass_choice(theory: TheoryChoices, largest_mev: float | None) -> dict[str, str]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
@@ -66,6 +66,20 @@ def user_error(problem: ValidationError, where: str = "", model: type[BaseModel]
         return UserInputError(f"{path}: this key is required{more}")
     message = first["msg"] if kind == "refused" else _plain(first["msg"], first["input"])
     return UserInputError((f"{path}: " if path else "") + message + more)
+
+
+Options = TypeVar("Options", bound=BaseModel)
+
+
+def chosen_options(model: type[Options], given: Mapping[str, Any], where: str) -> Options:
+    """Options as their model checks them.
+
+    Raises: UserInputError, one line that begins with `where`.
+    """
+    try:
+        return model(**given)
+    except ValidationError as problem:
+        raise user_error(problem, where, model) from None
 
 
 def _plain(message: str, given: Any) -> str:

@@ -9,9 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from numpyro import distributions as dist
 
+import nmmfit
 from nmmfit import catalogue
 from nmmfit.cli.main import main
+from nmmfit.experiment import BinnedExperiment
+from nmmfit.inference.compatibility import refuse_different_priors
 from tests.installed import register
 
 HEAD = """
@@ -97,6 +101,16 @@ def test_a_name_of_ours_stays_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     importlib.invalidate_caches()
     assert catalogue.build("borexino_phase2_limit").references
     assert "bears the name of an experiment of nmmfit, which is used" in catalogue.problems()["borexino_phase2_limit (grabber)"]
+
+
+def test_a_shared_pull_has_one_prior() -> None:
+    one, same, other = (
+        BinnedExperiment(name, name, (), {"sns.flux": prior})
+        for name, prior in (("a", dist.Normal(0.0, 1.0)), ("b", dist.Normal(0.0, 1.0)), ("c", dist.Normal(0.0, 2.0)))
+    )
+    refuse_different_priors([one, same])
+    with pytest.raises(nmmfit.NmmfitError, match=r"^experiments: 'a' and 'c' share the pull 'sns\.flux' and give it different"):
+        refuse_different_priors([one, same, other])
 
 
 def test_the_contract_says_so_too(capsys: pytest.CaptureFixture[str]) -> None:

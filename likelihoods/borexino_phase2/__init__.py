@@ -5,29 +5,30 @@ from __future__ import annotations
 from importlib.resources import files
 from typing import Any, Literal
 
-import jax.numpy as jnp
 import numpy as np
 from numpyro import distributions as dist
 from pydantic import BaseModel, ConfigDict
 
 from likelihoods.borexino_phase2.backgrounds import C14_SCALE, PO210_SCALE, background_components, background_pull
-from likelihoods.borexino_phase2.fluxes import flux_constraint, flux_widths, solar_moment_density
 from likelihoods.borexino_phase2.inputs import BACKGROUNDS, FIRST_HITS, LAST_HITS
-from likelihoods.borexino_phase2.massive import FLOATED_DENSITY_NODES, HeavyKernel, largest_mass_mev, massive_kernels
 from likelihoods.borexino_phase2.response import SHAPE_PULLS, hit_edges
-from likelihoods.borexino_phase2.solar_rates import density_nodes, fold_kernels, recoil_grid, solar_factor
+from likelihoods.borexino_phase2.solar_rates import borexino_factor, fold_kernels, massive_kernels, recoil_grid
 from nmmfit.errors import DataError
-from nmmfit.experiment import BinnedExperiment, Channel, Component, TheoryChoices, mass_choice
+from nmmfit.experiment import BinnedExperiment, Channel, Published, TheoryChoices, mass_choice
 from nmmfit.listing import Listing
+from nmmfit.physics.massive_electrons import largest_mass_mev
 from nmmfit.physics.oscillation import oscillation_pull_priors
-from nmmfit.physics.solar import (
-    SOLAR_COMPONENTS,
-    flux_pull_name,
-    solar_flux_scale,
-    solar_fluxes,
-    solar_pull_priors,
-    solar_sources,
+from nmmfit.physics.solar import SOLAR_COMPONENTS, solar_fluxes, solar_pull_priors, solar_sources
+from nmmfit.physics.solar_pulls import (
+    FluxConstraint,
+    SolarModel,
+    flux_constraint,
+    flux_constraint_name,
+    flux_pull_meanings,
+    flux_widths,
+    solar_moment_density,
 )
+from nmmfit.solar_experiment import solar_components
 from nmmfit.tables import read_table
 
 LISTING = Listing(
@@ -35,6 +36,16 @@ LISTING = Listing(
     status="official counts; background curves from a vector extraction by a third party; gallium numbers from memory of "
     "arXiv:1707.09355 and references there; unverified",
     overlaps=("borexino_phase2_limit",),
+)
+
+
+PUBLISHED = (
+    Published(
+        "mu_eff_solar",
+        2.8,
+        "arXiv:1707.09355, abstract",
+        note="made with the tagged spectrum, radial and pulse-shape information besides; here the untagged spectrum alone",
+    ),
 )
 
 
@@ -49,8 +60,8 @@ class Options(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    solar_flux_constraint: Literal["gallium", "free", "ssm"] = "gallium"
-    ssm: Literal["b16_gs98", "b16_agss09met"] = "b16_gs98"
+    solar_flux_constraint: FluxConstraint = "gallium"
+    ssm: SolarModel = "b16_gs98"
     bin_structure: Literal["po210", "none"] = "po210"
 
 
@@ -73,23 +84,10 @@ def build(theory: TheoryChoices | None = None, **options: Any) -> BinnedExperime
     fluxes = {name: flux for name, (flux, _) in solar_fluxes(chosen.ssm).items()}
     grid = recoil_grid(sources.values())
     kernels = fold_kernels(sources, fluxes, grid, theory.electron_radiative)
-    heavy: dict[str, HeavyKernel] = {}
-    if theory.m_n_mev != 0.0:
-        energies = {name: kernel.energy_mev for name, kernel in kernels.items()}
-        if isinstance(theory.m_n_mev, tuple):
-            energies = {name: density_nodes(source, FLOATED_DENSITY_NODES) for name, source in sources.items()}
-        nominal = dict.fromkeys(SHAPE_PULLS, jnp.asarray(0.0))
-        heavy = massive_kernels(sources, energies, fluxes, theory.m_n_mev, nominal)
+    heavy = massive_kernels(sources, kernels, fluxes, theory.m_n_mev)
     largest = largest_mass_mev(sources) if heavy else None
-    solar = tuple(
-        Component(
-            name,
-            (solar_factor(sources[name], kernels[name], grid, heavy.get(name)),),
-            solar_flux_scale(name, chosen.ssm, widths[name]),
-            (flux_pull_name(name),),
-        )
-        for name in SOLAR_COMPONENTS
-    )
+    factors = {name: borexino_factor(sources[name], kernels[name], grid, heavy.get(name)) for name in SOLAR_COMPONENTS}
+    solar = solar_components(factors, chosen.ssm, widths)
     backgrounds = background_components(
         read_table(folder / "backgrounds.csv", text=("component",)),
         read_table(folder / "bin_structure.csv"),
@@ -108,7 +106,10 @@ def build(theory: TheoryChoices | None = None, **options: Any) -> BinnedExperime
             "arXiv:2204.03011 (response)",
             "arXiv:1707.09355 (the collaboration's limit on the magnetic moment)",
         ),
+        published=PUBLISHED,
         constraint=constraint,
+        constraint_name=None if constraint is None else flux_constraint_name(chosen.ssm),
+        pull_meanings=flux_pull_meanings(chosen.ssm, widths),
         overlaps=LISTING.overlaps,
         status=LISTING.status,
         choices={**chosen.model_dump(), "electron_radiative": theory.electron_radiative, **mass_choice(theory, largest)},

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -23,6 +21,7 @@ from likelihoods.borexino_phase2.inputs import (
 from likelihoods.borexino_phase2.response import LIGHT_YIELD
 from nmmfit.errors import DataError
 from nmmfit.experiment import Component, Factor, Pulls
+from nmmfit.normalisation import normalisation
 from nmmfit.physics.forms import Forms
 from nmmfit.shapes import Array, Points
 from nmmfit.tables import Table
@@ -35,9 +34,6 @@ SCALE_PULLS: dict[str, tuple[str, float]] = {
 }
 COMMON_SCALE = (LIGHT_YIELD, LIGHT_YIELD_WIDTH)
 
-# Sharpness of the softplus: its slope at pull 0 differs from the linear scale's by 0.7 %.
-SOFTPLUS_SHARPNESS = 5.0
-
 
 def background_pull(name: str) -> str:
     """Name of the normalisation pull of a background."""
@@ -46,13 +42,7 @@ def background_pull(name: str) -> str:
 
 def background_scale(given: BackgroundInput) -> Callable[[Pulls], Array]:
     """Normalisation relative to the drawn curve as a function of the pulls, positive, 1 at pull 0; see BackgroundInput."""
-    pull = background_pull(given.name)
-    if given.form == "exponential":
-        log_width = math.log1p(given.width)
-        return lambda pulls: jnp.exp(log_width * pulls[pull])
-    k = SOFTPLUS_SHARPNESS
-    norm = math.log1p(math.exp(k))
-    return lambda pulls: jax.nn.softplus(k * (1.0 + given.width * pulls[pull])) / norm
+    return normalisation(background_pull(given.name), given.width, given.form)
 
 
 @dataclass(frozen=True)

@@ -1,177 +1,76 @@
-"""Solar-neutrino counts per bin: flux x flavour x cross section, folded with the response.
-
-The fold is counts = R(light yield, resolution) [S_SM + sum_k S_k], with S_k(T_r) = sum_j M_k(T_r, E_j) Tr[rho(E_j) Q_k]. The
-density matrix rho is smooth in the neutrino energy, so that it is needed at a few Chebyshev nodes E_j only (at the energies
-themselves for lines); M_k holds flux, cross section, electrons and exposure, integrated over energy against the Lagrange
-polynomials of these nodes when the model is built.
-"""
+"""Solar-neutrino counts per bin in Borexino: exposure, recoils that matter, and the response applied to folded kernels."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from functools import partial
-from itertools import pairwise
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from likelihoods.borexino_phase2.inputs import ELECTRONS_PER_100T, EXPOSURE_DAY_100T
-from likelihoods.borexino_phase2.massive import HEAVY_FORMS, HeavyKernel, heavy_recoils, heavy_spectrum
+from likelihoods.borexino_phase2.massive import heavy_recoils
 from likelihoods.borexino_phase2.response import HIGHEST_RECOIL_MEV, LOWEST_RECOIL_MEV, SHAPE_PULLS, response_matrix
-from nmmfit.constants import M_ELECTRON_MEV
-from nmmfit.experiment import Factor, Pulls
-from nmmfit.numerics.interpolation import lagrange_matrix
-from nmmfit.numerics.quadrature import unit_gauss_legendre
-from nmmfit.physics import electron, photon
-from nmmfit.physics.forms import LIGHT, MASSLESS_ELECTRON_FORMS, N_FLAVOUR, SM_FORMS, Forms
-from nmmfit.physics.oscillation import OSCILLATION_PULLS, oscillation_from_pulls
-from nmmfit.physics.rates import SourceNodes, recoil_spectrum
+from nmmfit.experiment import Factor
+from nmmfit.physics import massive_electrons, solar_electrons
+from nmmfit.physics.massive_electrons import FLOATED_DENSITY_NODES, HeavyKernel, RecoilRange
+from nmmfit.physics.solar_electrons import FoldedKernel, RecoilGrid, density_nodes
 from nmmfit.physics.sources import NeutrinoSource
-from nmmfit.shapes import Array
+from nmmfit.solar_experiment import solar_factor
 from nmmfit.units import SECONDS_PER_DAY
 
-# Recoil nodes in a panel: between THIN_NODES and EDGE_NODES for its ends, and some per resolution that it spans; energy nodes
-# above threshold; Chebyshev nodes in energy for the density matrix, bent by matter effects over a few MeV. Converged to 1e-8 of
-# a component's largest bin.
-EDGE_NODES, THIN_NODES, NODES_PER_SIGMA = 16, 6, 2.3
-ENERGY_ORDER = 40
-DENSITY_NODES, DENSITY_NODES_HIGH_ENERGY, HIGH_ENERGY_MEV = 10, 30, 5.0
+ELECTRON_SECONDS = EXPOSURE_DAY_100T.value * SECONDS_PER_DAY * ELECTRONS_PER_100T.value
 
 
-def largest_recoil_mev(e_nu_mev: float) -> float:
-    """Largest recoil energy of an electron: kinematics.max_recoil_energy in plain numbers, as jax would only add compilation."""
-    return 2.0 * e_nu_mev**2 / (M_ELECTRON_MEV.value + 2.0 * e_nu_mev)
-
-
-def smallest_energy_mev(t_mev: np.ndarray) -> np.ndarray:
-    """Smallest neutrino energy for a recoil: kinematics.min_neutrino_energy in plain numbers."""
-    return 0.5 * (t_mev + np.sqrt(t_mev * (t_mev + 2.0 * M_ELECTRON_MEV.value)))
-
-
-@dataclass(frozen=True)
-class RecoilGrid:
-    """Quadrature over recoil energy, shared by all components: `t_mev` (recoil,), `weight` (recoil,), MeV."""
-
-    t_mev: np.ndarray
-    weight: np.ndarray
-
-
-@dataclass(frozen=True)
-class FoldedKernel:
-    """Kernels of one component, contracted over energy onto the nodes of the density matrix.
-
-    `sm` (3, recoil, node) and `forms` name -> (recoil, node), or (3, recoil, node) for those of SM_FORMS: counts before the
-    response, quadrature weights included.
-    """
-
-    energy_mev: np.ndarray
-    sm: np.ndarray
-    forms: dict[str, np.ndarray]
+def _resolutions(lower_mev: float, upper_mev: float) -> float:
+    """How many standard deviations lie between two energies: the resolution is near 30 keV sqrt(T / 0.3 MeV)."""
+    return 2.0 * (math.sqrt(upper_mev) - math.sqrt(lower_mev)) * math.sqrt(0.3) / 0.030
 
 
 def recoil_grid(sources: Iterable[NeutrinoSource]) -> RecoilGrid:
-    """Panels between the largest recoils of all lines and spectra, where rates have an edge or end.
-
-    Gauss-Legendre in s after T = lower + (upper - lower) s^3 (10 - 15 s + 6 s^2): the radiative corrections have logarithms at
-    the edges, which this turns into something smooth.
-    """
-    ends = {largest_recoil_mev(e) for s in sources for e in (s.lines_mev or (s.e_max_mev,))}
-    edges = [LOWEST_RECOIL_MEV, *sorted(e for e in ends if LOWEST_RECOIL_MEV < e < HIGHEST_RECOIL_MEV), HIGHEST_RECOIL_MEV]
-    nodes, weights = [], []
-    for lower, upper in pairwise(edges):
-        # The resolution is near 30 keV sqrt(T / 0.3 MeV): the panel spans this many resolutions.
-        span = 2.0 * (math.sqrt(upper) - math.sqrt(lower)) * math.sqrt(0.3) / 0.030
-        order = math.ceil(THIN_NODES + (EDGE_NODES - THIN_NODES) * min(1.0, span) + NODES_PER_SIGMA * span)
-        s, w = unit_gauss_legendre(order)
-        nodes.append(lower + (upper - lower) * s**3 * (10.0 - 15.0 * s + 6.0 * s**2))
-        weights.append((upper - lower) * w * 30.0 * s**2 * (1.0 - s) ** 2)
-    return RecoilGrid(np.concatenate(nodes), np.concatenate(weights))
-
-
-def density_nodes(source: NeutrinoSource, counts: tuple[int, int] = (DENSITY_NODES, DENSITY_NODES_HIGH_ENERGY)) -> np.ndarray:
-    """Energies in MeV at which the density matrix of a source is needed: its lines, or Chebyshev nodes above threshold.
-
-    `counts`: how many nodes, of a spectrum and of one that reaches high energies.
-    """
-    if source.lines_mev:
-        return np.asarray(source.lines_mev)
-    count = counts[0] if source.e_max_mev < HIGH_ENERGY_MEV else counts[1]
-    lowest = float(smallest_energy_mev(np.asarray(LOWEST_RECOIL_MEV)))
-    middle, half = 0.5 * (source.e_max_mev + lowest), 0.5 * (source.e_max_mev - lowest)
-    return middle + half * np.cos(np.pi * (np.arange(count) + 0.5) / count)
-
-
-@partial(jax.jit, static_argnames=("radiative", "antineutrino"))
-def _cross_sections(e_nu_mev: Array, t_mev: Array, radiative: str, antineutrino: bool) -> Array:
-    vectors = electron.vector_kernels(e_nu_mev, t_mev, radiative, antineutrino)
-    kernels = electron.kernels(e_nu_mev, t_mev, antineutrino) | vectors | photon.electron_kernels(vectors, t_mev)
-    rows = [jnp.atleast_2d(kernels[n]) for n in MASSLESS_ELECTRON_FORMS]
-    return jnp.concatenate([electron.sm_kernel(e_nu_mev, t_mev, radiative, antineutrino), *rows])
+    """Quadrature over the recoils that Borexino sees."""
+    return solar_electrons.recoil_grid(sources, LOWEST_RECOIL_MEV, HIGHEST_RECOIL_MEV, _resolutions)
 
 
 def fold_kernels(
     sources: Mapping[str, NeutrinoSource], fluxes_cm2_s: Mapping[str, float], grid: RecoilGrid, radiative: str
 ) -> dict[str, FoldedKernel]:
-    """Kernels of neutrino sources on the recoil grid, by name.
+    """`solar_electrons.fold_kernels` with Borexino's exposure."""
+    return solar_electrons.fold_kernels(sources, fluxes_cm2_s, grid, radiative, ELECTRON_SECONDS, LOWEST_RECOIL_MEV)
+
+
+def massive_kernels(
+    sources: Mapping[str, NeutrinoSource],
+    kernels: Mapping[str, FoldedKernel],
+    fluxes_cm2_s: Mapping[str, float],
+    m_n_mev: float | tuple[float, float],
+) -> dict[str, HeavyKernel]:
+    """Kernels of a massive N of every component, none for massless ones.
 
     Args:
-        sources: normalised sources of neutrinos; fluxes_cm2_s: their fluxes at the Earth before oscillation.
-        grid: recoil quadrature; the contraction includes its weights.
-        radiative: option of `electron.sm_kernel`.
+        sources, fluxes_cm2_s: normalised sources and their fluxes before oscillation.
+        kernels: those of massless final states.
+        m_n_mev: mass of N, MeV, or the range in which it floats.
     """
-    thresholds = smallest_energy_mev(grid.t_mev)
-    rules = {name: source.quadrature(thresholds, ENERGY_ORDER) for name, source in sources.items()}
-    energies = {name: np.broadcast_to(energy, weight.shape) for name, (energy, weight) in rules.items()}
-    # All sources in one call: one compilation instead of one for every shape.
-    recoils = [np.broadcast_to(grid.t_mev[:, None], e.shape).ravel() for e in energies.values()]
-    flat = np.asarray(
-        _cross_sections(np.concatenate([e.ravel() for e in energies.values()]), np.concatenate(recoils), radiative, False)
+    if m_n_mev == 0.0:
+        return {}
+    energies = {name: kernel.energy_mev for name, kernel in kernels.items()}
+    if isinstance(m_n_mev, tuple):
+        energies = {name: density_nodes(source, LOWEST_RECOIL_MEV, FLOATED_DENSITY_NODES) for name, source in sources.items()}
+    nominal = dict.fromkeys(SHAPE_PULLS, jnp.asarray(0.0))
+    response = np.asarray(jax.jit(response_matrix)(heavy_recoils().t_mev, nominal)) if isinstance(m_n_mev, tuple) else np.zeros(0)
+    ranges = (RecoilRange(heavy_recoils(), ELECTRON_SECONDS),)
+    return massive_electrons.massive_kernels(sources, energies, fluxes_cm2_s, m_n_mev, ranges, response)
+
+
+def borexino_factor(source: NeutrinoSource, kernel: FoldedKernel, grid: RecoilGrid, heavy: HeavyKernel | None = None) -> Factor:
+    """Counts per bin of one component at its nominal flux; `heavy`: kernels of a massive N, None for massless N."""
+    return solar_factor(
+        source,
+        kernel,
+        lambda pulls: response_matrix(jnp.asarray(grid.t_mev), pulls),
+        SHAPE_PULLS,
+        heavy,
+        None if heavy is None else lambda pulls: response_matrix(jnp.asarray(heavy_recoils().t_mev), pulls),
     )
-    parts = np.split(flat, np.cumsum([e.size for e in energies.values()])[:-1], axis=1)
-    exposure = EXPOSURE_DAY_100T.value * SECONDS_PER_DAY * ELECTRONS_PER_100T.value
-    folded = {}
-    for (name, source), part in zip(sources.items(), parts, strict=True):
-        nodes, weight = density_nodes(source), rules[name][1]
-        if source.lines_mev:
-            lagrange = np.broadcast_to(np.eye(len(nodes)), (*weight.shape, len(nodes)))
-        else:
-            lagrange = lagrange_matrix(nodes, energies[name])
-        measure = fluxes_cm2_s[name] * exposure * grid.weight[:, None] * weight
-        contracted = np.einsum("kre,re,rej->krj", part.reshape(-1, *weight.shape), measure, lagrange, optimize=True)
-        sizes = [N_FLAVOUR if n in SM_FORMS else 1 for n in MASSLESS_ELECTRON_FORMS]
-        pieces = np.split(contracted[N_FLAVOUR:], np.cumsum(sizes)[:-1])
-        forms = {n: piece if n in SM_FORMS else piece[0] for n, piece in zip(MASSLESS_ELECTRON_FORMS, pieces, strict=True)}
-        folded[name] = FoldedKernel(nodes, contracted[:N_FLAVOUR], forms)
-    return folded
-
-
-def solar_factor(source: NeutrinoSource, kernel: FoldedKernel, grid: RecoilGrid, heavy: HeavyKernel | None = None) -> Factor:
-    """Counts per bin of one component at its nominal flux, as a factor with the pulls of response and mixing.
-
-    `heavy`: kernels of a massive N; None for massless N.
-    """
-    prefix = "" if heavy is None else LIGHT
-
-    def counts(forms: Forms, pulls: Pulls) -> Array:
-        nodes = _density(source, kernel.energy_mev, pulls)
-        kernels = {prefix + n: jnp.asarray(k) for n, k in kernel.forms.items()}
-        light = response_matrix(jnp.asarray(grid.t_mev), pulls) @ recoil_spectrum(forms, nodes, jnp.asarray(kernel.sm), kernels)
-        if heavy is None:
-            return light
-        spectrum = heavy_spectrum(
-            forms, _density(source, heavy.energy_mev, pulls), heavy.at(forms.get("m_n_mev", jnp.asarray(0.0)))
-        )
-        return light + response_matrix(jnp.asarray(heavy_recoils().t_mev), pulls) @ spectrum
-
-    names = tuple(prefix + name for name in MASSLESS_ELECTRON_FORMS)
-    return Factor(counts, SHAPE_PULLS + OSCILLATION_PULLS, names if heavy is None else names + HEAVY_FORMS)
-
-
-def _density(source: NeutrinoSource, energy_mev: np.ndarray, pulls: Pulls) -> SourceNodes:
-    """Flavour of a component at given energies, for kernels that contain its spectrum."""
-    energy = jnp.asarray(energy_mev)
-    density = source.density(energy, oscillation_from_pulls(pulls))
-    return SourceNodes(energy, jnp.ones_like(energy), density, source.antineutrino)

@@ -5,14 +5,12 @@ from __future__ import annotations
 from importlib.resources import files
 from typing import Any
 
-from pydantic import ValidationError
-
 from nmmfit.components import unit_pulls
 from nmmfit.experiment import BinnedExperiment, Channel, Published, TheoryChoices, mass_choice
 from nmmfit.listing import Listing
 from nmmfit.physics.sns import SNS_EFFECTIVE_MOMENTS
 from nmmfit.tables import bin_grid, read_table
-from nmmfit.validation import user_error
+from nmmfit.validation import chosen_options
 
 from .model import NEUTRONS, NUCLIDES, neutrons, signal, steady_state
 from .options import Options
@@ -50,10 +48,7 @@ def build(theory: TheoryChoices = TheoryChoices(), **options: Any) -> BinnedExpe
     Returns: channels "coincidence" and, unless `steady_state` is "fixed_shape", "anticoincidence"; bins are energy x time.
     Raises: UserInputError for an unknown option or choice; DataError for a broken table.
     """
-    try:
-        chosen = Options(**options)
-    except ValidationError as problem:
-        raise user_error(problem, NAME, Options) from None
+    chosen = chosen_options(Options, options, NAME)
     data = files(__name__) / "data"
     counts, time = read_table(data / "counts.csv"), read_table(data / "time.csv")
     energy_edges, time_edges = bin_grid(counts, (("energy_low_pe", "energy_high_pe"), ("time_low_us", "time_high_us")))

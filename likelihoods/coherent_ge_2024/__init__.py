@@ -5,13 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from pydantic import ValidationError
-
 from nmmfit.experiment import BinnedExperiment, Published, TheoryChoices
 from nmmfit.listing import Listing
 from nmmfit.physics.sns import SNS_FLUX_RELATIVE_ERROR
 from nmmfit.rate_experiment import GermaniumRateOptions, PublishedRate, germanium_rate_experiment
-from nmmfit.validation import user_error
+from nmmfit.validation import chosen_options
 
 LISTING = Listing(
     kind="rate only",
@@ -37,10 +35,7 @@ def build(theory: TheoryChoices = TheoryChoices(), **options: Any) -> BinnedExpe
         options: see `Options`.
     Raises: UserInputError for an unknown option or choice.
     """
-    try:
-        chosen = Options(**options)
-    except ValidationError as problem:
-        raise user_error(problem, NAME, Options) from None
+    chosen = chosen_options(Options, options, NAME)
     other = math.sqrt((PREDICTED_ERROR / PREDICTED) ** 2 - SNS_FLUX_RELATIVE_ERROR**2)
     return germanium_rate_experiment(
         NAME,

@@ -5,13 +5,11 @@ from __future__ import annotations
 from importlib.resources import files
 from typing import Any
 
-from pydantic import ValidationError
-
 from nmmfit.experiment import BinnedExperiment, Channel, Published, TheoryChoices, mass_choice
 from nmmfit.listing import Listing
 from nmmfit.physics.sns import SNS_EFFECTIVE_MOMENTS
 from nmmfit.tables import bin_grid, read_table
-from nmmfit.validation import user_error
+from nmmfit.validation import chosen_options
 
 from .model import NUCLIDE, backgrounds, signal
 from .options import Options
@@ -54,10 +52,7 @@ def build(theory: TheoryChoices = TheoryChoices(), **options: Any) -> BinnedExpe
     Returns: one Poisson channel "events"; bins are energy x F90 x time, 12 x 8 x 10.
     Raises: UserInputError for an unknown option or choice; DataError for a broken table.
     """
-    try:
-        chosen = Options(**options)
-    except ValidationError as problem:
-        raise user_error(problem, NAME, Options) from None
+    chosen = chosen_options(Options, options, NAME)
     data = files(__name__) / "data"
     counts, outer, time = (read_table(data / f"{name}.csv") for name in ("counts", "energy_f90", "time"))
     edges = dict(zip(("energy_kee", "f90", "time_us"), bin_grid(counts, _AXES), strict=True))

@@ -6,13 +6,12 @@ from typing import Any
 
 import numpy as np
 from numpyro import distributions as dist
-from pydantic import ValidationError
 
 from nmmfit.experiment import BinnedExperiment, Channel, Component, Factor, TheoryChoices
 from nmmfit.listing import Listing
 from nmmfit.physics.sources import flavour_projector
 from nmmfit.shapes import Array
-from nmmfit.validation import user_error
+from nmmfit.validation import chosen_options
 
 from .model import NAME, counted_recoils
 from .options import Options
@@ -36,10 +35,7 @@ def build(theory: TheoryChoices = TheoryChoices(), **options: Any) -> BinnedExpe
         mostly that of threshold and quenching.
     Raises: UserInputError for an unknown option or choice.
     """
-    try:
-        chosen = Options(**options)
-    except ValidationError as problem:
-        raise user_error(problem, NAME, Options) from None
+    chosen = chosen_options(Options, options, NAME)
     recoils = counted_recoils(theory, chosen)
     scale = PREDICTED / recoils.standard_model if chosen.normalisation == "published" else 1.0
     width = np.log1p(PREDICTED_ERROR / PREDICTED)

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from nmmfit.exchange.monomials import Monomial, quadratic
+from nmmfit.experiment import constraints
 from nmmfit.inference.joint import JointLikelihood
 from nmmfit.shapes import Array
 
@@ -51,7 +52,7 @@ def rate_polynomials(joint: JointLikelihood, vector: Array) -> Array:
 def own_constraints(joint: JointLikelihood, vector: Array) -> Array:
     """Sum of the experiments' own constraints (a sum rule, say), log densities; the priors of pulls are not among them."""
     _, _, pulls = joint.split(vector)
-    terms = [e.constraint(pulls) for e in joint.experiments if e.constraint is not None]
+    terms = [constraint(pulls) for constraint in constraints(joint.experiments).values()]
     return jnp.sum(jnp.stack(terms)) if terms else jnp.asarray(0.0)
 
 

@@ -22,6 +22,7 @@ from nmmfit.eft.smneft_inputs import ElectroweakInputs
 from nmmfit.eft.smneft_operators import is_smneft
 from nmmfit.errors import UserInputError, unknown
 from nmmfit.experiment import BinnedExperiment, TheoryChoices
+from nmmfit.inference.compatibility import overlapping, refuse_different_meanings, refuse_different_priors, refuse_overlaps
 from nmmfit.inference.derived import together
 from nmmfit.inference.identified import identified_quantities
 from nmmfit.inference.joint import MASS, STRENGTH, CouplingMap, JointLikelihood
@@ -106,8 +107,8 @@ def joint_from_config(config: RunConfig, method: str = "templates") -> JointLike
     Args:
         config: a checked run file.
         method: "templates" or "direct"; a floated mass of N makes it "direct", with a message.
-    Raises: UserInputError if experiments overlap, an experiment cannot do with the mass of N, or an option, a pull or a preset
-        does not exist.
+    Raises: UserInputError if experiments overlap or disagree about a prior, an experiment cannot do with the mass of N, or an
+        option, a pull or a preset does not exist.
 
     Switches JAX's persistent compilation cache on where the user has set none and the folder can be written.
     """
@@ -128,6 +129,8 @@ def joint_from_config(config: RunConfig, method: str = "templates") -> JointLike
             _log.warning("%s and %s share data, which this run counts twice (allow_overlaps)", one, other)
     else:
         refuse_overlaps(experiments)
+    refuse_different_meanings(experiments)
+    refuse_different_priors(experiments)
     _check_mass(experiments, choices.m_n_mev)
     if isinstance(choices.m_n_mev, tuple) and method == "templates":
         method = "direct"
@@ -224,27 +227,6 @@ def _refuse_strength_of_interference(config: RunConfig, couplings: CouplingMap) 
         raise UserInputError(
             "theory.sm_strength: some coefficient of this run interferes with the Standard Model, whose strength must then be 1; "
             "leave one of them out"
-        )
-
-
-def overlapping(experiments: Sequence[BinnedExperiment]) -> list[tuple[str, str]]:
-    """Pairs of experiments that share data, each once, in the order of the experiments."""
-    order = [e.name for e in experiments]
-    pairs = {(e.name, other) for e in experiments for other in e.overlaps if other in order}
-    return sorted(
-        {(one, other) if order.index(one) < order.index(other) else (other, one) for one, other in pairs},
-        key=lambda pair: tuple(map(order.index, pair)),
-    )
-
-
-def refuse_overlaps(experiments: Sequence[BinnedExperiment]) -> None:
-    """Refuse two experiments that share data.
-
-    Raises: UserInputError naming both.
-    """
-    for one, other in overlapping(experiments):
-        raise UserInputError(
-            f"experiments: {one!r} and {other!r} share data and cannot be combined; name one, or set allow_overlaps = true"
         )
 
 
@@ -451,4 +433,4 @@ def _reached(quantities: Sequence[Identified], couplings: CouplingMap) -> list[I
     return [q for q, values in zip(quantities, moved, strict=True) if np.any(values)]
 
 
-__all__ = ["joint_from_config", "refuse_overlaps"]
+__all__ = ["joint_from_config"]

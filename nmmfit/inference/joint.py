@@ -20,7 +20,7 @@ from scipy.special import gammaln
 
 from nmmfit.checks import broadcasting
 from nmmfit.errors import UserInputError, unknown
-from nmmfit.experiment import BinnedExperiment, Channel
+from nmmfit.experiment import BinnedExperiment, Channel, constraints
 from nmmfit.inference.derived import Derived
 from nmmfit.inference.parameters import Identified, Parameter, log_prior
 from nmmfit.inference.priors import exact_description
@@ -318,7 +318,7 @@ class JointLikelihood:
     def _sum_of_constraints(self, vector: Array) -> Array:
         """Sum of the constraints of all experiments, log densities, at a vector (parameter,)."""
         _, _, pulls = self.split(vector)
-        own = [e.constraint(pulls) for e in self.experiments if e.constraint is not None]
+        own = [constraint(pulls) for constraint in constraints(self.experiments).values()]
         return jnp.sum(jnp.stack(own)) if own else jnp.asarray(0.0)
 
     @cached_property
@@ -436,8 +436,7 @@ class JointLikelihood:
         vector = jnp.stack([jnp.asarray(point[name]) for name in self.names])
         expected = self.expected_vector(vector)
         _, _, pulls = self.split(vector)
-        for experiment in self.experiments:
-            if experiment.constraint is not None:
-                numpyro.factor(f"{experiment.name}.constraint", experiment.constraint(pulls))
+        for name, constraint in constraints(self.experiments).items():
+            numpyro.factor(name, constraint(pulls))
         for name, channel in self.channels.items():
             numpyro.sample(name, channel.distribution(expected[name]), obs=jnp.asarray(self.observed[name]))

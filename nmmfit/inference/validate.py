@@ -214,14 +214,14 @@ def _is_signal(experiment: BinnedExperiment) -> dict[str, set[str]]:
 
 
 def _signal_counts(joint: JointLikelihood, point: Mapping[str, float], component: str = "") -> float:
-    """Signal events at a point, of components whose names begin with `component`."""
+    """Signal events at a point; with `component` the events of components whose names begin with it, signal or not."""
     signals = _is_signal(joint.experiments[0])
     return float(
         sum(
             np.sum(counts)
             for channel, parts in joint.components(point).items()
             for part, counts in parts.items()
-            if part in signals[channel] and part.startswith(component)
+            if (part.startswith(component) if component else part in signals[channel])
         )
     )
 
@@ -272,7 +272,7 @@ def _comparison(published: Published, made: Validation, plain: JointLikelihood) 
     if published.quantity == "sm_counts":
         ours = _signal_counts(plain, {}, published.component)
         allowed = 0.05 * published.value
-    elif published.quantity == "fitted_counts" and made.fitted_counts is not None:
+    elif published.quantity == "fitted_counts" and made.fitted_counts is not None and not published.component:
         ours, error = made.fitted_counts
         allowed = 0.5 * min(own_errors) if own_errors else 0.05 * published.value
     elif published.quantity == "deviance" and made.goodness is not None:

@@ -73,6 +73,7 @@ def fold_recoils(
     recoils: RecoilNodes,
     kernels: Kernels,
     along_energy: Callable[[np.ndarray], np.ndarray],
+    order: int = RECOIL_ORDER,
 ) -> np.ndarray:
     """Integrals over neutrino and recoil energies of kernels times the Lagrange polynomials of recoil nodes.
 
@@ -83,12 +84,13 @@ def fold_recoils(
         kernels: cross sections per unit of each form, with the mass that they are given.
         along_energy: (energy in MeV (...)) -> (..., state), what else depends on the neutrino energy: a flavour density
             matrix, or the Lagrange polynomials of the nodes at which one is known.
+        order: nodes over recoil energy; less than the default for a narrow range of recoils.
     Returns: (form, recoil node, state), cm^2 times the unit of the source's weight; 0 below threshold. 320 recoils and 60
         energies, after substitutions that make the ends of spectra smooth, leave errors below 1e-6 of a rate, near thresholds
         too (1e-7 at the SNS).
     """
     total: np.ndarray | None = None
-    for t, weight, energy, spectrum in _spectra(source, target_mass_mev, m_n_mev, recoils):
+    for t, weight, energy, spectrum in _spectra(source, target_mass_mev, m_n_mev, recoils, order):
         values = kernels(energy, np.broadcast_to(t[:, None], energy.shape), m_n_mev)
         contracted = np.einsum("kne,ne,nej->knj", values, weight[:, None] * spectrum, along_energy(energy), optimize=True)
         part = np.einsum("knj,nr->krj", contracted, recoils.lagrange(t), optimize=True)
@@ -102,7 +104,7 @@ def fold_recoils(
 
 
 def _spectra(
-    source: NeutrinoSource, mass: float, m: float, recoils: RecoilNodes
+    source: NeutrinoSource, mass: float, m: float, recoils: RecoilNodes, order: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
     """Line by line, or the whole continuous spectrum: recoils and their weights (n,), energies and their weights (n, e)."""
     for e_max, branching in zip(source.lines_mev or (source.e_max_mev,), source.branching or (1.0,), strict=True):
@@ -111,7 +113,7 @@ def _spectra(
         if high <= low:
             continue
         # In log T, where dT / T of a dipole is smooth however small T_- is.
-        s, w = gauss_legendre_smooth_ends(RECOIL_ORDER, np.log(low), np.log(high))
+        s, w = gauss_legendre_smooth_ends(order, np.log(low), np.log(high))
         t = np.exp(s)
         if source.lines_mev:
             yield t, w * t, np.full((len(t), 1), e_max), np.full((len(t), 1), branching)

@@ -11,7 +11,7 @@ from likelihoods import borexino_phase2_limit, gemma, lsnd
 from nmmfit import catalogue, parse_run
 from nmmfit.cli.arguments import experiment_overrides
 from nmmfit.errors import UserInputError
-from nmmfit.inference.assemble import overlapping, refuse_overlaps
+from nmmfit.inference.compatibility import overlapping, refuse_overlaps
 
 BOREXINO, GEMMA, LSND = (module.build() for module in (borexino_phase2_limit, gemma, lsnd))
 

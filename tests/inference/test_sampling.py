@@ -67,7 +67,7 @@ def prior_only(priors):
 )
 def test_prior_only_run_returns_the_prior(priors):
     joint = prior_only(priors)
-    result = sample(joint, SamplerSettings(chains=4, warmup=300, draws=800, seed=5))
+    result = sample(joint, SamplerSettings(chains=4, warmup=300, draws=1200, seed=5))
     for name, prior in [*zip(joint.names[:4], priors, strict=True), ("theory.c_T", dist.Normal(-2.9, 0.3))]:
         draws = result.draws[name]
         size = float(arviz.ess(result.for_diagnostics()[name]))

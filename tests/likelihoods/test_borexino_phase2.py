@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from contract_parts import contract_parts
 from numpy.polynomial import chebyshev
 from pydantic import ValidationError
 from scipy import integrate, optimize, stats
@@ -21,7 +22,6 @@ from likelihoods.borexino_phase2 import make_data, response, solar_rates
 from likelihoods.borexino_phase2.backgrounds import background_scale
 from likelihoods.borexino_phase2.inputs import BACKGROUNDS, ELECTRONS_PER_100T, EXPOSURE_DAY_100T
 from nmmfit.constants import ALPHA_0, FERMI, M_ELECTRON_MEV, SIN2_THETA_W_0, bohr_magneton_per_gev
-from nmmfit.contract import model
 from nmmfit.contract.evaluation import Evaluation
 from nmmfit.experiment import BinnedExperiment, TheoryChoices
 from nmmfit.physics.forms import Forms, TargetCouplings, quadratic_forms
@@ -338,7 +338,7 @@ def random_pulls(experiment: BinnedExperiment, seed: int, width: float) -> dict:
     return {name: jnp.asarray(rng.uniform(-width, width)) for name in experiment.pulls}
 
 
-@pytest.mark.parametrize("part", model.PARTS.values(), ids=model.PARTS)
+@pytest.mark.parametrize("part", contract_parts())
 def test_contract(part, evaluation):
     """Each check raises what is wrong."""
     assert part(evaluation)

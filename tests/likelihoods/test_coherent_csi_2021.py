@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from contract_parts import contract_parts
 from scipy import integrate, stats
 from signal_fit import minimise
 from stopped_pion import ALPHA, M_E, largest_recoil, recoil_spectrum
@@ -18,7 +19,6 @@ from stopped_pion import ALPHA, M_E, largest_recoil, recoil_spectrum
 from likelihoods.coherent_csi_2021 import Options, build
 from likelihoods.coherent_csi_2021.make_data import make
 from likelihoods.coherent_csi_2021.response import PUBLISHED_EFFICIENCY_SCALE
-from nmmfit.contract import model
 from nmmfit.contract.evaluation import Evaluation
 from nmmfit.errors import UserInputError
 from nmmfit.experiment import BinnedExperiment, TheoryChoices
@@ -238,7 +238,7 @@ def test_signal_times_shift_and_lose_only_to_the_efficiency(experiment: BinnedEx
         assert at_zero.sum() == pytest.approx(0.85 if delayed else 1.0, abs=0.01)
 
 
-@pytest.mark.parametrize("part", model.PARTS.values(), ids=model.PARTS)
+@pytest.mark.parametrize("part", contract_parts())
 def test_contract(part: Callable[[Evaluation], str], evaluation: Evaluation) -> None:
     """Each check raises what is wrong; at the draws of `has_gradient` the efficiency's kink may cross a bin's edge."""
     assert part(evaluation)

@@ -16,7 +16,7 @@ from stopped_pion import ALPHA, GERMANIUM, M_E, largest_recoil, recoil_spectrum
 from likelihoods import coherent_ge_2024, coherent_ge_2026
 from nmmfit.errors import UserInputError
 from nmmfit.experiment import BinnedExperiment, TheoryChoices
-from nmmfit.inference.assemble import refuse_overlaps
+from nmmfit.inference.compatibility import refuse_overlaps
 from nmmfit.physics.forms import Forms, TargetCouplings, quadratic_forms
 
 UNIVERSAL = np.hstack([np.eye(3), np.zeros((3, 3))]).astype(complex)

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from contract_parts import contract_parts
 from scipy import integrate, optimize
 from signal_fit import minimise
 from stopped_pion import ALPHA, M_E, largest_recoil, recoil_spectrum
@@ -19,6 +20,7 @@ from stopped_pion import ALPHA, M_E, largest_recoil, recoil_spectrum
 from likelihoods.coherent_lar_2020 import build
 from likelihoods.coherent_lar_2020.make_data import SHAPES, make
 from likelihoods.coherent_lar_2020.shapes import Morph
+from nmmfit.contract.evaluation import Evaluation
 from nmmfit.errors import DataError, UserInputError
 from nmmfit.experiment import BinnedExperiment, TheoryChoices
 from nmmfit.physics.forms import Forms, TargetCouplings, quadratic_forms
@@ -32,6 +34,11 @@ UNIVERSAL = np.hstack([np.eye(3), np.zeros((3, 3))]).astype(complex)
 @pytest.fixture(scope="module")
 def tree() -> BinnedExperiment:
     return build(TheoryChoices(weak_charges="tree"))
+
+
+@pytest.fixture(scope="module")
+def evaluation(tree: BinnedExperiment) -> Evaluation:
+    return Evaluation(tree)
 
 
 def table(name: str) -> Table:
@@ -283,35 +290,10 @@ def test_delayed_neutrons_reach_zero(parts: Parts, pull: float, scale: float) ->
     assert events == pytest.approx(33.0 * scale, abs=0.05)
 
 
-def test_expected_counts_are_positive_in_the_whole_box(tree: BinnedExperiment) -> None:
-    names = list(tree.pulls)
-    evaluate = jax.jit(lambda x: tree.channels[0].expected(forms_of(dipole=3e-7), dict(zip(names, x, strict=True))))
-    random = np.random.default_rng(5)
-    for point in np.vstack([random.uniform(-4, 4, (20, len(names))), 4.0 * np.sign(random.normal(size=(20, len(names))))]):
-        counts = np.asarray(evaluate(point))
-        assert np.all(np.isfinite(counts))
-        assert np.all(counts > 0)
-
-
-@pytest.mark.slow
-def test_gradient_agrees_with_finite_differences(tree: BinnedExperiment) -> None:
-    names = list(tree.pulls)
-    observed = jnp.asarray(tree.channels[0].observed)
-
-    def lnl(x: jax.Array) -> jax.Array:
-        counts = tree.channels[0].expected(forms_of(dipole=2e-7), dict(zip(names, x, strict=True)))
-        return jnp.sum(observed * jnp.log(counts) - counts)
-
-    value, slope = jax.jit(lnl), jax.jit(jax.grad(lnl))
-    for point in (np.zeros(len(names)), np.linspace(-1.5, 1.2, len(names))):
-        finite = [(float(value(point + s)) - float(value(point - s))) / 2e-4 for s in 1e-4 * np.eye(len(names))]
-        np.testing.assert_allclose(slope(point), finite, rtol=2e-6, atol=3e-5)
-
-
-def test_sign_flip_of_all_couplings_changes_nothing(tree: BinnedExperiment) -> None:
-    evaluate = jax.jit(lambda forms: tree.channels[0].expected(forms, tree.nominal_pulls()))
-    one, other = (evaluate(forms_of(s * 2e-7, s * 1e-6)) for s in (1.0, -1.0))
-    np.testing.assert_allclose(one, other, rtol=1e-14)
+@pytest.mark.parametrize("part", contract_parts(gradient_is_slow=True))
+def test_contract(part: Callable[[Evaluation], str], evaluation: Evaluation) -> None:
+    """Each check raises what is wrong."""
+    assert part(evaluation)
 
 
 # --- options and data ------------------------------------------------------------

@@ -19,6 +19,10 @@ POINTS = 200
         ("coherent_lar_2020", 5),
         ("coherent_csi_2017", 5),
         ("coherent_ge_2026", 1),
+        ("xenonnt_er_2022", 3),
+        ("lz_er", 3),
+        ("pandax4t_er", 3),
+        ("xenonnt_cevns", 3),
     ],
 )
 def test_log_likelihood_agrees_with_the_direct_path(experiment, fewest):

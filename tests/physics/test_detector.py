@@ -10,6 +10,7 @@ import pytest
 from jax.test_util import check_grads
 from scipy import integrate, stats
 
+from nmmfit.errors import DataError
 from nmmfit.physics.detector import (
     bin_nodes,
     exponential_efficiency,
@@ -18,7 +19,9 @@ from nmmfit.physics.detector import (
     gaussian_bin_probabilities,
     linear_morph,
     logistic_efficiency,
+    poisson_probabilities,
     polynomial_quenching,
+    principal_direction,
     smooth_positive,
 )
 
@@ -123,3 +126,21 @@ def test_bin_nodes_integrate_polynomials_in_every_bin() -> None:
     assert np.all(np.diff(nodes.x) > 0)
     np.testing.assert_allclose(nodes.matrix() @ nodes.x**5, np.diff(edges**6) / 6.0, rtol=1e-13)
     np.testing.assert_allclose(nodes.matrix().sum(axis=1), np.diff(edges), rtol=1e-14)
+
+
+@pytest.mark.parametrize("mean", [0.05, 1.0, 7.3, 80.0])
+def test_poisson_probabilities_against_scipy(mean: float) -> None:
+    n = np.arange(120)
+    np.testing.assert_allclose(poisson_probabilities(n, mean), stats.poisson.pmf(n, mean), rtol=1e-11, atol=1e-300)
+    several = poisson_probabilities(n, np.array([mean, 2.0 * mean]))
+    assert several.shape == (120, 2)
+    # dP_n / d mu = P_(n-1) - P_n
+    expected = stats.poisson.pmf(n - 1, mean) - stats.poisson.pmf(n, mean)
+    np.testing.assert_allclose(jax.jacfwd(lambda mu: poisson_probabilities(n, mu))(mean), expected, rtol=1e-9, atol=1e-13)
+
+
+def test_a_principal_direction_is_half_the_difference() -> None:
+    nominal, step = np.array([1.0, -2.0]), np.array([0.1, 0.4])
+    np.testing.assert_allclose(principal_direction(nominal, nominal + step, nominal - step, "qf0"), step, rtol=1e-14)
+    with pytest.raises(DataError, match="qf0: the shifted sets are not symmetric"):
+        principal_direction(nominal, nominal + step, nominal, "qf0")
