@@ -36,18 +36,21 @@ from nmmfit.errors import UserInputError
 from nmmfit.inference.joint import JointLikelihood
 from nmmfit.inference.minimise import Progress
 from nmmfit.inference.space import space_of
-from nmmfit.inference.toy_fits import Data, ToyLikelihood, fit_toys, thrown
+from nmmfit.inference.toy_fits import Data, ToyLikelihood, fit_toys, lower, thrown
 from nmmfit.precision import require_double_precision
 from nmmfit.shapes import Array
 
 BLOCK = 10
 """Toys fitted at a time, after which progress is reported."""
 
-TOY_THROWS = (1.0, 3.0)
+TOY_THROWS = (1.0, 3.0, 10.0)
 """Further starts of a toy's fit, in units of sensitivity from where the toy was made."""
 
 REACH = (0.3, 10.0)
 """The same for the fits of the data: from where to where they are spread."""
+
+LEADERS = 4
+"""Experiments from whose own coefficients the joint fit is started, too."""
 
 RANK_TOLERANCE = 1e-6
 """Singular values of a Jacobian below this fraction of the largest are zero."""
@@ -138,7 +141,7 @@ def tension(
         toys: number of toy experiments, >= 1.
         seed: of the random numbers, >= 0.
         starts: scattered starts of the fits of the data, besides the nominal one, >= 1; toys start where they were made, too, and
-            at two scattered points.
+            at three scattered points.
         progress: called with (toys done, toys in all).
     Raises: UserInputError for a wrong number, or where no two experiments see a common parameter.
     """
@@ -157,7 +160,7 @@ def tension(
         raise UserInputError("tension: no combination of the free coefficients is seen by two of the experiments")
     together, apart = ToyLikelihood(joint), ToyLikelihood(joint, apart=True)
     rng = np.random.default_rng(seed)
-    fits = _Fits(together, apart, rng)
+    fits = _Fits(together, apart, ranks, rng)
     data = Data(*(np.asarray(part)[None] for part in together.observed))
     measured = fits.both(data, space.start, np.geomspace(*REACH, starts))
     terms = np.asarray(_data_terms(together, jnp.asarray(measured.together[0]))) - np.asarray(
@@ -225,14 +228,21 @@ class _Both:
 class _Fits:
     """Fits of the same data with common parameters and with parameters of every experiment's own."""
 
-    def __init__(self, together: ToyLikelihood, apart: ToyLikelihood, rng: np.random.Generator) -> None:
+    def __init__(self, together: ToyLikelihood, apart: ToyLikelihood, ranks: Sequence[int], rng: np.random.Generator) -> None:
         self.one, self.many, self.rng = together, apart, rng
+        # Those that see most, and anything at all.
+        self.leaders = [k for k in np.argsort(np.negative(ranks), kind="stable")[:LEADERS] if ranks[k] > 0]
 
     def both(self, data: Data, z: np.ndarray, throws: Sequence[float] | np.ndarray) -> _Both:
-        """Fit data (leading axis `toy`) from a vector (n,) and scattered ones; apart also from what was found together."""
+        """Fit data (leading axis `toy`) from a vector (n,) and scattered ones.
+
+        Apart also from what was found together, and together also from what some experiments want alone.
+        """
         toys = len(data.counts)
         common = fit_toys(self.one, data, thrown(self.one, np.tile(z, (toys, 1)), throws, self.rng))
         own = fit_toys(self.many, data, thrown(self.many, self.many.spread(common.z), throws, self.rng))
+        wanted = np.stack([own.z[:, self.many.places(k)] for k in self.leaders], axis=1)
+        common = lower(common, fit_toys(self.one, data, wanted))
         chi2 = np.maximum(2.0 * (common.value - own.value), 0.0)
         return _Both(common.z, own.z, chi2, common.converged & own.converged)
 

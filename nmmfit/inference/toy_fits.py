@@ -27,6 +27,13 @@ TOLERANCE = 1e-5
 """Estimated height above the minimum, in units of minus log likelihood, at which a toy's fit has converged."""
 
 
+MOST_ITERATIONS = 120
+"""Hessians of one fit; valleys in which a dipole and tensors cancel are narrow and bent, and take many."""
+
+UNDERCUT = 1e-3
+"""By how much a start that did not converge may be lower than the best one that did."""
+
+
 class Data(NamedTuple):
     """What fluctuates: `counts` (..., bin) of all channels, and `centres` (..., constraint) of the normal constraints."""
 
@@ -242,10 +249,22 @@ def fit_toys(likelihood: ToyLikelihood, data: Data, starts: np.ndarray, progress
         likelihood,
         Problems.make(starts.reshape(-1, n), likelihood.basis()),
         data=Data(np.asarray(data.counts)[owner], np.asarray(data.centres)[owner]),
+        max_iterations=MOST_ITERATIONS,
         tolerance=TOLERANCE,
         progress=progress,
     )
-    values = np.where(found.converged & np.isfinite(found.value), found.value, np.inf).reshape(toys, per_toy)
+    every = np.where(np.isfinite(found.value), found.value, np.inf).reshape(toys, per_toy)
+    values = np.where(found.converged.reshape(toys, per_toy), every, np.inf)
     best = np.argmin(values, axis=1)
     at = np.arange(toys)
-    return Fitted(found.x.reshape(toys, per_toy, n)[at, best], values[at, best], np.isfinite(values[at, best]))
+    # A start that did not converge, but is lower, shows that the others are not at the lowest minimum.
+    lowest = values[at, best] <= np.min(every, axis=1) + UNDERCUT
+    return Fitted(found.x.reshape(toys, per_toy, n)[at, best], values[at, best], lowest & np.isfinite(values[at, best]))
+
+
+def lower(one: Fitted, other: Fitted) -> Fitted:
+    """The lower of two fits of every toy; one that failed does not count if the other converged."""
+    take = np.where(other.converged, other.value, np.inf) < np.where(one.converged, one.value, np.inf)
+    return Fitted(
+        np.where(take[:, None], other.z, one.z), np.where(take, other.value, one.value), one.converged | other.converged
+    )

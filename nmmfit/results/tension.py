@@ -46,7 +46,7 @@ def tension_figure(found: Tension) -> Figure:
 
 def tension_tables(found: Tension) -> RenderableType:
     """The test in numbers, and every experiment's part, for the terminal."""
-    summary = plain_table("Parameter goodness of fit between the experiments")
+    summary = plain_table("Parameter goodness of fit")
     summary.add_column("quantity")
     summary.add_column("value", justify="right")
     failed = f", {found.failed} failed" if found.failed else ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import small_joint
 from numpyro import distributions as dist
 from scipy.stats import chi2, poisson
 
@@ -79,6 +80,19 @@ def test_a_gaussian_measurement_has_the_p_value_of_chi_square():
     assert found.deviance == pytest.approx(2.25, rel=1e-12)
     exact = float(chi2.sf(2.25, 1))
     assert abs(found.p_value - exact) < 4.0 * np.sqrt(exact * (1.0 - exact) / 4000)
+
+
+def test_toys_with_more_counts_leave_the_saddle_at_zero_coupling():
+    # One bin with background b and a rate d^2: more counts than b are fitted exactly, fewer are best at d = 0. Hence the deviance
+    # of n < b counts has the p-value P(N <= n); fits that stayed at d = 0 would nearly double it.
+    background, seen, toys = 50.0, 44.0, 400
+    lab = small_joint.experiment([seen], small_joint.counts_of([background], [1.0]))
+    joint = small_joint.joint(lab, {"d": small_joint.couplings(1.0)})
+    found = goodness(joint, {"d": 0.0}, toys=toys, seed=5)
+    exact = float(poisson.cdf(seen, background))
+    assert found.deviance == pytest.approx(deviance([seen], [background]), rel=1e-12)
+    assert found.failed == 0
+    assert abs(found.p_value - exact) < 4.0 * np.sqrt(exact * (1.0 - exact) / toys)
 
 
 @pytest.mark.parametrize(("changes", "message"), [({"toys": 0}, "toys"), ({"seed": -1}, "seed"), ({"point": {}}, "lab.scale")])
