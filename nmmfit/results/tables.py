@@ -72,7 +72,7 @@ def _summary_table(title: str, names: list[str], unit: str, summaries: Mapping[s
 
 
 def _nuisance_table(names: list[str], summaries: Mapping[str, ParameterSummary], result: SampleResult) -> Table:
-    table = plain_table("Nuisances (pulls: 0 is nominal, 1 is the width of the prior)")
+    table = plain_table("Nuisances (pulls: 0 is nominal, 1 a standard deviation or, of free ones, a natural step)")
     for column in ("name", "unit"):
         table.add_column(column, no_wrap=True)
     for column in ("mean", "sd"):
