@@ -10,6 +10,7 @@ import json
 import math
 import subprocess
 import sys
+import tempfile
 import sysconfig
 from pathlib import Path
 from typing import Any
@@ -42,17 +43,19 @@ def experiment_names(listing: Any) -> list[str]:
 def page_of_results() -> None:
     """Make the page of a profile, with a template that travels in the wheel."""
     asked = ("--experiments", "gemma", "--parameter", "mu_eff_reactor_e")
-    done = subprocess.run(
-        [str(PROGRAM), "profile", *asked, "--low", "0", "--high", "3", "--points", "3", "--out", "page-of-results"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode != 0:
-        raise SystemExit(f"nmmfit profile returned {done.returncode}:\n{done.stderr}")
-    written = Path(nmmfit("report", "page-of-results")["out"])
-    if not written.read_text(encoding="utf-8").rstrip().endswith("</html>"):
-        raise SystemExit(f"{written}: the page is not complete")
+    with tempfile.TemporaryDirectory(prefix="nmmfit-page-") as temporary:
+        folder = Path(temporary) / "profile"
+        done = subprocess.run(
+            [str(PROGRAM), "profile", *asked, "--low", "0", "--high", "3", "--points", "3", "--out", str(folder)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise SystemExit(f"nmmfit profile returned {done.returncode}:\n{done.stderr}")
+        written = Path(nmmfit("report", str(folder))["out"])
+        if not written.read_text(encoding="utf-8").rstrip().endswith("</html>"):
+            raise SystemExit(f"{written}: the page is not complete")
 
 
 def main() -> int:
