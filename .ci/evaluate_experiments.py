@@ -10,8 +10,8 @@ import json
 import math
 import subprocess
 import sys
-import tempfile
 import sysconfig
+import tempfile
 from pathlib import Path
 from typing import Any
 
