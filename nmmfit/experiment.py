@@ -149,6 +149,9 @@ class Published:
         source: paper and place. `status`: "read", or how far it can be trusted ("from memory, to be verified").
         note: what is different there, which explains a difference.
         cl: confidence level of a limit. `component`: of "sm_counts": components whose names begin with this; "": every signal.
+        options: options of the experiment with which ours is compared besides, because they bring it closer to what was done
+            there. `one_sided`: the same for a limit whose one-sided value at `cl` is to be compared.
+        only_switched: whether it is compared with these alone, being of another selection or analysis than the default.
     """
 
     quantity: str
@@ -160,6 +163,9 @@ class Published:
     note: str = ""
     cl: float = 0.90
     component: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    one_sided: bool = False
+    only_switched: bool = False
 
 
 @dataclass(frozen=True)
@@ -253,6 +259,18 @@ def mass_choice(theory: TheoryChoices, largest_mev: float | None) -> dict[str, s
         text += f", above every threshold here ({largest_mev:.4g} MeV): no N is made, which leaves the Standard Model"
         text += " and operators that lead to massless neutrinos"
     return {"m_N": text}
+
+
+def nuclear_choices(theory: TheoryChoices, own: Mapping[str, str], largest_mev: float | None = None) -> dict[str, str]:
+    """Choices of an experiment on nuclei: those of theory that it depends on, and its `own`; see also `mass_choice`."""
+    return {
+        "tensor_coherence": theory.tensor_coherence,
+        "weak_charges": theory.weak_charges,
+        "form_factor": theory.form_factor,
+        **own,
+        **({} if theory.nuclear_spin == "half" else {"nuclear_spin": theory.nuclear_spin}),
+        **mass_choice(theory, largest_mev),
+    }
 
 
 def check_counts(counts: np.ndarray, where: str) -> None:

@@ -25,11 +25,12 @@ from scipy.stats import norm
 from nmmfit import precision as precision
 from nmmfit.constants import bohr_magneton_per_gev
 from nmmfit.errors import UserInputError
-from nmmfit.experiment import BinnedExperiment, Channel, Component, Factor, Pulls
+from nmmfit.experiment import BinnedExperiment, Channel, Component, Factor, Published, Pulls
 from nmmfit.listing import Listing
 from nmmfit.physics.forms import Forms, trace
 from nmmfit.physics.sources import flavour_projector
 from nmmfit.shapes import Array
+from nmmfit.units import MOMENT_UNIT_MUB
 
 Convention = Literal["two_sided", "one_sided"]
 CONVENTIONS: tuple[Convention, ...] = ("two_sided", "one_sided")
@@ -49,7 +50,8 @@ class LimitOptions(BaseModel):
 class PublishedLimit:
     """One published number: `quantity(forms, pulls)`, scalar, linear in the forms named in `forms`, is below `limit`.
 
-    `axis` names the quantity with its unit (such as "mu_eff_sq_1e_22_mub2"), `limit` and `best_fit` are in that unit.
+    `axis` names the quantity with its unit (such as "mu_eff_sq_1e_22_mub2"), `limit` and `best_fit` are in that unit;
+    `moment_mub` is the limit on the moment itself, in Bohr magnetons, where it is one.
     """
 
     name: str
@@ -61,6 +63,7 @@ class PublishedLimit:
     convention: Convention = "two_sided"
     best_fit: float = 0.0
     shape_pulls: tuple[str, ...] = field(default=())
+    moment_mub: float | None = None
 
     @property
     def sigma(self) -> float:
@@ -128,7 +131,14 @@ def moment_limit(
 
     exponent = round(-2.0 * np.log10(unit_mub))
     return PublishedLimit(
-        name, f"mu_eff_sq_1e_{exponent}_mub2", moment_squared, (source.form,), (limit_mub / unit_mub) ** 2, cl, convention
+        name,
+        f"mu_eff_sq_1e_{exponent}_mub2",
+        moment_squared,
+        (source.form,),
+        (limit_mub / unit_mub) ** 2,
+        cl,
+        convention,
+        moment_mub=limit_mub,
     )
 
 
@@ -145,10 +155,16 @@ def moment_experiment(
 
     Args: those of `limit_experiment`; `listing`: what the experiment's module says of itself; `limit`: made by `moment_limit`.
     """
+    made_of: tuple[Published, ...] = ()
+    if source.moment is not None and limit.moment_mub is not None:
+        value = limit.moment_mub / MOMENT_UNIT_MUB
+        note = "what the likelihood is made of"
+        made_of = (Published(f"mu_eff_{source.moment}", value, references[0], status=listing.status, note=note, cl=limit.cl),)
     return limit_experiment(
         name,
         title,
         (limit,),
+        published=made_of,
         references=references,
         overlaps=listing.overlaps,
         status=listing.status,
@@ -168,11 +184,12 @@ def limit_experiment(
     status: str = "published limit",
     choices: Mapping[str, str] | None = None,
     effective_moments: Mapping[str, tuple[np.ndarray, bool]] | None = None,
+    published: tuple[Published, ...] = (),
 ) -> BinnedExperiment:
     """Experiment with one channel of one Gaussian bin for each published limit.
 
     Args:
-        name, title, references, overlaps, status, effective_moments: as in BinnedExperiment.
+        name, title, references, overlaps, status, effective_moments, published: as in BinnedExperiment.
         limits: the published numbers, taken as independent.
         pulls: priors of the pulls that the quantities use.
         choices: further named choices; each limit adds its confidence level, convention and width.
@@ -196,6 +213,7 @@ def limit_experiment(
         status=status,
         choices=named,
         effective_moments=dict(effective_moments or {}),
+        published=published,
     )
 
 

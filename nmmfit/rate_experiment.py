@@ -23,7 +23,7 @@ from pydantic import Field
 
 from nmmfit.cevns_signal import natural_element, signal_factors
 from nmmfit.components import unit_pulls
-from nmmfit.experiment import BinnedExperiment, Channel, Component, Published, Pulls, TheoryChoices, mass_choice
+from nmmfit.experiment import BinnedExperiment, Channel, Component, Published, Pulls, TheoryChoices, nuclear_choices
 from nmmfit.physics.forms import TargetCouplings, quadratic_forms, split_forms
 from nmmfit.physics.quenching import Quenching, germanium_quenching, recoil_energy_mev
 from nmmfit.physics.sns import SNS_EFFECTIVE_MOMENTS, SNS_FLUX_PULL, sns_flux_scale, sns_pull_priors, sns_sources
@@ -132,17 +132,16 @@ def germanium_rate_experiment(
         references=references,
         overlaps=overlaps,
         status=status,
-        choices={
-            "tensor_coherence": theory.tensor_coherence,
-            "weak_charges": theory.weak_charges,
-            "form_factor": theory.form_factor,
-            "quenching": quenching.describe(),
-            "threshold": f"{options.threshold_kee:g} keVee, recoils of {KEV_PER_MEV * threshold:.3g} keV, sharp",
-            "normalisation": f"{rate.predicted:g} events in the Standard Model, as published",
-            **choices,
-            **({} if theory.nuclear_spin == "half" else {"nuclear_spin": theory.nuclear_spin}),
-            **mass_choice(theory, largest),
-        },
+        choices=nuclear_choices(
+            theory,
+            {
+                "quenching": quenching.describe(),
+                "threshold": f"{options.threshold_kee:g} keVee, recoils of {KEV_PER_MEV * threshold:.3g} keV, sharp",
+                "normalisation": f"{rate.predicted:g} events in the Standard Model, as published",
+                **choices,
+            },
+            largest,
+        ),
         effective_moments=SNS_EFFECTIVE_MOMENTS,
         largest_m_n_mev=largest,
         published=published,

@@ -16,3 +16,6 @@ AVOGADRO_PER_MOL = 6.02214076e23
 # Exact in the SI, from the elementary charge.
 JOULE_PER_MEV = 1.602176634e-13
 WATT_PER_GIGAWATT = 1.0e9
+
+MOMENT_UNIT_MUB = 1e-11
+"""Effective moments are given in these, in Bohr magnetons."""

@@ -6,7 +6,7 @@ from importlib.resources import files
 from typing import Any
 
 from nmmfit.components import unit_pulls
-from nmmfit.experiment import BinnedExperiment, Channel, Published, TheoryChoices, mass_choice
+from nmmfit.experiment import BinnedExperiment, Channel, Published, TheoryChoices, nuclear_choices
 from nmmfit.listing import Listing
 from nmmfit.physics.sns import SNS_EFFECTIVE_MOMENTS
 from nmmfit.tables import bin_grid, read_table
@@ -33,7 +33,8 @@ PUBLISHED = (
         22.0,
         22.0,
         status="read in a secondary source",
-        note="fixed shape of the steady-state background (steady_state = fixed_shape)",
+        note="fixed shape of the steady-state background",
+        options={"steady_state": "fixed_shape"},
     ),
     Published("sm_counts", 6.0, "arXiv:1708.01294", 1.3, 1.3, status=_MEMORY, component="neutrons"),
 )
@@ -73,15 +74,14 @@ def build(theory: TheoryChoices = TheoryChoices(), **options: Any) -> BinnedExpe
         references=("arXiv:1708.01294", "doi:10.1126/science.aao0990", "doi:10.5281/zenodo.1228631"),
         overlaps=LISTING.overlaps,
         status=LISTING.status,
-        choices={
-            "tensor_coherence": theory.tensor_coherence,
-            "weak_charges": theory.weak_charges,
-            "form_factor": theory.form_factor,
-            "quenching": response.describe,
-            "steady_state": chosen.steady_state,
-            **({} if theory.nuclear_spin == "half" else {"nuclear_spin": theory.nuclear_spin}),
-            **mass_choice(theory, largest),
-        },
+        choices=nuclear_choices(
+            theory,
+            {
+                "quenching": response.describe,
+                "steady_state": chosen.steady_state,
+            },
+            largest,
+        ),
         nuclei=NUCLIDES,
         effective_moments=SNS_EFFECTIVE_MOMENTS,
         largest_m_n_mev=largest,

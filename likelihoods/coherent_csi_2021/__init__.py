@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.resources import files
 from typing import Any
 
-from nmmfit.experiment import BinnedExperiment, Channel, Published, TheoryChoices, mass_choice
+from nmmfit.experiment import BinnedExperiment, Channel, Published, TheoryChoices, nuclear_choices
 from nmmfit.listing import Listing
 from nmmfit.physics.sns import SNS_EFFECTIVE_MOMENTS
 from nmmfit.tables import bin_grid, read_table
@@ -36,6 +36,7 @@ PUBLISHED = (
         20.0,
         _MEMORY,
         "the published error cannot be reproduced: Poisson fluctuations alone give 30",
+        options={"steady_state": "fixed_shape"},
     ),
 )
 
@@ -76,16 +77,15 @@ def build(theory: TheoryChoices = TheoryChoices(), **options: Any) -> BinnedExpe
         published=PUBLISHED,
         overlaps=LISTING.overlaps,
         status=LISTING.status,
-        choices={
-            "tensor_coherence": theory.tensor_coherence,
-            "weak_charges": theory.weak_charges,
-            "form_factor": theory.form_factor,
-            "binning": chosen.binning,
-            "efficiency_pull": chosen.efficiency_pull,
-            "steady_state": chosen.steady_state,
-            **({} if theory.nuclear_spin == "half" else {"nuclear_spin": theory.nuclear_spin}),
-            **mass_choice(theory, largest),
-        },
+        choices=nuclear_choices(
+            theory,
+            {
+                "binning": chosen.binning,
+                "efficiency_pull": chosen.efficiency_pull,
+                "steady_state": chosen.steady_state,
+            },
+            largest,
+        ),
         nuclei=NUCLIDES,
         effective_moments=SNS_EFFECTIVE_MOMENTS,
         largest_m_n_mev=largest,

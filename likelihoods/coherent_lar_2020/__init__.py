@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.resources import files
 from typing import Any
 
-from nmmfit.experiment import BinnedExperiment, Channel, Published, TheoryChoices, mass_choice
+from nmmfit.experiment import BinnedExperiment, Channel, Published, TheoryChoices, nuclear_choices
 from nmmfit.listing import Listing
 from nmmfit.physics.sns import SNS_EFFECTIVE_MOMENTS
 from nmmfit.tables import bin_grid, read_table
@@ -30,7 +30,9 @@ PUBLISHED = (
         _RELEASE,
         17.0,
         17.0,
-        note="inside the time window here; at any time (time_window = any_time) the Standard Model has 12 % more",
+        note="inside the time window of the data here; at any time the Standard Model has 12 % more, so that the published "
+        "number lies between: which of the two it counts is not said, and both are far inside its error",
+        options={"time_window": "any_time"},
     ),
     Published(
         "fitted_counts",
@@ -38,7 +40,8 @@ PUBLISHED = (
         _RELEASE,
         43.0,
         43.0,
-        note="with one time distribution for all energies (signal_times = common), shapes of the release, statistical error",
+        note="with one time distribution for all energies and shapes of the release; statistical error",
+        options={"signal_times": "common"},
     ),
 )
 
@@ -65,15 +68,14 @@ def build(theory: TheoryChoices = TheoryChoices(), **options: Any) -> BinnedExpe
         pulls={**signal_pulls, **background_pulls},
         references=("arXiv:2003.10630", "doi:10.1103/PhysRevLett.126.012002", "doi:10.5281/zenodo.3903810"),
         status=LISTING.status,
-        choices={
-            "tensor_coherence": theory.tensor_coherence,
-            "weak_charges": theory.weak_charges,
-            "form_factor": theory.form_factor,
-            "time_window": chosen.time_window,
-            "signal_times": chosen.signal_times,
-            **({} if theory.nuclear_spin == "half" else {"nuclear_spin": theory.nuclear_spin}),
-            **mass_choice(theory, largest),
-        },
+        choices=nuclear_choices(
+            theory,
+            {
+                "time_window": chosen.time_window,
+                "signal_times": chosen.signal_times,
+            },
+            largest,
+        ),
         nuclei=(NUCLIDE,),
         effective_moments=SNS_EFFECTIVE_MOMENTS,
         largest_m_n_mev=largest,

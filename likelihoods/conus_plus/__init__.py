@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpyro import distributions as dist
 
-from nmmfit.experiment import BinnedExperiment, Channel, Component, Factor, TheoryChoices
+from nmmfit.experiment import BinnedExperiment, Channel, Component, Factor, Published, TheoryChoices, nuclear_choices
 from nmmfit.listing import Listing
 from nmmfit.physics.sources import flavour_projector
 from nmmfit.shapes import Array
@@ -23,6 +23,22 @@ LISTING = Listing(
 OBSERVED, OBSERVED_ERROR = 395.0, 106.0
 PREDICTED, PREDICTED_ERROR = 347.0, 59.0
 PREDICTION = f"{NAME}.prediction"
+_SOURCE = "arXiv:2501.05206"
+PUBLISHED = (
+    Published("fitted_counts", OBSERVED, _SOURCE, OBSERVED_ERROR, OBSERVED_ERROR),
+    Published("sm_counts", PREDICTED, _SOURCE, PREDICTED_ERROR, PREDICTED_ERROR, note="normalised to it"),
+    Published(
+        "sm_counts",
+        PREDICTED,
+        _SOURCE,
+        PREDICTED_ERROR,
+        PREDICTED_ERROR,
+        note="from flux, exposure, quenching and threshold, with full efficiency; 10 eV of threshold are 22 %, and 160 to 180 eV "
+        "are published",
+        options={"normalisation": "absolute", "threshold_ev": 160.0},
+        only_switched=True,
+    ),
+)
 
 
 def build(theory: TheoryChoices = TheoryChoices(), **options: Any) -> BinnedExperiment:  # noqa: B008 (frozen)
@@ -66,19 +82,20 @@ def build(theory: TheoryChoices = TheoryChoices(), **options: Any) -> BinnedExpe
         references=("arXiv:2501.05206", "doi:10.1038/s41586-025-09322-2"),
         overlaps=LISTING.overlaps,
         status=LISTING.status,
-        choices={
-            "tensor_coherence": theory.tensor_coherence,
-            "weak_charges": theory.weak_charges,
-            "form_factor": theory.form_factor,
-            "normalisation": f"{chosen.normalisation}: {scale * recoils.standard_model:.0f} events in the Standard Model, "
-            f"{recoils.standard_model:.0f} by this model's own flux, exposure and threshold",
-            "quenching": recoils.quenching,
-            "threshold": f"{chosen.threshold_ev:g} eV of ionisation for all detectors, resolution {chosen.fwhm_ev:g} eV (FWHM)",
-            "spectrum": chosen.spectrum,
-            "left out": "scattering on electrons, which has another shape than what was counted",
-            **({} if theory.nuclear_spin == "half" else {"nuclear_spin": theory.nuclear_spin}),
-        },
+        choices=nuclear_choices(
+            theory,
+            {
+                "normalisation": f"{chosen.normalisation}: {scale * recoils.standard_model:.0f} events in the Standard Model, "
+                f"{recoils.standard_model:.0f} by this model's own flux, exposure and threshold",
+                "quenching": recoils.quenching,
+                "threshold": f"{chosen.threshold_ev:g} eV of ionisation for all detectors, "
+                f"resolution {chosen.fwhm_ev:g} eV (FWHM)",
+                "spectrum": chosen.spectrum,
+                "left out": "scattering on electrons, which has another shape than what was counted",
+            },
+        ),
         effective_moments={"reactor_e": (flavour_projector("e"), True)},
+        published=PUBLISHED,
     )
 
 

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nmmfit.cli.arguments import Json, Overrides, RunFile, VerbGroup, open_run
-from nmmfit.cli.output import add_row, console, note, plain, printing, table
+from nmmfit.cli.output import add_row, console, note, printing, table
 from nmmfit.cli.progress import counting_bar
 from nmmfit.errors import OutputError, unknown
+from nmmfit.results.jsonable import plain
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -12,9 +12,10 @@ from nmmfit.checks import confidence_level, finite_number
 from nmmfit.cli.arguments import Experiments, Json, Out, Overrides, RunFile, experiment_overrides, open_run
 from nmmfit.cli.fit import Chains, Draws, Sampler, Seed, Warmup, not_converged, sample_run, sampler_overrides
 from nmmfit.cli.interrupts import one_interrupt
-from nmmfit.cli.output import add_row, emit, note, plain, table
+from nmmfit.cli.output import add_row, emit, note, table
 from nmmfit.cli.progress import counting_bar
 from nmmfit.errors import InterruptedRunError, NotConvergedError, UserInputError
+from nmmfit.results.jsonable import plain
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import io
 import json
-import math
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from nmmfit.errors import OutputError
+from nmmfit.results.jsonable import plain
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -28,23 +28,6 @@ def note(message: str) -> None:
     """A message to the user, on stderr; where stderr cannot be written, nobody wants it."""
     with suppress(OSError):
         typer.echo(message, err=True)
-
-
-def plain(value: Any) -> Any:
-    """What JSON can hold: arrays as lists, complex numbers as [re, im], numbers that are not finite as null."""
-    if hasattr(value, "tolist"):
-        value = value.tolist()
-    if isinstance(value, Mapping):
-        return {str(key): plain(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(inner) for inner in value]
-    if isinstance(value, complex):
-        return [plain(value.real), plain(value.imag)]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    return str(value)
 
 
 def emit(

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nmmfit.cli.arguments import Json, Out
-from nmmfit.cli.output import add_row, emit, plain, table
+from nmmfit.cli.output import add_row, emit, table
+from nmmfit.results.jsonable import plain
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -9,8 +9,9 @@ import typer
 from nmmfit.checks import whole_number
 from nmmfit.cli.arguments import Experiments, Json, Out, Overrides, RunFile, experiment_overrides, open_run
 from nmmfit.cli.fit import not_converged
-from nmmfit.cli.output import emit, note, plain
+from nmmfit.cli.output import emit, note
 from nmmfit.cli.progress import counting_bar
+from nmmfit.results.jsonable import plain
 
 Seed = Annotated[int, typer.Option("--seed", metavar="N", help="Seed of the random numbers.")]
 Starts = Annotated[int, typer.Option("--starts", metavar="N", help="Scattered starts of the fits of the data.")]

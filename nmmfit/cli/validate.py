@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,16 +10,17 @@ import typer
 from nmmfit.checks import confidence_level, whole_number
 from nmmfit.cli.arguments import Json, Out, usable
 from nmmfit.cli.fit import not_converged
-from nmmfit.cli.output import emit, note, plain
+from nmmfit.cli.output import emit, note
 from nmmfit.cli.progress import counting_bar
-from nmmfit.errors import unknown
+from nmmfit.errors import UserInputError, unknown
 
 if TYPE_CHECKING:
     from nmmfit.inference.validate import Validation
-    from nmmfit.results.files import RunFolder
+    from nmmfit.results.validation_folder import Settings
 
 STEPS = 5
 """Steps that every experiment takes, beside its other options."""
+FORMATS = ("png", "svg")
 
 
 def register(app: typer.Typer) -> None:
@@ -36,9 +37,24 @@ def validate(
     toys: Annotated[int, typer.Option("--toys", metavar="N", help="Toy experiments behind a p-value.")] = 200,
     options: Annotated[bool, typer.Option("--options/--no-options", help="Also go through the experiments' options.")] = True,
     plots: Annotated[bool, typer.Option("--plots/--no-plots", help="With --out, draw the spectra too.")] = True,
+    formats: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--plot-format", metavar="SUFFIX", help="png or svg; may be repeated; both if left out.", show_default=False
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="Seed of the random numbers.")] = 1,
     as_json: Json = False,
     out: Out = None,
+    update: Annotated[
+        Path | None,
+        typer.Option(
+            "--update",
+            metavar="DIR",
+            help="Folder that this verb wrote with the same settings, in which the experiments are done anew.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Prediction, signal strength, goodness of fit and limits of experiments, beside the published values."""
     from nmmfit import catalogue
@@ -46,41 +62,58 @@ def validate(
     confidence_level(cl, "--cl")
     whole_number(toys, "--toys", 1)
     whole_number(seed, "--seed", 0)
+    for suffix in formats or ():
+        if suffix not in FORMATS:
+            raise unknown("format", suffix, FORMATS, "--plot-format")
+    if update is not None and out is not None:
+        raise UserInputError("--update: the results go into that folder; leave out --out")
     known = catalogue.names()
     for name in experiments or ():
         if name not in known:
             raise unknown("experiment", name, known)
     names = tuple(dict.fromkeys(experiments or usable(known)))
-    from nmmfit.results.files import RunFolder
+    from nmmfit.results.validation_folder import Settings, draw, payload, read_folder, renew, said_by, write_folder
 
-    if out is None:
-        found = _validated(names, cl, toys, options, seed)
-    else:
+    drawn = tuple(dict.fromkeys(formats or FORMATS)) if plots else ()
+    settings = Settings(cl, toys, seed, options, drawn)
+    place = None
+    if update is not None:
+        read_folder(update, settings, "--update")
+        found = _validated(names, settings)
+        renew(update, found, settings, known, "--update")
+        place = update
+    elif out is not None:
+        from nmmfit.results.files import RunFolder
+
         with RunFolder(out) as folder:
-            found = _validated(names, cl, toys, options, seed)
-            _write(folder, found, plots, _command(experiments, cl, toys, options, seed))
+            found = _validated(names, settings)
+            draw(folder.path, found, settings.plots)
+            write_folder(folder.path, {v.name: v for v in found}, settings, known, said_by(settings, names, known))
             place = folder.publish()
-    from nmmfit.results.validation import payload, validation_tables
+    else:
+        found = _validated(names, settings)
+    from nmmfit.results.validation import validation_tables
 
     def show(console: object) -> None:
         for v in found:
             console.print(validation_tables(v))  # type: ignore[attr-defined]
 
-    emit("validate", payload(found) | ({"out": str(place)} if out is not None else {}), as_json, None, show)
-    if out is not None:
+    emit("validate", payload(found, settings) | ({"out": str(place)} if place is not None else {}), as_json, None, show)
+    if place is not None:
         note(f"wrote {place}")
     failed = [v.name for v in found if not v.converged]
     if failed:
         raise not_converged(failed)
 
 
-def _validated(names: tuple[str, ...], cl: float, toys: int, options: bool, seed: int) -> list[Validation]:
+def _validated(names: tuple[str, ...], settings: Settings) -> list[Validation]:
     from nmmfit.cli.runtime import start_computing
 
     start_computing()
-    from nmmfit.inference.validate import alternatives, validate_experiment
+    from nmmfit.inference.alone import alternatives
+    from nmmfit.inference.validate import validate_experiment
 
-    total = sum(STEPS + (len(list(alternatives(name))) if options else 0) for name in names)
+    total = sum(STEPS + (len(list(alternatives(name))) if settings.options else 0) for name in names)
     found, done = [], 0
     with counting_bar("validating") as advance:
 
@@ -90,26 +123,8 @@ def _validated(names: tuple[str, ...], cl: float, toys: int, options: bool, seed
             done += 1
 
         for name in names:
-            found.append(validate_experiment(name, cl=cl, toys=toys, choices=options, seed=seed, step=step))
+            made = validate_experiment(
+                name, cl=settings.cl, toys=settings.toys, choices=settings.options, seed=settings.seed, step=step
+            )
+            found.append(made)
     return found
-
-
-def _command(experiments: list[str] | None, cl: float, toys: int, options: bool, seed: int) -> str:
-    """The command line in full, so that the page says how it was made."""
-    words = ["nmmfit", "validate", *(experiments or ()), "--cl", f"{cl:g}", "--toys", str(toys), "--seed", str(seed)]
-    return shlex.join([*words, *(() if options else ("--no-options",))])
-
-
-def _write(folder: RunFolder, found: list[Validation], plots: bool, command: str) -> None:
-    import json
-
-    from nmmfit.results.figure import save
-    from nmmfit.results.validation import figures, page, payload
-
-    pictures: dict[str, list[str]] = {}
-    for v in found if plots else ():
-        for name, figure in figures(v).items():
-            made = save(figure, folder.path / name.replace(".", "_"), ("png", "svg"))
-            pictures.setdefault(v.name, []).append(made[0].name)
-    folder.write_text("validate.json", json.dumps(plain(payload(found)), indent=1, allow_nan=False) + "\n")
-    folder.write_text("validation.md", page(found, pictures, command))

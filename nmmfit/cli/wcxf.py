@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nmmfit.cli.arguments import Json, VerbGroup
-from nmmfit.cli.output import add_row, emit, note, plain, printing, table
+from nmmfit.cli.output import add_row, emit, note, printing, table
 from nmmfit.errors import UserInputError, unknown
+from nmmfit.results.jsonable import plain
 
 if TYPE_CHECKING:
     from rich.console import Console

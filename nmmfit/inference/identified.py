@@ -14,8 +14,8 @@ from nmmfit.inference.parameters import Identified
 from nmmfit.physics.forms import N_FLAVOUR, TargetCouplings
 from nmmfit.physics.nuclei import nucleus
 from nmmfit.shapes import Array
+from nmmfit.units import MOMENT_UNIT_MUB
 
-MOMENT_UNIT_MUB = 1e-11
 TENSOR_UNIT = 1e-6
 
 

@@ -2,44 +2,27 @@
 
 from __future__ import annotations
 
-import typing
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
 
-import numpy as np
-
-from nmmfit import catalogue
-from nmmfit.config import RunConfig, validate
-from nmmfit.experiment import BinnedExperiment, Published
-from nmmfit.inference.fit import FitResult, fit
+from nmmfit.experiment import Published
+from nmmfit.inference.alone import Alone, Strength, UpperLimits, alternatives
+from nmmfit.inference.fit import fit
 from nmmfit.inference.goodness import Goodness, goodness
-from nmmfit.inference.joint import STRENGTH, JointLikelihood
-from nmmfit.inference.limits import limits
 
-STRENGTH_RANGE = (0.0, 20.0)
-SCALE_GEV = 2.0
-"""Where the coefficients of the limits live: below it nothing runs, so that an operator is what its name says."""
-_DIAGONAL = ("11", "22", "33")
-_DIPOLE = {"L_dipole": ("nuNgamma_{nu}", 1e-7)}
-_QUARKS = {
-    "L_T_u": ("TnuNuRR_{nu}11", 1e-4),
-    "L_T_d": ("TnuNdRR_{nu}11", 1e-4),
-    "L_S_u": ("SnuNuRR_{nu}11", 1e-5),
-    "L_S_d": ("SnuNdRR_{nu}11", 1e-5),
-}
-_NO_CHIRAL = {"c_T": 0.0, "c_T_s": 0.0}
-"""What a tensor does to the dipole at 2 GeV would hide its own limit."""
-DIFFERENCE_STEP = 0.05
-"""Step of differences in units of a parameter's natural size."""
+PREDICTION, YIELD, LIMIT = 0.05, 0.5, 0.25
+"""What agrees: predictions, relative; fitted counts, in units of the published error; limits, relative."""
 
 
 @dataclass(frozen=True)
 class Comparison:
     """A published number, ours, and how far apart they are.
 
-    `agrees`: within the published error where there is one (half of it for fitted counts), else within 5 % for predictions and
-    25 % for limits; None where ours does not exist.
+    `agrees`: within half the published error for fitted counts, within 5 % for predictions, 25 % for limits; None where ours does
+    not exist. `switch` says in words which options (and convention) bring ours closer to what was done there; `switched` is ours
+    with them, with its difference and whether that agrees. None, and an empty text, where nothing is to be switched. A number
+    that is compared in no other way (`Published.only_switched`) has `switch` and None for `switched`: `ours` is with the switch.
     """
 
     published: Published
@@ -47,6 +30,11 @@ class Comparison:
     ours_error: float | None
     relative: float | None
     agrees: bool | None
+    switch: str = ""
+    switched: float | None = None
+    switched_error: float | None = None
+    switched_relative: float | None = None
+    switched_agrees: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -95,6 +83,29 @@ class Validation:
         """Plain numbers and strings, for `json.dumps`."""
         return asdict(self)
 
+    @classmethod
+    def from_json(cls, given: Mapping[str, Any]) -> Validation:
+        """What `to_json` made, read back. Raises: TypeError or KeyError for anything else."""
+        for key in ("references", "comparisons", "choices"):
+            if not isinstance(given[key], list):
+                raise TypeError(f"{key!r} is {type(given[key]).__name__}")
+        found = given["goodness"]
+        pairs = {name: None if given[name] is None else tuple(given[name]) for name in ("strength", "fitted_counts")}
+        return _made(
+            cls,
+            given,
+            references=tuple(map(str, given["references"])),
+            goodness=None if found is None else _made(Goodness, found),
+            comparisons=tuple(_made(Comparison, c, published=_made(Published, c["published"])) for c in given["comparisons"]),
+            choices=tuple(_made(Choice, c) for c in given["choices"]),
+            **pairs,
+        )
+
+
+def _made(kind: type, given: Mapping[str, Any], **parts: Any) -> Any:
+    """An object of a dataclass from the fields that a JSON object has of it."""
+    return kind(**{f.name: parts.get(f.name, given[f.name]) for f in fields(kind) if f.name in given})
+
 
 Step = Callable[[str], None]
 
@@ -114,32 +125,26 @@ def validate_experiment(
     Raises: UserInputError for an unknown experiment.
     """
     say = step or (lambda _: None)
+    ours = Alone(name, seed)
     say("prediction")
-    plain = joint_of(name)
+    plain = ours.joint()
     experiment = plain.experiments[0]
-    # A published limit sees the combination that it limits, to which the Standard Model contributes nothing.
-    sm = _signal_counts(plain, {}) or None
+    sm = ours.predicted()
     say("Standard Model")
     best = fit(plain, seed=seed) if plain.names else None
     point = best.point if best is not None else {}
-    quality, strength, fitted, good = None, None, None, best is None or best.converged
     say("goodness of fit")
-    if sm is not None:
-        quality = goodness(plain, point, toys=toys, seed=seed)
+    quality = goodness(plain, point, toys=toys, seed=seed) if sm is not None else None
     say("signal strength")
-    if sm is not None:
-        strength, fitted, good_strength = _strength(name, seed)
-        good = good and good_strength
+    strength = ours.strength() if sm is not None else None
     say("limits")
-    found, units, good_limits = _limits(name, {}, experiment, cl, seed)
+    found = ours.limits(cl, quarks=True)
     others = []
     if choices:
         for option, value, keys in alternatives(name):
             say(f"{option} = {value}")
-            changed = joint_of(name, keys)
-            moments, _, _ = _limits(name, keys, changed.experiments[0], cl, seed, quarks=False)
-            others.append(Choice(option, value, _signal_counts(changed, {}) or None, moments))
-    made = Validation(
+            others.append(Choice(option, value, ours.predicted(**keys), ours.limits(cl, **keys).values))
+    return Validation(
         name=name,
         title=experiment.title,
         status=experiment.status,
@@ -148,137 +153,76 @@ def validate_experiment(
         built_with=dict(experiment.choices),
         cl=cl,
         sm_counts=sm,
-        strength=strength,
-        fitted_counts=fitted,
+        strength=None if strength is None else (strength.value, strength.error),
+        fitted_counts=None if strength is None else (strength.counts, strength.counts_error),
         goodness=quality,
-        limits=found,
-        units=units,
-        comparisons=(),
+        limits=found.values,
+        units=found.units,
+        comparisons=tuple(compared(p, ours, found, cl, quality, choices) for p in experiment.published),
         choices=tuple(others),
-        converged=good and good_limits,
+        converged=(best is None or best.converged) and (strength is None or strength.converged) and found.converged,
         point=point,
     )
-    return replace(made, comparisons=tuple(_comparison(p, made, plain) for p in experiment.published))
 
 
-def config_of(
-    name: str, options: Mapping[str, Any] | None = None, theory: Mapping[str, Any] | None = None, **keys: Any
-) -> RunConfig:
-    """A run of one experiment, without coefficients unless `keys` name some."""
-    run = {"experiments": [name], "options": {name: dict(options)} if options else {}, "scale_gev": SCALE_GEV}
-    return validate({**run, "theory": {**_NO_CHIRAL, **(theory or {})}, **keys})
+def compared(
+    published: Published, ours: Alone, limits: UpperLimits, cl: float, quality: Goodness | None, switch: bool = True
+) -> Comparison:
+    """A published number beside ours, and beside ours with the choices that were made there.
+
+    Args:
+        published: the number.
+        ours: where ours come from. `limits`, `quality`: those of the experiment as it is, the limits at `cl`.
+        switch: whether to compare with the other choices, too.
+    """
+    allowed = _allowed(published)
+    as_it_is: tuple[Any, ...] = ()
+    if not published.only_switched:
+        value, error = _ours(published, ours, {}, published.cl, limits if published.cl == cl else None, quality)
+        as_it_is = (value, error, *_apart(published, value, allowed))
+        if not switch or not (published.options or published.one_sided):
+            return Comparison(published, *as_it_is)
+    said = ", ".join([*(f"{k} = {x}" for k, x in published.options.items()), *["one-sided"] * published.one_sided])
+    if not switch:
+        return Comparison(published, None, None, None, None, said)
+    level = 2.0 * published.cl - 1.0 if published.one_sided else published.cl
+    other, other_error = _ours(published, ours, published.options, level, None, None)
+    switched = (other, other_error, *_apart(published, other, allowed))
+    return Comparison(published, *(as_it_is or switched), said, *(switched if as_it_is else ()))
 
 
-def joint_of(name: str, options: Mapping[str, Any] | None = None, **keys: Any) -> JointLikelihood:
-    """The joint likelihood of `config_of`."""
-    return JointLikelihood.from_config(config_of(name, options, **keys))
+def _allowed(published: Published) -> float:
+    """How far ours may be from the published number."""
+    errors = [e for e in (published.minus, published.plus) if e is not None]
+    if published.quantity == "fitted_counts" and errors:
+        return YIELD * min(errors)
+    return (PREDICTION if published.quantity in ("sm_counts", "fitted_counts", "deviance") else LIMIT) * published.value
 
 
-def dipole_run(name: str) -> RunConfig:
-    """A run of one experiment with a dipole that is equal for all flavours, `L_dipole`."""
-    return config_of(name, parameters=_specs(_DIPOLE))
-
-
-def _specs(wanted: Mapping[str, tuple[str, float]]) -> dict[str, Any]:
-    """Parameters of a run file: name -> (coefficient with the neutrino flavours left open, width of the prior)."""
-    return {
-        parameter: {
-            "coefficients": {pattern.format(nu=nu): 1.0 for nu in _DIAGONAL},
-            "prior": {"normal": [0.0, width]},
-        }
-        for parameter, (pattern, width) in wanted.items()
-    }
-
-
-def alternatives(name: str) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Every other value of every option of an experiment that is a choice: option, value, the keys to build it with."""
-    model = getattr(catalogue.load(name), "Options", None)
-    for option, info in (model.model_fields if model is not None else {}).items():
-        annotation = info.annotation
-        values: tuple[Any, ...] = ()
-        if annotation is bool:
-            values = (True, False)
-        elif typing.get_origin(annotation) is Literal:
-            values = typing.get_args(annotation)
-        for value in values:
-            if value != info.default:
-                yield option, str(value), {option: value}
-
-
-def _is_signal(experiment: BinnedExperiment) -> dict[str, set[str]]:
-    """`experiment.channel` -> names of the components that depend on couplings."""
-    return {
-        f"{experiment.name}.{c.name}": {p.name for p in c.components if any(f.forms is not None for f in p.factors)}
-        for c in experiment.channels
-    }
-
-
-def _signal_counts(joint: JointLikelihood, point: Mapping[str, float], component: str = "") -> float:
-    """Signal events at a point; with `component` the events of components whose names begin with it, signal or not."""
-    signals = _is_signal(joint.experiments[0])
-    return float(
-        sum(
-            np.sum(counts)
-            for channel, parts in joint.components(point).items()
-            for part, counts in parts.items()
-            if (part.startswith(component) if component else part in signals[channel])
-        )
-    )
-
-
-def _strength(name: str, seed: int) -> tuple[tuple[float, float | None], tuple[float, float], bool]:
-    """Strength of the signal with its error, fitted signal events with theirs, and whether the fit converged."""
-    joint = joint_of(name, theory={"sm_strength": {"uniform": list(STRENGTH_RANGE)}})
-    best: FitResult = fit(joint, seed=seed)
-    counts = _signal_counts(joint, best.point)
-    slopes = []
-    for p in joint.parameters:
-        h = DIFFERENCE_STEP * p.scale
-        up, down = (_signal_counts(joint, {**best.point, p.name: best.point[p.name] + s * h}) for s in (1.0, -1.0))
-        slopes.append((up - down) / (2.0 * h))
-    error = float(np.sqrt(np.asarray(slopes) @ best.covariance @ np.asarray(slopes)))
-    return (best.point[STRENGTH], best.errors[STRENGTH]), (counts, error), best.converged
-
-
-def _limits(
-    name: str, options: Mapping[str, Any], experiment: BinnedExperiment, cl: float, seed: int, quarks: bool = True
-) -> tuple[dict[str, float | None], dict[str, str], bool]:
-    """One-at-a-time upper limits on the effective moments that an experiment sees and, of nuclei, on tensors and scalars."""
-    wanted = {**_DIPOLE, **(_QUARKS if quarks and experiment.nuclei else {})}
-    parameters = _specs(wanted)
-    joint = joint_of(name, options, parameters=parameters)
-    moments = [q.name for q in joint.identified if q.name.startswith("mu_eff")]
-    if not joint.amplitudes.size:
-        return {}, {}, True
-    names = [*moments, *(p for p in parameters if p != "L_dipole" or not moments)]
-    result = limits(joint, cl, parameters=names, presets={}, profiled=False, seed=seed)
-    found: dict[str, float | None] = {}
-    for key, limit in (*result.identified.items(), *result.parameters.items()):
-        interval = limit.one_at_a_time
-        if interval is None:
-            found[key] = None
-        elif key in result.identified:
-            found[key] = interval.upper
-        else:
-            ends = [abs(e) for e in (interval.lower, interval.upper) if e is not None]
-            found[key] = max(ends) if len(ends) == 2 else None
-    units = {q.name: q.unit for q in joint.identified} | {p.name: p.unit for p in joint.own}
-    return found, {key: units[key] for key in found}, not result.failed
-
-
-def _comparison(published: Published, made: Validation, plain: JointLikelihood) -> Comparison:
-    ours, error, allowed = None, None, 0.25 * published.value
-    own_errors = [e for e in (published.minus, published.plus) if e is not None]
+def _ours(
+    published: Published,
+    ours: Alone,
+    options: Mapping[str, Any],
+    cl: float,
+    limits: UpperLimits | None,
+    quality: Goodness | None,
+) -> tuple[float | None, float | None]:
+    """Our number with some options, and its error."""
     if published.quantity == "sm_counts":
-        ours = _signal_counts(plain, {}, published.component)
-        allowed = 0.05 * published.value
-    elif published.quantity == "fitted_counts" and made.fitted_counts is not None and not published.component:
-        ours, error = made.fitted_counts
-        allowed = 0.5 * min(own_errors) if own_errors else 0.05 * published.value
-    elif published.quantity == "deviance" and made.goodness is not None:
-        ours, allowed = made.goodness.deviance, 0.05 * published.value
-    elif published.quantity in made.limits:
-        ours = made.limits[published.quantity]
-    if ours is None:
-        return Comparison(published, None, None, None, None)
-    return Comparison(published, ours, error, ours / published.value - 1.0, abs(ours - published.value) <= allowed)
+        return ours.predicted(published.component, **options), None
+    if published.quantity == "fitted_counts":
+        if published.component or ours.predicted(**options) is None:
+            return None, None
+        found: Strength = ours.strength(**options)
+        return found.counts, found.counts_error
+    if published.quantity == "deviance":
+        return None if quality is None else quality.deviance, None
+    known = limits if limits is not None else ours.limits(cl, quarks=not published.quantity.startswith("mu_eff"), **options)
+    return known.values.get(published.quantity), None
+
+
+def _apart(published: Published, value: float | None, allowed: float) -> tuple[float | None, bool | None]:
+    """Relative difference, and whether it is allowed."""
+    if value is None:
+        return None, None
+    return value / published.value - 1.0, abs(value - published.value) <= allowed

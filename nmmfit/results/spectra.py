@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import jax.numpy as jnp
 import numpy as np
 
+from nmmfit.experiment import Channel
 from nmmfit.inference.joint import JointLikelihood, Point
 from nmmfit.results.figure import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILLION, YELLOW, new_figure, style
 
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 # Last word of an axis name -> how its unit is written; a name without one of these has no unit that is known here.
 AXIS_UNITS = {
     "pe": "PE", "us": r"$\mu$s", "ns": "ns", "hits": "hits",
-    "kev": "keV", "kevee": r"keV$_{\rm ee}$", "kevnr": r"keV$_{\rm nr}$", "mev": "MeV",
+    "ev": "eV", "kev": "keV", "kee": r"keV$_{\rm ee}$", "kevee": r"keV$_{\rm ee}$", "kevnr": r"keV$_{\rm nr}$", "mev": "MeV",
 }  # fmt: skip
 _LINES = (ORANGE, GREEN, PURPLE, SKY, YELLOW, GREY, "#7F5539", "#4D4D9A", "#8DB600", "#B22222")
 AXIS_TITLES = {"n_hits": "$N_h$ [hits]"}
@@ -50,6 +52,7 @@ class ChannelSpectrum:
         subtracted: components taken off data and predictions alike, so that the rest can be seen; the axis says so.
         labels: how components are written; missing: the name, isotopes as such.
         best_label, sm_label: what the components together, and `sm`, are called.
+        errors: of the data, below and above, (2, bin), where they were measured so; None: those of Poisson counts.
     """
 
     name: str
@@ -64,6 +67,7 @@ class ChannelSpectrum:
     labels: Mapping[str, str] = field(default_factory=dict)
     best_label: str = "best fit"
     sm_label: str = "Standard Model"
+    errors: np.ndarray | None = None
 
     @property
     def best(self) -> np.ndarray:
@@ -145,6 +149,7 @@ def channel_spectra(joint: JointLikelihood, best: Point, sm: Point | None = None
                 log_counts=log_counts,
                 signals=signals,
                 subtracted=tuple(dominant) if signals and not log_counts else (),
+                errors=measured_errors(channel),
             )
         )
     return spectra
@@ -160,9 +165,34 @@ def poisson_errors(counts: np.ndarray) -> np.ndarray:
     return np.stack([n - low, high - n])
 
 
-def pulls(observed: np.ndarray, expected: np.ndarray) -> np.ndarray:
-    """Signed square roots of each bin's Poisson deviance, (bin,): standard normal for large counts, meaningful for small ones."""
+def measured_errors(channel: Channel) -> np.ndarray | None:
+    """Errors of what a channel measured, below and above, (2, bin); None for counts.
+
+    The deviance of a Gaussian with a width on either side is a parabola on either side of the measured value, so that one point
+    of each tells its width.
+    """
+    if channel.statistic == "poisson":
+        return None
+    n = np.asarray(channel.observed, dtype=float)
+    step = np.maximum(np.abs(n), 1.0)
+
+    def log_prob(mean: np.ndarray) -> np.ndarray:
+        return np.asarray(channel.distribution(jnp.asarray(mean)).log_prob(jnp.asarray(n)))
+
+    rises = [2.0 * (log_prob(n) - log_prob(n + side * step)) for side in (-1.0, 1.0)]
+    return np.stack([step / np.sqrt(rise) for rise in rises])
+
+
+def pulls(observed: np.ndarray, expected: np.ndarray, errors: np.ndarray | None = None) -> np.ndarray:
+    """Signed square roots of each bin's deviance, (bin,): standard normal for large counts, meaningful for small ones.
+
+    Args:
+        observed, expected: counts.
+        errors: of measured numbers, (2, bin), as `ChannelSpectrum.errors`; None: Poisson counts.
+    """
     n, mu = np.asarray(observed, dtype=float), np.asarray(expected, dtype=float)
+    if errors is not None:
+        return (n - mu) / np.where(mu < n, errors[0], errors[1])
     with np.errstate(divide="ignore", invalid="ignore"):
         deviance = 2.0 * (mu - n + np.where(n > 0, n * np.log(n / mu), 0.0))
     return np.sign(n - mu) * np.sqrt(np.maximum(deviance, 0.0))
@@ -207,7 +237,8 @@ def _draw_axis(top: Any, bottom: Any, spectrum: ChannelSpectrum, axis: str) -> N
     edges = np.asarray(spectrum.edges[axis], dtype=float)
     kept = merge_bins(edges, MAX_POINTS)
     merged = edges[kept]
-    widths = np.diff(merged)
+    # Of a single number there is no density.
+    widths = np.diff(merged) if len(edges) > 2 else np.ones(1)
 
     def along(values: np.ndarray) -> np.ndarray:
         return np.add.reduceat(spectrum.project(values, axis), kept[:-1])
@@ -223,17 +254,18 @@ def _draw_axis(top: Any, bottom: Any, spectrum: ChannelSpectrum, axis: str) -> N
         line = {"color": BLUE, "linestyle": "--", "baseline": None}
         top.stairs((standard - baseline) / widths, merged, linewidth=1.3, label=spectrum.sm_label, zorder=4.5, **line)
         # Where the data would lie if they followed the Standard Model exactly.
-        bottom.stairs(pulls(standard, best), merged, linewidth=1.1, **line)
+        bottom.stairs(pulls(standard, best, spectrum.errors), merged, linewidth=1.1, **line)
     centres = 0.5 * (merged[1:] + merged[:-1])
     size = 3.0 if len(centres) <= 60 else 1.8
     shown = observed > 0 if spectrum.log_counts else np.ones(len(observed), dtype=bool)
-    points, errors = (observed - baseline) / widths, poisson_errors(observed) / widths
+    own = poisson_errors(observed) if spectrum.errors is None else spectrum.errors
+    points, errors = (observed - baseline) / widths, own / widths
     options = {"color": BLACK, "markersize": size, "linewidth": 0.0, "elinewidth": 0.8, "zorder": 5}
     top.errorbar(centres[shown], points[shown], yerr=errors[:, shown], fmt="o", label="data", **options)
     _count_axis(top, axis, points, errors, spectrum)
     bottom.axhspan(-1.0, 1.0, color=GREY, alpha=0.2, linewidth=0)
     bottom.axhline(0.0, color=VERMILLION, linewidth=1.0)
-    data_pulls = pulls(observed, best)
+    data_pulls = pulls(observed, best, spectrum.errors)
     bottom.plot(centres, data_pulls, "o", color=BLACK, markersize=size)
     reach = max(3.5, 1.1 * float(np.max(np.abs(data_pulls))))
     bottom.set_ylim(-reach, reach)
@@ -264,7 +296,8 @@ def _count_axis(top: Any, axis: str, points: np.ndarray, errors: np.ndarray, spe
     unit = re.search(r"\[(.*)\]$", axis_title(axis))
     per = {"hits": "hit"}.get(unit.group(1), unit.group(1)) if unit else axis_title(axis)
     less = "".join(f" $-$ {spectrum.label(name)}" for name in spectrum.subtracted)
-    top.set_ylabel(f"(counts{less}) / {per}" if less else f"counts / {per}")
+    one = len(points) == 1
+    top.set_ylabel("counts" if one else f"(counts{less}) / {per}" if less else f"counts / {per}")
     if spectrum.log_counts:
         positive = points[points > 0]
         top.set_yscale("log")

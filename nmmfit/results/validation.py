@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
 
+from nmmfit.inference.alone import dipole_run
 from nmmfit.inference.joint import JointLikelihood
-from nmmfit.inference.validate import Comparison, Validation, dipole_run
+from nmmfit.inference.validate import LIMIT, PREDICTION, YIELD, Comparison, Validation
 from nmmfit.results.spectra import ChannelSpectrum, channel_spectra, spectrum_figure
 from nmmfit.results.tables import plain_table
 
@@ -72,16 +73,34 @@ def facts(v: Validation) -> list[tuple[str, str, str]]:
 
 
 def comparisons(v: Validation) -> list[tuple[str, ...]]:
-    """Quantity, unit, published, ours, difference, verdict, source with status, and note of every published number."""
+    """Quantity, unit, published, ours, difference, verdict, source with status, and note of every published number.
+
+    One row, and a second one for ours with the choices that were made there, where such are known.
+    """
     rows: list[tuple[str, ...]] = []
     for c in v.comparisons:
         quantity, unit = _quantity(v, c)
-        ours = "" if c.ours is None else _with_error(c.ours, c.ours_error)
-        apart = "" if c.relative is None else f"{100 * c.relative:+.1f} %"
-        verdict = "not computed" if c.agrees is None else "agrees" if c.agrees else "differs"
         source = f"{c.published.source} [{c.published.status}]"
-        rows.append((quantity, unit, _published(c), ours, apart, verdict, source, c.published.note))
+        shown = f"{quantity}, with {c.switch}" if c.published.only_switched else quantity
+        rows.append((shown, unit, _published(c), *_ours(c.ours, c.ours_error, c.relative), verdict(c), source, c.published.note))
+        if c.switch and not c.published.only_switched:
+            found = _ours(c.switched, c.switched_error, c.switched_relative)
+            said = "not computed" if c.switched_agrees is None else "agrees" if c.switched_agrees else "differs"
+            rows.append((f"{quantity}, with {c.switch}", unit, _published(c), *found, said, source, ""))
     return rows
+
+
+def verdict(c: Comparison) -> str:
+    """Whether a published number agrees with ours, in words."""
+    if c.agrees is None:
+        return "not computed"
+    if c.agrees:
+        return "agrees"
+    return "explained by the next row" if c.switched_agrees else "differs"
+
+
+def _ours(value: float | None, error: float | None, relative: float | None) -> tuple[str, str]:
+    return "" if value is None else _with_error(value, error), "" if relative is None else f"{100 * relative:+.1f} %"
 
 
 def choices(v: Validation) -> tuple[list[str], list[list[str]]]:
@@ -116,23 +135,36 @@ def _filled(table: Table, heads: Sequence[str], rows: Sequence[Sequence[str]], n
     return table
 
 
-def page(found: Sequence[Validation], pictures: Mapping[str, Sequence[str]], command: str) -> str:
+TARGETS = (
+    f"A prediction agrees within {100 * PREDICTION:g} %, a fitted yield within {YIELD:g} published standard deviations, a limit "
+    f"within {100 * LIMIT:g} %."
+)
+
+
+def page(found: Sequence[Validation], pictures: Mapping[str, Sequence[str]], made_by: str) -> str:
     """The page of several experiments in Markdown.
 
     Args:
         found: what was found.
         pictures: experiment -> addresses of its pictures, relative to the page.
-        command: the command line that made it.
+        made_by: how it was made, with the command line, in Markdown.
     """
+    counted = [verdict(c) for v in found for c in v.comparisons]
     lines = [
         "# Validation of the experiments",
         "",
-        f"Made by `{command}`. Predictions are the Standard Model's at nominal nuisances; fits float every nuisance; limits are",
-        "one at a time, at 2 GeV, for couplings equal for all flavours and with c_T = 0: an operator is what its name says.",
-        "A prediction agrees within 5 %, a fitted yield within half a published standard deviation, a limit within 25 %; what",
-        "differs has a note. The p-value is the fraction of toy experiments, fitted as the data are, with a larger deviance.",
+        made_by,
+        "",
+        "Predictions are the Standard Model's at nominal nuisances; fits float every nuisance; limits are one at a time, at 2",
+        "GeV, for couplings equal for all flavours and with c_T = 0: an operator is what its name says.",
+        TARGETS,
+        "What differs is compared again with the choices that were made there, or has a note with the reason. The p-value is the",
+        "fraction of toy experiments, fitted as the data are, with a larger deviance.",
+        "",
+        f"Published numbers: {len(counted)}; " + ", ".join(f"{w}: {counted.count(w)}" for w in dict.fromkeys(counted)) + ".",
         "",
     ]
+    lines += _markdown(*summary(found))
     for v in found:
         lines += [f"## {v.name}", "", f"{v.title}. Status: {v.status}. References: {'; '.join(v.references) or 'none'}.", ""]
         lines += _markdown(("quantity", "value", "unit"), facts(v))
@@ -146,6 +178,34 @@ def page(found: Sequence[Validation], pictures: Mapping[str, Sequence[str]], com
     return "\n".join(lines)
 
 
+def summary(found: Sequence[Validation]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Headings and a row for every experiment: prediction, strength, p-value, limit on the moment, and what was published."""
+    heads = (
+        "experiment",
+        "Standard Model [events]",
+        "strength",
+        "p-value",
+        "limit on the moment [1e-11 mu_B]",
+        "published numbers",
+    )
+    rows: list[tuple[str, ...]] = []
+    for v in found:
+        moments = {n.removeprefix("mu_eff_"): x for n, x in v.limits.items() if n.startswith("mu_eff_")}
+        limit = ", ".join(f"{n}: {_number(x, 3) or 'none'}" for n, x in moments.items())
+        verdicts = [verdict(c) for c in v.comparisons]
+        rows.append(
+            (
+                f"[{v.name}](#{v.name})",
+                _number(v.sm_counts),
+                "" if v.strength is None else _with_error(*v.strength),
+                "" if v.goodness is None else f"{v.goodness.p_value:.2f}",
+                limit,
+                ", ".join(f"{verdicts.count(w)} {w}" for w in dict.fromkeys(verdicts)) or "none",
+            )
+        )
+    return heads, rows
+
+
 def _markdown(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     """A table in Markdown, and an empty line."""
 
@@ -156,7 +216,9 @@ def _markdown(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def spectra(v: Validation) -> list[ChannelSpectrum]:
-    """Data, components of the Standard Model's fit, and what a moment at the limit adds, the rest unchanged; counts only."""
+    """Data, components of the Standard Model's fit, and what a moment at the limit adds, the rest unchanged; none of limits."""
+    if v.sm_counts is None:
+        return []
     joint = JointLikelihood.from_config(dipole_run(v.name), method="direct")
     name = next((n for n in v.limits if n.startswith("mu_eff")), None)
     point = {**v.point, "L_dipole": 0.0}
@@ -168,20 +230,12 @@ def spectra(v: Validation) -> list[ChannelSpectrum]:
         changed = {**point, "L_dipole": unit * limit / per_unit}
         source = name.removeprefix("mu_eff_").replace("_", " ")
         label = rf"with $\mu_\nu$ ({source}) = {limit:.3g} $\times\, 10^{{-11}}\,\mu_B$"
-    counted = {n for n, channel in joint.channels.items() if channel.statistic == "poisson"}
-    drawn = channel_spectra(joint, point, changed or point)
     return [
         replace(s, best_label="Standard Model, fitted", sm_label=label, sm=s.sm if changed else None)
-        for s in drawn
-        if s.name in counted
+        for s in channel_spectra(joint, point, changed or point)
     ]
 
 
 def figures(v: Validation) -> dict[str, Figure]:
-    """A figure of every channel of counts, by `experiment.channel`."""
+    """A figure of every channel that has a prediction of the Standard Model, by `experiment.channel`."""
     return {s.name: spectrum_figure(s) for s in spectra(v)}
-
-
-def payload(found: Sequence[Validation]) -> dict[str, Any]:
-    """What `--json` prints."""
-    return {"experiments": {v.name: v.to_json() for v in found}}

@@ -416,7 +416,7 @@ def test_warnings_are_one_line_on_stderr(capsys: pytest.CaptureFixture[str], mon
 def test_numbers_that_json_cannot_hold() -> None:
     import numpy as np
 
-    from nmmfit.cli.output import plain
+    from nmmfit.results.jsonable import plain
 
     given = {
         "a": np.array([1.0, np.nan]),

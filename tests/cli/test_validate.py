@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -39,6 +40,25 @@ def test_a_comparison_names_its_source_and_status():
     assert row[2:7] == ("100 +- 10", "103", "+3.0 %", "agrees", "arXiv:0000.00000, table I [read]")
 
 
+def test_a_number_that_differs_is_shown_again_with_the_choices_made_there():
+    published = Published("sm_counts", 90.0, "arXiv:0000.00000", options={"binning": "coarse"}, note="other bins")
+    found = made(
+        comparisons=(
+            Comparison(published, 103.0, None, 0.144, False, "binning = coarse", 91.0, None, 0.011, True),
+            Comparison(replace(published, only_switched=True), 91.0, None, 0.011, True, "binning = coarse"),
+            Comparison(published, 103.0, None, 0.144, False),
+        )
+    )
+    quantity = "signal events, Standard Model"
+    assert [row[0] for row in comparisons(found)] == [quantity, *[f"{quantity}, with binning = coarse"] * 2, quantity]
+    assert [row[5] for row in comparisons(found)] == ["explained by the next row", "agrees", "agrees", "differs"]
+    assert "Published numbers: 3; explained by the next row: 1, agrees: 1, differs: 1." in page([found], {}, "by hand")
+
+
+def test_what_json_holds_is_what_was_found():
+    assert Validation.from_json(json.loads(json.dumps(made().to_json()))) == made()
+
+
 def test_the_page_holds_everything_and_no_broken_cell():
     text = page([made()], {"lab": ["lab_bins.png"]}, "nmmfit validate lab")
     assert "![lab: data and predictions](lab_bins.png)" in text
@@ -66,9 +86,55 @@ def test_one_experiment_as_json_and_on_disk(capsys, tmp_path):
     assert json.loads((out / "validate.json").read_text())["experiments"] == printed["experiments"]
 
 
+SMALL = ["--toys", "3", "--no-options", "--no-plots"]
+
+
+def test_an_experiment_is_done_anew_in_a_folder(capsys, tmp_path):
+    out = tmp_path / "v"
+    assert main(["validate", "lsnd", "borexino_phase2_limit", *SMALL, "--out", str(out)]) == 0
+    first = json.loads((out / "validate.json").read_text())
+    first["experiments"]["lsnd"]["title"] = "out of date"
+    (out / "validate.json").write_text(json.dumps(first))
+    (out / "lsnd_old.png").write_bytes(b"out of date")
+    assert main(["validate", "lsnd", "gemma", *SMALL, "--update", str(out)]) == 0
+    found = json.loads((out / "validate.json").read_text())["experiments"]
+    # In the order of the listing.
+    assert list(found) == ["borexino_phase2_limit", "gemma", "lsnd"]
+    assert found["lsnd"]["title"].startswith("LSND")
+    assert found["borexino_phase2_limit"] == first["experiments"]["borexino_phase2_limit"]
+    text = (out / "validation.md").read_text()
+    assert [line for line in text.splitlines() if line.startswith("## ")] == [f"## {name}" for name in found]
+    given = "nmmfit validate borexino_phase2_limit gemma lsnd --cl 0.9 --toys 3 --seed 1 --no-options --no-plots --out DIR"
+    assert f"`{given}`" in text
+    assert "`nmmfit validate NAME --cl 0.9 --toys 3 --seed 1 --no-options --no-plots --update DIR`" in text
+    assert not (out / "lsnd_old.png").exists()
+
+
+def test_a_folder_of_other_settings_is_left_alone(capsys, tmp_path):
+    out = tmp_path / "v"
+    assert main(["validate", "lsnd", *SMALL, "--out", str(out)]) == 0
+    before = (out / "validation.md").read_text()
+    capsys.readouterr()
+    for arguments, message in (
+        (["--toys", "4", "--no-options", "--no-plots", "--update", str(out)], "made with toys = 3, got 4"),
+        ([*SMALL, "--update", str(tmp_path / "w")], "no validate.json in it"),
+        ([*SMALL, "--update", str(out), "--out", str(tmp_path / "w")], "leave out --out"),
+    ):
+        assert main(["validate", "lsnd", *arguments]) == 2
+        printed = capsys.readouterr()
+        assert message in printed.err
+        assert printed.err.count("\n") == 1
+    for broken, message in (("{", "broken"), ('{"experiments": {}}', "not written by this version"), ("[]", "not written")):
+        (out / "validate.json").write_text(broken)
+        assert main(["validate", "lsnd", *SMALL, "--update", str(out)]) == 2
+        assert message in capsys.readouterr().err
+    assert (out / "validation.md").read_text() == before
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["coherent_csi_2021", "--plot-format", "pgn"], "did you mean 'png'"),
         (["coherent_csi"], "did you mean 'coherent_csi_2021'"),
         (["coherent_csi_2021", "--toys", "0"], "--toys"),
         (["coherent_csi_2021", "--cl", "90"], "--cl"),

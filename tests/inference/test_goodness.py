@@ -11,10 +11,11 @@ from scipy.stats import chi2, poisson
 
 from nmmfit.errors import UserInputError
 from nmmfit.experiment import BinnedExperiment, Channel, Component, Factor
+from nmmfit.inference.alone import Alone, alternatives, joint_of
 from nmmfit.inference.goodness import goodness
 from nmmfit.inference.joint import STRENGTH, CouplingMap, JointLikelihood
 from nmmfit.inference.parameters import Parameter
-from nmmfit.inference.validate import _strength, alternatives, joint_of, validate_experiment
+from nmmfit.inference.validate import validate_experiment
 from nmmfit.physics.amplitude_basis import N_COORDINATES
 
 
@@ -128,11 +129,12 @@ def test_a_published_limit_comes_back():
 @pytest.mark.slow
 def test_strength_of_coherent_csi_is_the_published_yield_over_the_prediction():
     # arXiv:2110.07730: 306 +- 20 events observed.
-    (strength, error), (counts, _), converged = _strength("coherent_csi_2021", 1)
-    assert converged
-    assert counts == pytest.approx(306.0, abs=10.0)
-    assert 0.1 < error < 0.2
-    assert 0.8 < strength < 1.1
+    found = Alone("coherent_csi_2021", 1).strength()
+    assert found.converged
+    assert found.counts == pytest.approx(306.0, abs=10.0)
+    assert found.error is not None
+    assert 0.1 < found.error < 0.2
+    assert 0.8 < found.value < 1.1
 
 
 def test_a_strength_is_refused_beside_what_interferes():

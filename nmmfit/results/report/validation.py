@@ -2,49 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import fields
 from typing import Any
 
-from nmmfit.experiment import Published
-from nmmfit.inference.goodness import Goodness
-from nmmfit.inference.validate import Choice, Comparison, Validation
+from nmmfit.inference.validate import Validation
 from nmmfit.results.report.asked import provenance_section
 from nmmfit.results.report.document import Document, Picture, Section, Table, table
 from nmmfit.results.report.folder import Results, reading
 from nmmfit.results.report.pictures import stored
 from nmmfit.results.report.references import FOUNDING, references_section
-from nmmfit.results.validation import COMPARED, choices, comparisons, facts
+from nmmfit.results.validation import COMPARED, TARGETS, choices, comparisons, facts
+from nmmfit.results.validation_folder import stems_of
 from nmmfit.results.wording import typeset, unit_text
-
-
-def _made(kind: type, given: Mapping[str, Any], **parts: Any) -> Any:
-    """An object of a dataclass from the fields that a JSON object has of it."""
-    return kind(**{f.name: parts.get(f.name, given[f.name]) for f in fields(kind) if f.name in given})
-
-
-def _validation(given: Mapping[str, Any]) -> Validation:
-    """What `Validation.to_json` wrote."""
-    for key in ("references", "comparisons", "choices"):
-        if not isinstance(given[key], list):
-            raise TypeError(f"{key!r} is {type(given[key]).__name__}")
-    goodness = given["goodness"]
-    pairs = {name: None if given[name] is None else tuple(given[name]) for name in ("strength", "fitted_counts")}
-    return _made(
-        Validation,
-        given,
-        references=tuple(map(str, given["references"])),
-        goodness=None if goodness is None else _made(Goodness, goodness),
-        comparisons=tuple(_made(Comparison, c, published=_made(Published, c["published"])) for c in given["comparisons"]),
-        choices=tuple(_made(Choice, c) for c in given["choices"]),
-        **pairs,
-    )
 
 
 def validation_document(results: Results) -> Document:
     """The report of a folder that `validate` wrote."""
     with reading(results):
-        found = [_validation(given) for given in results.payload["experiments"].values()]
+        found = [Validation.from_json(given) for given in results.payload["experiments"].values()]
         # Everything that is shown is made here, where what is wrong with the file can still be said.
         written = [(facts(v), comparisons(v), choices(v)) for v in found]
         parts = [
@@ -53,9 +27,11 @@ def validation_document(results: Results) -> Document:
         ]
     failed = [v.name for v in found if not v.converged]
     agreed = [c.agrees for v in found for c in v.comparisons]
+    explained = [c.agrees is False and c.switched_agrees is True for v in found for c in v.comparisons]
     answer = (
         f"Experiments: {len(found)}. Published numbers beside ours: {len(agreed)}, of which {agreed.count(True)} agree, "
-        f"{agreed.count(False)} differ and {agreed.count(None)} were not computed.",
+        f"{agreed.count(False)} differ ({explained.count(True)} of them agree once the choices made there are made here) and "
+        f"{agreed.count(None)} were not computed.",
     )
     verdict = "Every fit converged." if not failed else f"NOT converged: {', '.join(failed)}."
     named = [(text, f"data of {v.name}") for v in found for text in v.references]
@@ -67,7 +43,7 @@ def validation_document(results: Results) -> Document:
             f"Experiments: {', '.join(v.name for v in found) or 'none'}.",
             "Predictions are the Standard Model's at nominal nuisances; fits float every nuisance; limits are one at a time, "
             "at 2 GeV, for couplings equal for all flavours and with c_T = 0.",
-            "A prediction agrees within 5 %, a fitted yield within half a published standard deviation, a limit within 25 %.",
+            TARGETS,
         ),
         tables=(table("Choices of theory", ("choice", "value"), list(found[0].theory.items())),) if found else (),
     )
@@ -113,14 +89,12 @@ def _head(head: str) -> str:
 
 
 def _pictures(results: Results, v: Validation, names: list[str]) -> list[Picture]:
-    """Spectra of an experiment; a file belongs to the experiment with the longest name that it begins with."""
+    """Spectra of an experiment."""
     made = []
-    for stem in sorted({p.stem for p in results.path.iterdir() if p.suffix in (".png", ".svg")}):
-        owner = max((n for n in names if stem.startswith(f"{n}_")), key=len, default=None)
-        if owner == v.name:
-            channel = stem.removeprefix(f"{v.name}_").replace("_", " ")
-            shown = "data with errors, background, Standard Model, a moment at the limit, and residuals"
-            alt = f"Spectrum of {v.name}, {channel}: {shown}."
-            picture = stored(results.path, stem, alt, f"{v.name}, {channel}: data and predictions.")
-            made += [picture] if picture is not None else []
+    for stem in stems_of(results.path, v.name, names):
+        channel = stem.removeprefix(f"{v.name}_").replace("_", " ")
+        shown = "data with errors, background, Standard Model, a moment at the limit, and residuals"
+        alt = f"Spectrum of {v.name}, {channel}: {shown}."
+        picture = stored(results.path, stem, alt, f"{v.name}, {channel}: data and predictions.")
+        made += [picture] if picture is not None else []
     return made
