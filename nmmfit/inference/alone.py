@@ -159,9 +159,39 @@ class Alone:
         # A published limit sees the combination that it limits, to which the Standard Model contributes nothing.
         return self._once(lambda: signal_counts(self._direct(options), {}, component), "sm", options, component) or None
 
+    def standard_model(self) -> tuple[dict[str, float], bool]:
+        """Where the Standard Model fits best, all nuisances free, and whether that fit converged."""
+        # In the likelihood with the strength, whose compiled minimiser serves both fits.
+        return self._once(lambda: _at_best(self._with_strength({}), {STRENGTH: 1.0}, self.seed), "standard model", {})
+
     def strength(self, **options: Any) -> Strength:
         """A fit of the strength of the signal beside all nuisances."""
-        return self._once(lambda: _strength(self.name, options, self.seed), "strength", options)
+        return self._once(lambda: self._strength(options), "strength", options)
+
+    def _with_strength(self, options: Mapping[str, Any]) -> JointLikelihood:
+        theory = {"sm_strength": {"uniform": list(STRENGTH_RANGE)}}
+        return self._once(lambda: joint_of(self.name, options, theory=theory), "with strength", options)
+
+    def _strength(self, options: Mapping[str, Any]) -> Strength:
+        joint = self._with_strength(options)
+        best: FitResult = fit(joint, seed=self.seed)
+        strength = best.point[STRENGTH]
+
+        def predicted(point: Mapping[str, float]) -> float:
+            return signal_counts(self._direct(options), {n: x for n, x in point.items() if n != STRENGTH})
+
+        # The signal is the strength times the prediction, at the same nuisances.
+        counts = predicted(best.point)
+        slopes = []
+        for p in joint.parameters:
+            if p.name == STRENGTH:
+                slopes.append(counts)
+                continue
+            h = DIFFERENCE_STEP * p.scale
+            up, down = (predicted({**best.point, p.name: best.point[p.name] + sign * h}) for sign in (1.0, -1.0))
+            slopes.append(strength * (up - down) / (2.0 * h))
+        error = float(np.sqrt(np.asarray(slopes) @ best.covariance @ np.asarray(slopes)))
+        return Strength(strength, best.errors[STRENGTH], strength * counts, error, best.converged)
 
     def limits(self, cl: float, quarks: bool = False, **options: Any) -> UpperLimits:
         """Upper limits on the effective moments that it sees and, with `quarks`, of nuclei on tensors and scalars."""
@@ -169,17 +199,12 @@ class Alone:
         return self._once(lambda: _limits(self.name, options, cl, quarks, self.seed), "limits", options, cl, quarks)
 
 
-def _strength(name: str, options: Mapping[str, Any], seed: int) -> Strength:
-    joint = joint_of(name, options, theory={"sm_strength": {"uniform": list(STRENGTH_RANGE)}})
-    best: FitResult = fit(joint, seed=seed)
-    counts = signal_counts(joint, best.point)
-    slopes = []
-    for p in joint.parameters:
-        h = DIFFERENCE_STEP * p.scale
-        up, down = (signal_counts(joint, {**best.point, p.name: best.point[p.name] + s * h}) for s in (1.0, -1.0))
-        slopes.append((up - down) / (2.0 * h))
-    error = float(np.sqrt(np.asarray(slopes) @ best.covariance @ np.asarray(slopes)))
-    return Strength(best.point[STRENGTH], best.errors[STRENGTH], counts, error, best.converged)
+def _at_best(joint: JointLikelihood, fixed: Mapping[str, float], seed: int) -> tuple[dict[str, float], bool]:
+    """Parameters that are not held at the best fit, and whether it converged; nothing to do where none is free."""
+    if set(joint.names) == set(fixed):
+        return {}, True
+    best = fit(joint, fixed=fixed, seed=seed)
+    return {name: value for name, value in best.point.items() if name not in fixed}, best.converged
 
 
 def _limits(name: str, options: Mapping[str, Any], cl: float, quarks: bool, seed: int) -> UpperLimits:

@@ -8,7 +8,6 @@ from typing import Any
 
 from nmmfit.experiment import Published
 from nmmfit.inference.alone import Alone, Strength, UpperLimits, alternatives
-from nmmfit.inference.fit import fit
 from nmmfit.inference.goodness import Goodness, goodness
 
 PREDICTION, YIELD, LIMIT = 0.05, 0.5, 0.25
@@ -131,8 +130,7 @@ def validate_experiment(
     experiment = plain.experiments[0]
     sm = ours.predicted()
     say("Standard Model")
-    best = fit(plain, seed=seed) if plain.names else None
-    point = best.point if best is not None else {}
+    point, fitted = ours.standard_model() if sm is not None else ({}, True)
     say("goodness of fit")
     quality = goodness(plain, point, toys=toys, seed=seed) if sm is not None else None
     say("signal strength")
@@ -160,7 +158,7 @@ def validate_experiment(
         units=found.units,
         comparisons=tuple(compared(p, ours, found, cl, quality, choices) for p in experiment.published),
         choices=tuple(others),
-        converged=(best is None or best.converged) and (strength is None or strength.converged) and found.converged,
+        converged=fitted and (strength is None or strength.converged) and found.converged,
         point=point,
     )
 
