@@ -15,19 +15,19 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.stats import norm
 
-from nmmfit.constants import ATOMIC_MASS_UNIT_MEV, M_ELECTRON_MEV
+from nmmfit.cevns_signal import natural_element
 from nmmfit.experiment import TheoryChoices
 from nmmfit.numerics.quadrature import gauss_legendre
 from nmmfit.physics.folded import FoldedKernels, fold_cevns, form_factor_product
 from nmmfit.physics.form_factors import form_factor
 from nmmfit.physics.forms import Forms, TargetCouplings, quadratic_forms
 from nmmfit.physics.kinematics import max_recoil_energy, min_neutrino_energy, momentum_transfer
-from nmmfit.physics.nuclei import Nucleus, natural_mixture, target_spin
+from nmmfit.physics.nuclei import Nucleus, target_spin
 from nmmfit.physics.quenching import Quenching, germanium_quenching, recoil_energy_mev
 from nmmfit.physics.rates import SourceNodes
 from nmmfit.physics.reactor import ReactorSpectrum, reactor_flux_cm2_s, reactor_source
 from nmmfit.shapes import Array
-from nmmfit.units import AVOGADRO_PER_MOL, SECONDS_PER_DAY
+from nmmfit.units import SECONDS_PER_DAY
 
 from .options import Options
 
@@ -76,9 +76,8 @@ def counted_recoils(theory: TheoryChoices, options: Options) -> CountedRecoils:
     """
     spectrum = ReactorSpectrum(model=options.spectrum)
     source, quenching = reactor_source(spectrum), germanium_quenching(options.quenching, options.lindhard_k)
-    mixture = natural_mixture("Ge")
-    molar_mass = sum(f * (n.mass_mev + n.z * M_ELECTRON_MEV.value) / ATOMIC_MASS_UNIT_MEV.value for n, f in mixture)
-    nuclei = EXPOSURE_KG_DAY * 1e3 / molar_mass * AVOGADRO_PER_MOL
+    # Isotopes with their numbers of nuclei times days.
+    mixture = natural_element(EXPOSURE_KG_DAY, "Ge").nuclides
     fluence = reactor_flux_cm2_s(THERMAL_POWER_GW, DISTANCE_M, spectrum) * SECONDS_PER_DAY
     grids = [counted(quenching, float(max_recoil_energy(source.e_max_mev, n.mass_mev)), options) for n, _ in mixture]
     thresholds = [np.asarray(min_neutrino_energy(t, n.mass_mev)) for (t, _), (n, _) in zip(grids, mixture, strict=True)]
@@ -86,9 +85,9 @@ def counted_recoils(theory: TheoryChoices, options: Options) -> CountedRecoils:
     nodes = source.nodes(np.stack([*thresholds, np.full_like(thresholds[0], _FROM_MEV)]), order=_PANEL_ORDER)
     sums = [
         _summed(
-            n, replace(nodes, energy_mev=nodes.energy_mev[k], weight=nodes.weight[k] * f * fluence * nuclei), grids[k], theory
+            n, replace(nodes, energy_mev=nodes.energy_mev[k], weight=nodes.weight[k] * fluence * number), grids[k], theory
         )
-        for k, (n, f) in enumerate(mixture)
+        for k, (n, number) in enumerate(mixture)
     ]
     largest = max(float(quenching(max_recoil_energy(source.e_max_mev, n.mass_mev))) for n, _ in mixture)
     return CountedRecoils(
