@@ -16,13 +16,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from nmmfit.constants import ATOMIC_MASS_UNIT_MEV, M_ELECTRON_MEV
-from nmmfit.experiment import Factor, Pulls, TheoryChoices, Weighting
+from nmmfit.experiment import Component, Factor, Pulls, TheoryChoices, Weighting
 from nmmfit.physics.folded import FoldedKernels, fold_cevns
 from nmmfit.physics.form_factors import form_factor
 from nmmfit.physics.forms import HEAVY, MASSIVE_NUCLEAR_FORMS, Forms
 from nmmfit.physics.kinematics import max_recoil_energy, min_neutrino_energy, momentum_transfer
 from nmmfit.physics.massive_cevns import HEAVY_RECOIL_ORDER, HeavyFold, heavy_folded, heavy_kernels
 from nmmfit.physics.nuclei import NEUTRON_RADIUS_RELATIVE_UNCERTAINTY, Nucleus, natural_mixture, nucleus, target_spin
+from nmmfit.physics.sns import SNS_FLUX_PULL, sns_flux_scale
 from nmmfit.physics.sources import NeutrinoSource
 from nmmfit.shapes import Array, ArrayLike
 from nmmfit.units import AVOGADRO_PER_MOL
@@ -192,6 +193,27 @@ def signal_factors(
         recoils = _Recoils.joined(list(nuclides.values()))
         factors[key] = _factor(recoils, of_n, response, weighting, profile, pulls[key], rn_width)
     return factors, max((fold.threshold_mass_mev for fold in folds.values()), default=None)
+
+
+def sns_components(
+    sources: Mapping[str, NeutrinoSource],
+    materials: tuple[Material, ...],
+    energies: Mapping[str, Factor],
+    arrival: Callable[[str], Factor],
+) -> list[Component]:
+    """Signals at the stopped-pion source, `cevns_<source>_<material>`, under the flux that all experiments there share.
+
+    Args:
+        sources, materials: those of `signal_factors`. `energies`: what it made of them.
+        arrival: source -> its arrival times.
+    """
+    components = []
+    for source in sources:
+        times = arrival(source)
+        for material in materials:
+            key = f"{source}_{material.name}"
+            components.append(Component(f"cevns_{key}", (energies[key], times), sns_flux_scale, (SNS_FLUX_PULL,)))
+    return components
 
 
 def _heavy(

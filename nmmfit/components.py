@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import jax.numpy as jnp
 import numpy as np
 from numpyro import distributions as dist
 
 from nmmfit import precision as precision
-from nmmfit.experiment import Component, Factor, Pulls
+from nmmfit.experiment import Channel, Component, Factor, Pulls
 from nmmfit.physics.forms import Forms
 from nmmfit.shapes import Array
 
@@ -66,3 +66,24 @@ def measured_by_control(
         components.append(scaled(name, (constant_factor(only), other), pull, float(1.0 / np.sqrt(start))))
         pulls[pull] = dist.Normal(0.0, FREE_PRIOR_WIDTH)
     return components, pulls
+
+
+def beam_channels(
+    counts: Mapping[str, np.ndarray],
+    signal: Sequence[Component],
+    background: Sequence[Component],
+    edges: Mapping[str, np.ndarray],
+    control: bool,
+) -> tuple[Channel, ...]:
+    """What a pulsed beam's detector counts: "coincidence" with the beam, and the sample before it that measures the background.
+
+    Args:
+        counts: observed counts (bin,) of "coincidence" and "anticoincidence".
+        signal: what comes with the beam. `background`: what is there at any time.
+        edges: as in Channel.
+        control: whether the sample before the beam is a channel, "anticoincidence", of the background alone.
+    """
+    channels = [Channel("coincidence", counts["coincidence"], (*signal, *background), edges)]
+    if control:
+        channels.append(Channel("anticoincidence", counts["anticoincidence"], tuple(background), edges))
+    return tuple(channels)

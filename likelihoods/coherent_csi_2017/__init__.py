@@ -5,8 +5,8 @@ from __future__ import annotations
 from importlib.resources import files
 from typing import Any
 
-from nmmfit.components import unit_pulls
-from nmmfit.experiment import BinnedExperiment, Channel, Published, TheoryChoices, nuclear_choices
+from nmmfit.components import beam_channels, unit_pulls
+from nmmfit.experiment import BinnedExperiment, Published, TheoryChoices, nuclear_choices
 from nmmfit.listing import Listing
 from nmmfit.physics.sns import SNS_EFFECTIVE_MOMENTS
 from nmmfit.tables import bin_grid, read_table
@@ -63,13 +63,11 @@ def build(theory: TheoryChoices = TheoryChoices(), **options: Any) -> BinnedExpe
     steady, steady_pulls = steady_state(samples, time_edges, chosen.steady_state)
 
     edges = {"energy_pe": energy_edges, "time_us": time_edges}
-    channels = [Channel("coincidence", counts["coincidence"], (*cevns, neutron, *steady), edges)]
-    if chosen.steady_state == "free_shape":
-        channels.append(Channel("anticoincidence", counts["anticoincidence"], tuple(steady), edges))
+    with_beam = (*cevns, neutron)
     return BinnedExperiment(
         name=NAME,
         title="COHERENT CsI[Na] 2017, coherent elastic neutrino-nucleus scattering",
-        channels=tuple(channels),
+        channels=beam_channels(counts, with_beam, steady, edges, chosen.steady_state == "free_shape"),
         pulls={**signal_pulls, **unit_pulls(NEUTRONS), **steady_pulls},
         references=("arXiv:1708.01294", "doi:10.1126/science.aao0990", "doi:10.5281/zenodo.1228631"),
         overlaps=LISTING.overlaps,

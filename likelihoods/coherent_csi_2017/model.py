@@ -8,11 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 from numpyro import distributions as dist
 
-from nmmfit.cevns_signal import compound, signal_factors
+from nmmfit.cevns_signal import compound, signal_factors, sns_components
 from nmmfit.components import constant_factor, measured_by_control, scaled, unit_pulls
 from nmmfit.experiment import Component, Factor, Pulls, TheoryChoices, Weighting
 from nmmfit.physics.forms import Forms
-from nmmfit.physics.sns import SNS_FLUX_PULL, flux_per_pot_cm2, sns_flux_scale, sns_pull_priors, sns_sources
+from nmmfit.physics.sns import flux_per_pot_cm2, sns_pull_priors, sns_sources
 from nmmfit.shapes import Array
 from nmmfit.tables import Table
 
@@ -48,12 +48,11 @@ def signal(
     """
     sources, materials = sns_sources(), compound(MASS_KG, *NUCLIDES)
     energies, largest = signal_factors(sources, materials, fluence_per_cm2(), response, theory, weighting, rn_width)
-    components = []
-    for name in sources:
-        arrival = constant_factor(time["prompt_neutrinos" if name.startswith("prompt") else "delayed_neutrinos"])
-        for material in materials:
-            key = f"{name}_{material.name}"
-            components.append(Component(f"cevns_{key}", (energies[key], arrival), sns_flux_scale, (SNS_FLUX_PULL,)))
+
+    def arrival(source: str) -> Factor:
+        return constant_factor(time["prompt_neutrinos" if source.startswith("prompt") else "delayed_neutrinos"])
+
+    components = sns_components(sources, materials, energies, arrival)
     own = unit_pulls(*response.pulls, *EFFICIENCY_PULLS, *(m.radius_pull for m in materials))
     return components, {**sns_pull_priors(), **own}, largest
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from importlib.resources import files
 from typing import Any
 
-from nmmfit.experiment import BinnedExperiment, Channel, Published, TheoryChoices, nuclear_choices
+from nmmfit.components import beam_channels
+from nmmfit.experiment import BinnedExperiment, Published, TheoryChoices, nuclear_choices
 from nmmfit.listing import Listing
 from nmmfit.physics.sns import SNS_EFFECTIVE_MOMENTS
 from nmmfit.tables import bin_grid, read_table
@@ -65,13 +66,11 @@ def build(theory: TheoryChoices = TheoryChoices(), **options: Any) -> BinnedExpe
     steady, steady_pulls = steady_state(anticoincidence, time_edges, chosen.steady_state)
 
     edges = {"energy_pe": energy_edges, "time_us": time_edges}
-    channels = [Channel("coincidence", counts["coincidence"], (*cevns, *neutron, *steady), edges)]
-    if chosen.steady_state == "free_shape":
-        channels.append(Channel("anticoincidence", counts["anticoincidence"], tuple(steady), edges))
+    with_beam = (*cevns, *neutron)
     return BinnedExperiment(
         name=NAME,
         title="COHERENT CsI[Na] 2021, coherent elastic neutrino-nucleus scattering",
-        channels=tuple(channels),
+        channels=beam_channels(counts, with_beam, steady, edges, chosen.steady_state == "free_shape"),
         pulls={**signal_pulls, **neutron_pulls, **steady_pulls},
         references=("arXiv:2110.07730", "doi:10.1103/PhysRevLett.129.081801"),
         published=PUBLISHED,

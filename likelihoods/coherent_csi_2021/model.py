@@ -7,10 +7,10 @@ from collections.abc import Mapping
 import numpy as np
 from numpyro import distributions as dist
 
-from nmmfit.cevns_signal import compound, signal_factors
+from nmmfit.cevns_signal import compound, signal_factors, sns_components
 from nmmfit.components import unit_pulls
-from nmmfit.experiment import Component, TheoryChoices
-from nmmfit.physics.sns import SNS_FLUX_PULL, flux_per_pot_cm2, sns_flux_scale, sns_pull_priors, sns_sources
+from nmmfit.experiment import Component, Factor, TheoryChoices
+from nmmfit.physics.sns import flux_per_pot_cm2, sns_pull_priors, sns_sources
 
 from .options import Options
 from .response import EFFICIENCY, QF0, QF1, Response
@@ -43,11 +43,10 @@ def signal(
     energies, largest = signal_factors(
         sources, materials, fluence_per_cm2(), response, theory, response.weighting(), options.rn_width
     )
-    components = []
-    for name in sources:
-        arrival = signal_times(name, time_edges_us, options.timing_centre_ns, options.timing_width_ns)
-        for material in materials:
-            key = f"{name}_{material.name}"
-            components.append(Component(f"cevns_{key}", (energies[key], arrival), sns_flux_scale, (SNS_FLUX_PULL,)))
+
+    def arrival(source: str) -> Factor:
+        return signal_times(source, time_edges_us, options.timing_centre_ns, options.timing_width_ns)
+
+    components = sns_components(sources, materials, energies, arrival)
     own = unit_pulls(QF0, QF1, EFFICIENCY, TIMING, *(m.radius_pull for m in materials))
     return components, {**sns_pull_priors(), **own}, largest

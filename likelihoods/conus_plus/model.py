@@ -84,9 +84,7 @@ def counted_recoils(theory: TheoryChoices, options: Options) -> CountedRecoils:
     # Of all isotopes together, and from a fixed energy on: one program folds them all, whatever the threshold.
     nodes = source.nodes(np.stack([*thresholds, np.full_like(thresholds[0], _FROM_MEV)]), order=_PANEL_ORDER)
     sums = [
-        _summed(
-            n, replace(nodes, energy_mev=nodes.energy_mev[k], weight=nodes.weight[k] * fluence * number), grids[k], theory
-        )
+        _summed(n, replace(nodes, energy_mev=nodes.energy_mev[k], weight=nodes.weight[k] * fluence * number), grids[k], theory)
         for k, (n, number) in enumerate(mixture)
     ]
     largest = max(float(quenching(max_recoil_energy(source.e_max_mev, n.mass_mev))) for n, _ in mixture)

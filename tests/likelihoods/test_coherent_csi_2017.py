@@ -8,13 +8,12 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from contract_parts import contract_parts
 from scipy import integrate, optimize, stats
 from signal_fit import minimise
+from sns_parts import Parts, compiled_first_axes, compiled_parts, forms_of, pulls_of, signal_of
 from stopped_pion import ALPHA, M_E, largest_recoil, recoil_spectrum
 
 from likelihoods.coherent_csi_2017 import build
@@ -23,12 +22,9 @@ from nmmfit.contract.evaluation import Evaluation
 from nmmfit.errors import UserInputError
 from nmmfit.experiment import BinnedExperiment, TheoryChoices
 from nmmfit.inference.compatibility import refuse_overlaps
-from nmmfit.physics.forms import Forms, TargetCouplings, quadratic_forms
 from nmmfit.tables import read_table
 
 PREFIX = "coherent_csi_2017."
-UNIVERSAL = np.hstack([np.eye(3), np.zeros((3, 3))]).astype(complex)
-Parts = Callable[..., dict[str, np.ndarray]]
 
 
 @pytest.fixture(scope="module")
@@ -41,42 +37,14 @@ def evaluation(tree: BinnedExperiment) -> Evaluation:
     return Evaluation(tree)
 
 
-def forms_of(dipole: float = 0.0, tensor_p: float = 0.0, sm: float = 1.0) -> Forms:
-    couplings = replace(
-        TargetCouplings.zero(), dipole=jnp.asarray(dipole * UNIVERSAL), tensor_p=jnp.asarray(tensor_p * UNIVERSAL)
-    )
-    return quadratic_forms(couplings, sm=sm)
-
-
-def pulls_of(experiment: BinnedExperiment, **moved: float) -> dict[str, jax.Array]:
-    names = {n.removeprefix(PREFIX).replace(".", "_"): n for n in experiment.pulls}
-    return experiment.nominal_pulls() | {names[k]: jnp.asarray(v) for k, v in moved.items()}
-
-
-def compiled(experiment: BinnedExperiment) -> Parts:
-    """Counts of each component of the coincidence channel in the Standard Model, (energy, time), at pulls that are named."""
-    evaluate = jax.jit(lambda pulls: experiment.channels[0].component_counts(forms_of(), pulls))
-
-    def at(**moved: float) -> dict[str, np.ndarray]:
-        return {name: np.asarray(v).reshape(12, 12) for name, v in evaluate(pulls_of(experiment, **moved)).items()}
-
-    return at
-
-
 @pytest.fixture(scope="module")
 def parts(tree: BinnedExperiment) -> Parts:
-    return compiled(tree)
+    return compiled_parts(tree)
 
 
 @pytest.fixture(scope="module")
 def first_axes(tree: BinnedExperiment) -> Callable[..., dict[str, Any]]:
-    """Energies of every source on every nucleus at forms and pulls."""
-    signal = [c for c in tree.channels[0].components if c.name.startswith("cevns")]
-    return jax.jit(lambda forms, pulls: {c.name: c.factors[0].values(forms, pulls) for c in signal})
-
-
-def signal_of(parts: Parts, **moved: float) -> np.ndarray:
-    return np.sum([v for k, v in parts(**moved).items() if k.startswith("cevns")], axis=0)
+    return compiled_first_axes(tree)
 
 
 # --- an independent computation ------------------------------------------------------------
@@ -193,7 +161,7 @@ def test_shifts_of_the_yield(parts: Parts, moved: dict[str, float], low: float, 
 
 def test_newer_quenching_predicts_fewer_events(parts: Parts) -> None:
     """The curve of 2021 lies below 8.78 % where recoils are seen: 0.89 of the events (from scipy's Poisson probabilities)."""
-    newer = compiled(build(TheoryChoices(weak_charges="tree"), quenching="polynomial_2021"))
+    newer = compiled_parts(build(TheoryChoices(weak_charges="tree"), quenching="polynomial_2021"))
     flat, curve = 0.0, 0.0
     for source in ("prompt_nu_mu", "delayed_nu_mu_bar", "delayed_nu_e"):
         u = np.linspace(0.01, 1.0, 401)

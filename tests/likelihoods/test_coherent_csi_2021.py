@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import jax
@@ -14,6 +13,7 @@ import pytest
 from contract_parts import contract_parts
 from scipy import integrate, stats
 from signal_fit import minimise
+from sns_parts import forms_of, pulls_of
 from stopped_pion import ALPHA, M_E, largest_recoil, recoil_spectrum
 
 from likelihoods.coherent_csi_2021 import Options, build
@@ -22,13 +22,11 @@ from likelihoods.coherent_csi_2021.response import PUBLISHED_EFFICIENCY_SCALE
 from nmmfit.contract.evaluation import Evaluation
 from nmmfit.errors import UserInputError
 from nmmfit.experiment import BinnedExperiment, TheoryChoices
-from nmmfit.physics.forms import Forms, TargetCouplings, quadratic_forms
 
 SOURCES = ("prompt_nu_mu", "delayed_nu_mu_bar", "delayed_nu_e")
 NUCLIDES = ("cs133", "i127")
 PREFIX = "coherent_csi_2021."
 ENERGY_EDGES = [0.0, 8.0, 12.0, 16.0, 20.0, 24.0, 32.0, 40.0, 50.0, 60.0]
-UNIVERSAL = np.hstack([np.eye(3), np.zeros((3, 3))]).astype(complex)
 
 
 @pytest.fixture(scope="module")
@@ -44,24 +42,6 @@ def experiment() -> BinnedExperiment:
 @pytest.fixture(scope="module")
 def evaluation(experiment: BinnedExperiment) -> Evaluation:
     return Evaluation(experiment)
-
-
-def forms_of(dipole: float = 0.0, tensor_p: float = 0.0, tensor_n: float = 0.0, charge: float = 0.0, sm: float = 1.0) -> Forms:
-    """Flavour-universal couplings, GeV^-1, GeV^-2 and, of the neutrino's charge, e."""
-    couplings = replace(
-        TargetCouplings.zero(),
-        dipole=jnp.asarray(dipole * UNIVERSAL),
-        tensor_p=jnp.asarray(tensor_p * UNIVERSAL),
-        tensor_n=jnp.asarray(tensor_n * UNIVERSAL),
-        charge=jnp.asarray(charge * UNIVERSAL),
-    )
-    return quadratic_forms(couplings, sm=sm)
-
-
-def pulls_of(experiment: BinnedExperiment, **moved: float) -> dict[str, jax.Array]:
-    """Nominal pulls with some moved; the experiment's own are named without prefix, `theory_` and `sns_` stand for their dots."""
-    names = {n.removeprefix(PREFIX).replace(".", "_"): n for n in experiment.pulls}
-    return experiment.nominal_pulls() | {names[k]: jnp.asarray(v) for k, v in moved.items()}
 
 
 def signal_total(experiment: BinnedExperiment, **moved: float) -> float:

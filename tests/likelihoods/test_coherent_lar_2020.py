@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from contract_parts import contract_parts
 from scipy import integrate, optimize
 from signal_fit import minimise
+from sns_parts import Parts, compiled_first_axes, compiled_parts, forms_of, pulls_of, signal_of
 from stopped_pion import ALPHA, M_E, largest_recoil, recoil_spectrum
 
 from likelihoods.coherent_lar_2020 import build
@@ -23,12 +22,10 @@ from likelihoods.coherent_lar_2020.shapes import Morph
 from nmmfit.contract.evaluation import Evaluation
 from nmmfit.errors import DataError, UserInputError
 from nmmfit.experiment import BinnedExperiment, TheoryChoices
-from nmmfit.physics.forms import Forms, TargetCouplings, quadratic_forms
 from nmmfit.tables import Table, read_table
 
 PREFIX = "coherent_lar_2020."
 SHAPE = (12, 8, 10)
-UNIVERSAL = np.hstack([np.eye(3), np.zeros((3, 3))]).astype(complex)
 
 
 @pytest.fixture(scope="module")
@@ -45,45 +42,14 @@ def table(name: str) -> Table:
     return read_table(files("likelihoods.coherent_lar_2020") / "data" / f"{name}.csv")
 
 
-def forms_of(dipole: float = 0.0, tensor_p: float = 0.0, sm: float = 1.0) -> Forms:
-    couplings = replace(
-        TargetCouplings.zero(), dipole=jnp.asarray(dipole * UNIVERSAL), tensor_p=jnp.asarray(tensor_p * UNIVERSAL)
-    )
-    return quadratic_forms(couplings, sm=sm)
-
-
-def pulls_of(experiment: BinnedExperiment, **moved: float) -> dict[str, jax.Array]:
-    names = {n.removeprefix(PREFIX).replace(".", "_"): n for n in experiment.pulls}
-    return experiment.nominal_pulls() | {names[k]: jnp.asarray(v) for k, v in moved.items()}
-
-
-Parts = Callable[..., dict[str, np.ndarray]]
-
-
-def compiled(experiment: BinnedExperiment) -> Parts:
-    """Counts of each component in the Standard Model, (energy, F90, time), at pulls that are named."""
-    evaluate = jax.jit(lambda pulls: experiment.channels[0].component_counts(forms_of(), pulls))
-
-    def at(**moved: float) -> dict[str, np.ndarray]:
-        return {name: np.asarray(values).reshape(SHAPE) for name, values in evaluate(pulls_of(experiment, **moved)).items()}
-
-    return at
-
-
 @pytest.fixture(scope="module")
 def parts(tree: BinnedExperiment) -> Parts:
-    return compiled(tree)
+    return compiled_parts(tree)
 
 
 @pytest.fixture(scope="module")
 def first_axes(tree: BinnedExperiment) -> Callable[..., dict[str, Any]]:
-    """Energy and F90 of every source at forms and pulls."""
-    signal = [c for c in tree.channels[0].components if c.name.startswith("cevns")]
-    return jax.jit(lambda forms, pulls: {c.name: c.factors[0].values(forms, pulls) for c in signal})
-
-
-def signal_of(parts: Parts, **moved: float) -> np.ndarray:
-    return np.sum([v for k, v in parts(**moved).items() if k.startswith("cevns")], axis=0)
+    return compiled_first_axes(tree)
 
 
 # --- an independent computation ------------------------------------------------------------
@@ -161,7 +127,7 @@ def test_standard_model_prediction(parts: Parts) -> None:
 @pytest.mark.slow
 def test_signal_of_any_time(parts: Parts) -> None:
     """Within 5 % of the published 128; more than inside the window by the muon decays after it."""
-    any_time = signal_of(compiled(build(TheoryChoices(weak_charges="tree"), time_window="any_time")))
+    any_time = signal_of(compiled_parts(build(TheoryChoices(weak_charges="tree"), time_window="any_time")))
     assert abs(any_time.sum() - 128.0) < 0.05 * 128.0
     # pulses have a middle of 0.48 us, pion decay included
     assert signal_of(parts).sum() / any_time.sum() == pytest.approx(1.0 - 0.777 * np.exp(-(4.9 - 0.48) / 2.197), rel=3e-3)
