@@ -40,13 +40,13 @@ MOST_APART = {"templates_against_direct": 1e-3, "gradient_against_differences": 
 
 
 def built(names: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Seconds of `build()` and of a likelihood, with empty and with filled caches, by experiment."""
+    """Seconds of `build()`, with empty and with filled caches, by experiment."""
     found = {}
     for name in names:
         with empty_caches() as environment:
             runs = [json.loads(wanted(run_python([FIRST_BUILD, name], environment)).output) for _ in range(2)]
         found[name] = {"empty caches": runs[0], "filled caches": runs[1]}
-        say(f"{name}: build() {runs[0]['build']['cpu_s']:.2f} s, again {runs[1]['build']['cpu_s']:.2f} s")
+        say(f"{name}: build() {runs[0]['cpu_s']:.2f} s, again {runs[1]['cpu_s']:.2f} s")
     return found
 
 
@@ -61,17 +61,18 @@ def seconds(call: Callable[[], Any], repeats: int) -> float:
     return float(np.median(times))
 
 
-def errors(joint: JointLikelihood, direct: JointLikelihood, x: np.ndarray, seed: int) -> dict[str, float]:
+def errors(joint: JointLikelihood, direct: JointLikelihood | None, x: np.ndarray, seed: int) -> dict[str, float]:
     """How far value and gradient at a vector are from the direct evaluation and from central differences."""
-    apart = abs(float(joint.nll_vector(jnp.asarray(x))) - float(direct.nll_vector(jnp.asarray(x))))
+    value = jax.jit(joint.nll_vector)
     way = np.random.default_rng(seed).normal(size=len(x)) * np.asarray([p.scale for p in joint.parameters])
     step = 1e-4
-    up, down = (float(joint.nll_vector(jnp.asarray(x + sign * step * way))) for sign in (1.0, -1.0))
-    slope = float(np.asarray(jax.grad(joint.nll_vector)(jnp.asarray(x))) @ way)
-    return {
-        "templates_against_direct": apart,
-        "gradient_against_differences": abs((up - down) / (2.0 * step) - slope) / max(abs(slope), 1.0),
-    }
+    up, down = (float(value(jnp.asarray(x + sign * step * way))) for sign in (1.0, -1.0))
+    slope = float(np.asarray(jax.jit(jax.grad(joint.nll_vector))(jnp.asarray(x))) @ way)
+    found = {"gradient_against_differences": abs((up - down) / (2.0 * step) - slope) / max(abs(slope), 1.0)}
+    if direct is not None:
+        exact = float(jax.jit(direct.nll_vector)(jnp.asarray(x)))
+        found["templates_against_direct"] = abs(float(value(jnp.asarray(x))) - exact)
+    return found
 
 
 def timed(joint: JointLikelihood, x: np.ndarray, repeats: int) -> dict[str, Any]:
@@ -93,12 +94,12 @@ def timed(joint: JointLikelihood, x: np.ndarray, repeats: int) -> dict[str, Any]
     }
 
 
-def checked(joint: JointLikelihood, direct: JointLikelihood, name: str, seed: int) -> tuple[np.ndarray, dict[str, float]]:
+def checked(joint: JointLikelihood, direct: JointLikelihood | None, name: str, seed: int) -> tuple[np.ndarray, dict[str, float]]:
     """A vector off the nominal one, and its errors, unless they show that the answer is wrong."""
     # Within a standard deviation and a half: far out a direct evaluation is as good, but bins lie units of lnL apart.
     x = 0.5 * (points(joint, 1, seed)[0] + np.asarray(joint.start))
     found = errors(joint, direct, x, seed)
-    if any(found[key] > most for key, most in MOST_APART.items()):
+    if any(not error <= MOST_APART[key] for key, error in found.items()):
         raise SystemExit(f"{name}: wrong answer: {found}")
     return x, found
 
@@ -118,7 +119,8 @@ def measure(names: Sequence[str], repeats: int, seed: int, builds: bool, togethe
     if together:
         run_of_all = default_run([f"experiments={json.dumps(catalogue.names_in_all())}"])
         joint = run_of_all.joint()
-        x, apart = checked(joint, run_of_all.joint("direct"), "all together", seed)
+        # Each of them has been compared with its direct evaluation above.
+        x, apart = checked(joint, None, "all together", seed)
         found["together"] = {"experiments": catalogue.names_in_all(), **timed(joint, x, repeats), "errors": apart}
     figures = summary(found, bool(builds))
     ratios = {name: f["value_and_gradient_ms"] / f["value_ms"] for name, f in experiments.items()}
@@ -147,7 +149,7 @@ def summary(found: Mapping[str, Any], builds: bool) -> dict[str, float]:
     if "together" in found:
         figures["all together, value and gradient, ms"] = found["together"]["value_and_gradient_ms"]
     for caches in ("empty caches", "filled caches") if builds else ():
-        figures[f"slowest build(), {caches}, s"] = max(f["build"][caches]["build"]["cpu_s"] for f in parts)
+        figures[f"slowest build(), {caches}, s"] = max(f["build"][caches]["cpu_s"] for f in parts)
     return figures
 
 

@@ -7,12 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import jax.numpy as jnp
 import numpy as np
 
-from nmmfit.experiment import Channel
 from nmmfit.inference.joint import JointLikelihood, Point
-from nmmfit.results.figure import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILLION, YELLOW, new_figure, style
+from nmmfit.results.figure import BLACK, BLUE, DARK_GREY, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILLION, YELLOW, new_figure, style
+from nmmfit.results.residuals import measured_errors, poisson_errors, pulls
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -33,7 +32,6 @@ WORDS = {
 MAX_POINTS = 120
 # A background with more than this share of all counts hides the rest and is subtracted.
 DOMINANT = 0.6
-ERROR_68 = 0.158655
 
 
 @dataclass(frozen=True)
@@ -53,6 +51,7 @@ class ChannelSpectrum:
         labels: how components are written; missing: the name, isotopes as such.
         best_label, sm_label: what the components together, and `sm`, are called.
         errors: of the data, below and above, (2, bin), where they were measured so; None: those of Poisson counts.
+        origin: what was digitised or read by a third party, in words, below the title; empty where nothing was.
     """
 
     name: str
@@ -68,6 +67,7 @@ class ChannelSpectrum:
     best_label: str = "best fit"
     sm_label: str = "Standard Model"
     errors: np.ndarray | None = None
+    origin: str = ""
 
     @property
     def best(self) -> np.ndarray:
@@ -100,6 +100,12 @@ def component_label(component: str) -> str:
     return " ".join(WORDS.get(piece) or piece.strip("_").replace("_", " ") for piece in pieces if piece.strip("_"))
 
 
+def second_hand(status: str) -> str:
+    """The part of an experiment's status that says what was digitised or read by a third party."""
+    parts = (part.strip() for part in status.split(";"))
+    return "; ".join(part for part in parts if "digitised" in part or "third party" in part)
+
+
 def grouped(components: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """Components summed over numbered parts ("ssb_0", "ssb_1") and target nuclei ("cevns_cs133", "cevns_i127")."""
     stems: dict[str, list[str]] = {}
@@ -126,6 +132,7 @@ def channel_spectra(joint: JointLikelihood, best: Point, sm: Point | None = None
     """
     reference = sm if sm is not None else {**best, **dict.fromkeys(joint.switches, 0.0)}
     fitted, standard = joint.components(best), joint.components(reference)
+    origins = {f"{e.name}.{c.name}": second_hand(e.status) for e in joint.experiments for c in e.channels}
     titles = {f"{e.name}.{c.name}": f"{e.title}: {c.name.replace('_', ' ')}" for e in joint.experiments for c in e.channels}
     spectra = []
     for name, channel in joint.channels.items():
@@ -150,52 +157,10 @@ def channel_spectra(joint: JointLikelihood, best: Point, sm: Point | None = None
                 signals=signals,
                 subtracted=tuple(dominant) if signals and not log_counts else (),
                 errors=measured_errors(channel),
+                origin=origins[name],
             )
         )
     return spectra
-
-
-def poisson_errors(counts: np.ndarray) -> np.ndarray:
-    """Central 68.3 % intervals for Poisson counts (Garwood 1936), as distances below and above, (2, bin)."""
-    from scipy.stats import chi2
-
-    n = np.asarray(counts, dtype=float)
-    low = np.where(n > 0, 0.5 * chi2.ppf(ERROR_68, 2.0 * np.maximum(n, 1e-9)), 0.0)
-    high = 0.5 * chi2.ppf(1.0 - ERROR_68, 2.0 * (n + 1.0))
-    return np.stack([n - low, high - n])
-
-
-def measured_errors(channel: Channel) -> np.ndarray | None:
-    """Errors of what a channel measured, below and above, (2, bin); None for counts.
-
-    The deviance of a Gaussian with a width on either side is a parabola on either side of the measured value, so that one point
-    of each tells its width.
-    """
-    if channel.statistic == "poisson":
-        return None
-    n = np.asarray(channel.observed, dtype=float)
-    step = np.maximum(np.abs(n), 1.0)
-
-    def log_prob(mean: np.ndarray) -> np.ndarray:
-        return np.asarray(channel.distribution(jnp.asarray(mean)).log_prob(jnp.asarray(n)))
-
-    rises = [2.0 * (log_prob(n) - log_prob(n + side * step)) for side in (-1.0, 1.0)]
-    return np.stack([step / np.sqrt(rise) for rise in rises])
-
-
-def pulls(observed: np.ndarray, expected: np.ndarray, errors: np.ndarray | None = None) -> np.ndarray:
-    """Signed square roots of each bin's deviance, (bin,): standard normal for large counts, meaningful for small ones.
-
-    Args:
-        observed, expected: counts.
-        errors: of measured numbers, (2, bin), as `ChannelSpectrum.errors`; None: Poisson counts.
-    """
-    n, mu = np.asarray(observed, dtype=float), np.asarray(expected, dtype=float)
-    if errors is not None:
-        return (n - mu) / np.where(mu < n, errors[0], errors[1])
-    with np.errstate(divide="ignore", invalid="ignore"):
-        deviance = 2.0 * (mu - n + np.where(n > 0, n * np.log(n / mu), 0.0))
-    return np.sign(n - mu) * np.sqrt(np.maximum(deviance, 0.0))
 
 
 def axis_title(axis: str) -> str:
@@ -229,6 +194,8 @@ def spectrum_figure(spectrum: ChannelSpectrum) -> Figure:
         columns = -(-len(labels) // -(-len(labels) // most))
         figure.legend(handles, labels, loc="outside lower center", ncols=columns, handlelength=1.6, columnspacing=1.2)
         figure.suptitle(spectrum.title, fontsize=11)
+        if spectrum.origin:
+            grid[0, 0].set_title(spectrum.origin, fontsize=8, color=DARK_GREY, loc="left")
         figure.align_ylabels(grid[:, 0])
     return figure
 

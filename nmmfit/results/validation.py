@@ -200,7 +200,7 @@ def summary(found: Sequence[Validation]) -> tuple[tuple[str, ...], list[tuple[st
                 "" if v.strength is None else _with_error(*v.strength),
                 "" if v.goodness is None else f"{v.goodness.p_value:.2f}",
                 limit,
-                ", ".join(f"{verdicts.count(w)} {w}" for w in dict.fromkeys(verdicts)) or "none",
+                ", ".join(f"{w}: {verdicts.count(w)}" for w in dict.fromkeys(verdicts)) or "none",
             )
         )
     return heads, rows

@@ -14,6 +14,7 @@ from synthetic import synthetic_joint
 from synthetic_run import LIMITS
 
 from nmmfit.errors import OutputError
+from nmmfit.experiment import Channel, Component, Factor
 from nmmfit.inference.parameters import Parameter
 from nmmfit.results import figure, files
 from nmmfit.results.chains import rank_histograms, trace_figure, worst_names
@@ -28,6 +29,7 @@ from nmmfit.results.plots import (
     write_fit_plots,
     write_forest,
 )
+from nmmfit.results.residuals import measured_errors, poisson_errors, pulls
 from nmmfit.results.spectra import (
     ChannelSpectrum,
     axis_title,
@@ -35,10 +37,10 @@ from nmmfit.results.spectra import (
     component_label,
     grouped,
     merge_bins,
-    poisson_errors,
-    pulls,
+    second_hand,
     spectrum_figure,
 )
+from nmmfit.split_normal import SplitNormal
 
 PARAMETERS = [
     Parameter("L_dipole", "coefficient", "GeV^-1", dist.Normal(0.0, 1e-7), 0.0, 1e-7),
@@ -290,3 +292,36 @@ def test_importing_results_loads_neither_matplotlib_nor_arviz():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def one_number(distribution, observed: float = 20.0) -> Channel:
+    component = Component("signal", (Factor(lambda forms, values: np.array([observed]), forms=()),))
+    edges = {"ionisation_kee": np.array([1.5, 10.0])}
+    return Channel("recoils", np.array([observed]), (component,), edges, distribution, "normal")
+
+
+def test_errors_of_a_measured_number_are_its_widths():
+    # 20 +7 -6: a true value that is larger by 7 is one standard deviation off, and so is one that is smaller by 6.
+    split = measured_errors(one_number(lambda mean: SplitNormal(mean, 7.0, 6.0)))
+    np.testing.assert_allclose(split, [[6.0], [7.0]], rtol=1e-12)
+    np.testing.assert_allclose(measured_errors(one_number(lambda mean: dist.Normal(mean, 3.0))), [[3.0], [3.0]], rtol=1e-12)
+    np.testing.assert_allclose(measured_errors(one_number(lambda mean: dist.Normal(mean, 2.0), 0.0)), [[2.0], [2.0]], rtol=1e-12)
+    assert measured_errors(dataclasses.replace(one_number(dist.Poisson), statistic="poisson")) is None
+    np.testing.assert_allclose(pulls(np.array([20.0]), np.array([34.0]), split), [-2.0])
+    np.testing.assert_allclose(pulls(np.array([20.0]), np.array([8.0]), split), [2.0])
+
+
+def test_a_single_number_is_drawn_as_counts_with_its_own_errors_and_origin():
+    errors = np.array([[6.0], [7.0]])
+    parts = {"cevns_nu_mu": np.array([25.0]), "cevns_nu_e": np.array([10.0])}
+    edges = {"ionisation_kee": np.array([1.5, 10.0])}
+    origin = second_hand("numbers of the abstract; counts digitised by a third party; unverified")
+    assert origin == "counts digitised by a third party"
+    drawn = spectrum_figure(ChannelSpectrum("ge.recoils", "Ge", np.array([20.0]), edges, parts, errors=errors, origin=origin))
+    top, bottom = drawn.axes
+    assert top.get_ylabel() == "counts"
+    assert origin in texts(drawn)
+    (bar,) = (line for container in top.containers for line in container.lines[2])
+    np.testing.assert_allclose(bar.get_segments()[0][:, 1], [14.0, 27.0])
+    (point,) = (line.get_ydata() for line in bottom.lines if line.get_marker() == "o")
+    np.testing.assert_allclose(point, [-15.0 / 7.0])
