@@ -180,7 +180,8 @@ def compared(
         as_it_is = (value, error, *_apart(published, value, allowed))
         if not switch or not (published.options or published.one_sided):
             return Comparison(published, *as_it_is)
-    said = ", ".join([*(f"{k} = {x}" for k, x in published.options.items()), *["one-sided"] * published.one_sided])
+    chosen = (f"{k} = {x:g}" if isinstance(x, float) else f"{k} = {x}" for k, x in published.options.items())
+    said = ", ".join([*chosen, *["one-sided"] * published.one_sided])
     if not switch:
         return Comparison(published, None, None, None, None, said)
     level = 2.0 * published.cl - 1.0 if published.one_sided else published.cl

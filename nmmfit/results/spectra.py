@@ -216,8 +216,10 @@ def _draw_axis(top: Any, bottom: Any, spectrum: ChannelSpectrum, axis: str) -> N
     top.stairs(
         (best - baseline) / widths, merged, color=VERMILLION, linewidth=1.5, label=spectrum.best_label, zorder=4, baseline=None
     )
+    lines = [best]
     if spectrum.sm is not None:
         standard = along(spectrum.sm)
+        lines.append(standard)
         line = {"color": BLUE, "linestyle": "--", "baseline": None}
         top.stairs((standard - baseline) / widths, merged, linewidth=1.3, label=spectrum.sm_label, zorder=4.5, **line)
         # Where the data would lie if they followed the Standard Model exactly.
@@ -229,7 +231,8 @@ def _draw_axis(top: Any, bottom: Any, spectrum: ChannelSpectrum, axis: str) -> N
     points, errors = (observed - baseline) / widths, own / widths
     options = {"color": BLACK, "markersize": size, "linewidth": 0.0, "elinewidth": 0.8, "zorder": 5}
     top.errorbar(centres[shown], points[shown], yerr=errors[:, shown], fmt="o", label="data", **options)
-    _count_axis(top, axis, points, errors, spectrum)
+    highest = float(np.max((np.stack(lines) - baseline) / widths))
+    _count_axis(top, axis, points, errors, highest, spectrum)
     bottom.axhspan(-1.0, 1.0, color=GREY, alpha=0.2, linewidth=0)
     bottom.axhline(0.0, color=VERMILLION, linewidth=1.0)
     data_pulls = pulls(observed, best, spectrum.errors)
@@ -259,7 +262,7 @@ def _components(top: Any, edges: np.ndarray, parts: Mapping[str, np.ndarray], sp
             below = above
 
 
-def _count_axis(top: Any, axis: str, points: np.ndarray, errors: np.ndarray, spectrum: ChannelSpectrum) -> None:
+def _count_axis(top: Any, axis: str, points: np.ndarray, errors: np.ndarray, highest: float, spectrum: ChannelSpectrum) -> None:
     unit = re.search(r"\[(.*)\]$", axis_title(axis))
     per = {"hits": "hit"}.get(unit.group(1), unit.group(1)) if unit else axis_title(axis)
     less = "".join(f" $-$ {spectrum.label(name)}" for name in spectrum.subtracted)
@@ -272,6 +275,8 @@ def _count_axis(top: Any, axis: str, points: np.ndarray, errors: np.ndarray, spe
     else:
         low = min(0.0, float(np.min(points - errors[0]))) if spectrum.subtracted else 0.0
         high = float(np.max(points + errors[1]))
+        # Also what is expected, unless it would leave no room for the data.
+        high = max(high, min(highest, 2.0 * high))
         top.set_ylim(low - 0.05 * (high - low) if low < 0.0 else 0.0, high + 0.1 * (high - low))
         if low < 0.0:
             top.axhline(0.0, color=GREY, linewidth=0.8)

@@ -32,7 +32,8 @@ def _number(value: float | None, digits: int = 4) -> str:
 
 
 def _with_error(value: float, error: float | None) -> str:
-    return _number(value) if error is None else f"{value:.4g} +- {error:.2g}"
+    # Two digits of the error, without an exponent where it is large.
+    return _number(value) if error is None else f"{value:.4g} +- {float(f'{error:.2g}'):g}"
 
 
 def _published(c: Comparison) -> str:
@@ -64,7 +65,9 @@ def facts(v: Validation) -> list[tuple[str, str, str]]:
     if v.fitted_counts is not None:
         rows.append(("signal events, fitted", _with_error(*v.fitted_counts), COUNTS))
     if g is not None:
-        rows.append((f"deviance of the Standard Model fit, {g.bins} bins", f"{g.deviance:.1f}", "1"))
+        rows.append(
+            (f"deviance of the Standard Model fit, {g.bins} {'bin' if g.bins == 1 else 'bins'}", f"{g.deviance:.1f}", "1")
+        )
         failed = f", {g.failed} failed" if g.failed else ""
         rows.append((f"p-value ({g.toys} fitted toys{failed}: {g.toy_mean:.1f} +- {g.toy_sd:.1f})", f"{g.p_value:.3f}", "1"))
     for name, value in v.limits.items():

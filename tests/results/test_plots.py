@@ -325,3 +325,5 @@ def test_a_single_number_is_drawn_as_counts_with_its_own_errors_and_origin():
     np.testing.assert_allclose(bar.get_segments()[0][:, 1], [14.0, 27.0])
     (point,) = (line.get_ydata() for line in bottom.lines if line.get_marker() == "o")
     np.testing.assert_allclose(point, [-15.0 / 7.0])
+    # What is expected lies above the data and is inside all the same.
+    assert top.get_ylim()[1] > 35.0
