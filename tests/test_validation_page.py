@@ -1,4 +1,4 @@
-"""The committed page of validations: every experiment of the listing, its pictures and explanations, and numbers that come again."""
+"""The committed page of validations: every experiment of the listing, pictures, explanations, and numbers that come again."""
 
 from __future__ import annotations
 
