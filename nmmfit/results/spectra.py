@@ -30,6 +30,7 @@ WORDS = {
     "pileup": "pile-up", "cno": "CNO",
 }  # fmt: skip
 MAX_POINTS = 120
+MOST_SIDE_BY_SIDE = 3
 # A background with more than this share of all counts hides the rest and is subtracted.
 DOMINANT = 0.6
 
@@ -182,17 +183,32 @@ def merge_bins(edges: np.ndarray, most: int) -> np.ndarray:
 
 
 def spectrum_figure(spectrum: ChannelSpectrum) -> Figure:
-    """One column per axis of a channel: counts above, pulls of the data with respect to the components together below."""
+    """A panel for every axis of a channel: counts above, pulls of the data with respect to the components together below."""
     axes_names = list(spectrum.edges)
+    rows = -(-len(axes_names) // MOST_SIDE_BY_SIDE)
+    columns = -(-len(axes_names) // rows)
     with style():
-        figure = new_figure(5.4 * len(axes_names) + 0.2, 4.9)
-        grid = figure.subplots(2, len(axes_names), squeeze=False, sharex="col", gridspec_kw={"height_ratios": [3, 1]})
-        for column, axis in enumerate(axes_names):
-            _draw_axis(grid[0, column], grid[1, column], spectrum, axis)
+        figure = new_figure(5.4 * columns + 0.2, 4.3 * rows + 0.6)
+        grid = figure.subplots(2 * rows, columns, squeeze=False, gridspec_kw={"height_ratios": [3, 1] * rows})
+        for k in range(rows * columns):
+            top, bottom = (grid[2 * (k // columns) + part, k % columns] for part in (0, 1))
+            if k >= len(axes_names):
+                top.set_axis_off()
+                bottom.set_axis_off()
+                continue
+            bottom.sharex(top)
+            top.tick_params(labelbottom=False)
+            _draw_axis(top, bottom, spectrum, axes_names[k])
         handles, labels = grid[0, 0].get_legend_handles_labels()
-        most = 5 if len(axes_names) == 1 else 7
-        columns = -(-len(labels) // -(-len(labels) // most))
-        figure.legend(handles, labels, loc="outside lower center", ncols=columns, handlelength=1.6, columnspacing=1.2)
+        most = 5 if columns == 1 else 7
+        figure.legend(
+            handles,
+            labels,
+            loc="outside lower center",
+            ncols=-(-len(labels) // -(-len(labels) // most)),
+            handlelength=1.6,
+            columnspacing=1.2,
+        )
         figure.suptitle(spectrum.title, fontsize=11)
         if spectrum.origin:
             grid[0, 0].set_title(spectrum.origin, fontsize=8, color=DARK_GREY, loc="left")

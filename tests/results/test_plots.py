@@ -327,3 +327,18 @@ def test_a_single_number_is_drawn_as_counts_with_its_own_errors_and_origin():
     np.testing.assert_allclose(point, [-15.0 / 7.0])
     # What is expected lies above the data and is inside all the same.
     assert top.get_ylim()[1] > 35.0
+
+
+@pytest.mark.parametrize(("axes", "shape"), [(1, (1, 1)), (3, (1, 3)), (4, (2, 2)), (5, (2, 3))])
+def test_many_axes_are_wrapped_and_share_their_abscissa(axes, shape):
+    edges = {f"x{k}": np.arange(3.0) + k for k in range(axes)}
+    values = np.ones(2**axes)
+    drawn = spectrum_figure(ChannelSpectrum("x.y", "t", values, edges, {"signal": values}))
+    rows, columns = shape
+    assert drawn.axes[0].get_gridspec().get_geometry() == (2 * rows, columns)
+    shown = [a for a in drawn.axes if a.axison]
+    assert len(shown) == 2 * axes
+    assert sorted(a.get_xlabel() for a in shown if a.get_xlabel()) == sorted(edges)
+    for below in (a for a in shown if a.get_xlabel()):
+        low = float(below.get_xlabel()[1:])
+        assert below.get_xlim() == (low, low + 2.0)
