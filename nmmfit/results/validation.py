@@ -28,12 +28,12 @@ COUNTS = "events"
 
 
 def _number(value: float | None, digits: int = 4) -> str:
-    return "" if value is None else f"{value:.{digits}g}"
+    # Without an exponent up to a million.
+    return "" if value is None else f"{float(f'{value:.{digits}g}'):g}"
 
 
 def _with_error(value: float, error: float | None) -> str:
-    # Two digits of the error, without an exponent where it is large.
-    return _number(value) if error is None else f"{value:.4g} +- {float(f'{error:.2g}'):g}"
+    return _number(value) if error is None else f"{_number(value)} +- {_number(error, 2)}"
 
 
 def _published(c: Comparison) -> str:
