@@ -36,7 +36,16 @@ PUBLISHED = (
         note="fixed shape of the steady-state background",
         options={"steady_state": "fixed_shape"},
     ),
-    Published("sm_counts", 6.0, "arXiv:1708.01294", 1.3, 1.3, status=_MEMORY, component="neutrons"),
+    Published(
+        "sm_counts",
+        6.0,
+        "arXiv:1708.01294",
+        1.3,
+        1.3,
+        status=_MEMORY,
+        note="here the released distribution, exposure and acceptance, which give no other number",
+        component="neutrons",
+    ),
 )
 
 

@@ -49,8 +49,8 @@ def _quantity(v: Validation, c: Comparison) -> tuple[str, str]:
     """What is compared, in words, and its unit."""
     p = c.published
     if p.quantity in QUANTITIES:
-        part = f" ({p.component})" if p.component else ""
-        return QUANTITIES[p.quantity] + part, "1" if p.quantity == "deviance" else COUNTS
+        words = f"events, {p.component}" if p.component else QUANTITIES[p.quantity]
+        return words, "1" if p.quantity == "deviance" else COUNTS
     return f"{p.quantity} <, {100 * p.cl:g} % CL", v.units.get(p.quantity, "1")
 
 
