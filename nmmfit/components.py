@@ -12,6 +12,7 @@ from nmmfit import precision as precision
 from nmmfit.experiment import Channel, Component, Factor, Pulls
 from nmmfit.physics.forms import Forms
 from nmmfit.shapes import Array
+from nmmfit.tables import Table
 
 FREE_PRIOR_WIDTH = 10.0
 """Prior width of a content that a control sample measures, in units of the Poisson error of its count: wide, the data decide."""
@@ -69,7 +70,7 @@ def measured_by_control(
 
 
 def beam_channels(
-    counts: Mapping[str, np.ndarray],
+    counts: Table,
     signal: Sequence[Component],
     background: Sequence[Component],
     edges: Mapping[str, np.ndarray],
@@ -78,7 +79,7 @@ def beam_channels(
     """What a pulsed beam's detector counts: "coincidence" with the beam, and the sample before it that measures the background.
 
     Args:
-        counts: observed counts (bin,) of "coincidence" and "anticoincidence".
+        counts: its columns "coincidence" and "anticoincidence" are the observed counts (bin,).
         signal: what comes with the beam. `background`: what is there at any time.
         edges: as in Channel.
         control: whether the sample before the beam is a channel, "anticoincidence", of the background alone.

@@ -44,7 +44,7 @@ DAYS_PER_YEAR = 365.25
 ACCIDENTAL_WIDTHS = {"sr0": 0.0904, "sr1": 0.0576, "sr2": 0.0904}
 ELECTRON_WIDTH, NEUTRON_WIDTH, SIGNAL_WIDTH = 1.0, 0.58, 0.25
 SIGNAL = f"{NAME}.signal"
-_EARLY = {
+_EARLY: dict[str, Any] = {
     "source": "arXiv:2408.02877",
     "status": "from memory, to be verified",
     "options": {"runs": "sr0_sr1"},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from nmmfit.experiment import Published
@@ -174,20 +174,23 @@ def compared(
         switch: whether to compare with the other choices, too.
     """
     allowed = _allowed(published)
-    as_it_is: tuple[Any, ...] = ()
+    made = Comparison(published, None, None, None, None)
     if not published.only_switched:
         value, error = _ours(published, ours, {}, published.cl, limits if published.cl == cl else None, quality)
-        as_it_is = (value, error, *_apart(published, value, allowed))
-        if not switch or not (published.options or published.one_sided):
-            return Comparison(published, *as_it_is)
+        relative, agrees = _apart(published, value, allowed)
+        made = Comparison(published, value, error, relative, agrees)
+    if not (published.options or published.one_sided):
+        return made
     chosen = (f"{k} = {x:g}" if isinstance(x, float) else f"{k} = {x}" for k, x in published.options.items())
     said = ", ".join([*chosen, *["one-sided"] * published.one_sided])
     if not switch:
-        return Comparison(published, None, None, None, None, said)
+        return replace(made, switch=said if published.only_switched else "")
     level = 2.0 * published.cl - 1.0 if published.one_sided else published.cl
-    other, other_error = _ours(published, ours, published.options, level, None, None)
-    switched = (other, other_error, *_apart(published, other, allowed))
-    return Comparison(published, *(as_it_is or switched), said, *(switched if as_it_is else ()))
+    value, error = _ours(published, ours, published.options, level, None, None)
+    relative, agrees = _apart(published, value, allowed)
+    if published.only_switched:
+        return Comparison(published, value, error, relative, agrees, said)
+    return replace(made, switch=said, switched=value, switched_error=error, switched_relative=relative, switched_agrees=agrees)
 
 
 def _allowed(published: Published) -> float:
