@@ -173,6 +173,8 @@ def page(found: Sequence[Validation], pictures: Mapping[str, Sequence[str]], mad
         lines += _markdown(("quantity", "value", "unit"), facts(v))
         if v.comparisons:
             lines += _markdown(COMPARED, comparisons(v))
+        else:
+            lines += ["No published number that could be set beside these was at hand.", ""]
         if v.choices:
             lines += ["Other options:", "", *_markdown(*choices(v))]
         built = ", ".join(f"{k} = {value}" for k, value in v.built_with.items())
