@@ -18,3 +18,16 @@ def hand_back() -> None:
     except (OSError, AttributeError, TypeError):
         return
     trim(ctypes.c_size_t(0))
+
+
+def forget_programs() -> None:
+    """Forget every compiled program of this process, and hand back its memory.
+
+    Each keeps places in the address space, of which an operating system allows a process so many (65530 on Linux): after some
+    ten different likelihoods with their fits, limits and toys nothing more could be compiled. What is used again is compiled
+    again, or found in the cache on disk.
+    """
+    import jax
+
+    jax.clear_caches()
+    hand_back()

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ctypes
+import math
 from pathlib import Path
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nmmfit.memory import hand_back
+from nmmfit.memory import forget_programs, hand_back
 
 PAGES = Path("/proc/self/statm")
 
@@ -31,3 +34,23 @@ def test_small_pieces_go_back():
 def test_a_c_library_without_it_is_no_error(monkeypatch):
     monkeypatch.setattr(ctypes, "CDLL", lambda name: object())
     hand_back()
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="only Linux tells what a process holds")
+def test_forgotten_programs_give_their_places_back():
+    def places() -> int:
+        return len(Path("/proc/self/maps").read_text().splitlines())
+
+    def many() -> int:
+        programs = [jax.jit(lambda x, k=k: jnp.sin(x * k) + k) for k in range(40)]
+        assert [float(program(1.0)) for program in programs] == pytest.approx([math.sin(k) + k for k in range(40)])
+        return places()
+
+    # What the first compilation leaves behind it leaves once.
+    many()
+    forget_programs()
+    before = places()
+    held = many()
+    assert held > before + 40
+    forget_programs()
+    assert places() - before < 0.25 * (held - before)

@@ -112,6 +112,7 @@ def _validated(names: tuple[str, ...], settings: Settings) -> list[Validation]:
     start_computing()
     from nmmfit.inference.alone import alternatives
     from nmmfit.inference.validate import validate_experiment
+    from nmmfit.memory import forget_programs
 
     total = sum(STEPS + (len(list(alternatives(name))) if settings.options else 0) for name in names)
     found, done = [], 0
@@ -127,4 +128,6 @@ def _validated(names: tuple[str, ...], settings: Settings) -> list[Validation]:
                 name, cl=settings.cl, toys=settings.toys, choices=settings.options, seed=settings.seed, step=step
             )
             found.append(made)
+            # Nothing of one experiment serves another, and all programs together are more than a process can hold.
+            forget_programs()
     return found
