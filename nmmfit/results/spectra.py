@@ -27,7 +27,7 @@ AXIS_TITLES = {"n_hits": "$N_h$ [hits]"}
 WORDS = {
     "nu_mu_bar": r"$\bar\nu_\mu$", "nu_e_bar": r"$\bar\nu_e$", "nu_mu": r"$\nu_\mu$", "nu_e": r"$\nu_e$", "nu_tau": r"$\nu_\tau$",
     "cevns": r"CE$\nu$NS", "ssb": "steady-state background", "brn": "beam-related neutrons", "nin": "neutrino-induced neutrons",
-    "pileup": "pile-up", "cno": "CNO",
+    "pileup": "pile-up", "cno": "CNO", "argon37": r"$^{37}$Ar",
 }  # fmt: skip
 MAX_POINTS = 120
 MOST_SIDE_BY_SIDE = 3
