@@ -155,6 +155,18 @@ def of_experiments(experiments: Sequence[Told]) -> list[tuple[str, str]]:
     return found + [entry for owner in owners for entry in SHARED_PULLS.get(owner, ())]
 
 
+def asked_of(config: RunConfig, method: Sequence[tuple[str, str]] = ()) -> tuple[list[Told], Section, str]:
+    """What the experiments of a run say of themselves, the section about what to cite, and its BibTeX.
+
+    Args:
+        config: the run.
+        method: (reference, what it stands for) of the verb.
+    """
+    experiments = told(config.experiments, config.options)
+    named = [*FOUNDING, *formulae(config), *of_experiments(experiments), *method]
+    return experiments, *references_section(named, [f"{e.name}: {e.problem}" for e in experiments if e.problem])
+
+
 def references_section(named: Sequence[tuple[str, str]], problems: Sequence[str] = ()) -> tuple[Section, str]:
     """The section about what to cite, and its BibTeX.
 
