@@ -22,7 +22,9 @@ PAYLOADS: dict[str, Any] = {"tension": TENSION, "impacts": IMPACTS, "leave-one-o
 @pytest.fixture(autouse=True)
 def _lab(monkeypatch: pytest.MonkeyPatch) -> None:
     """An experiment that needs no tables."""
-    lab = SimpleNamespace(title="A laboratory", status="invented", references=("arXiv:1234.56789",), formulae=(), pulls={})
+    lab = SimpleNamespace(
+        title="A laboratory", status="invented", references=("arXiv:1234.56789",), formulae=(), choices={}, pulls={}
+    )
     monkeypatch.setattr("nmmfit.catalogue.build", lambda name, options=None: lab)
 
 
