@@ -29,6 +29,7 @@ def _lab(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def document_of(path: Path, verb: str, payload: Any, run: str = TWO) -> Document:
+    path.mkdir(exist_ok=True)
     return make_document(read_results(write_json_folder(path / "x", verb, payload, run)))
 
 
@@ -89,6 +90,7 @@ def test_a_tension_in_words_and_tables(tmp_path: Path) -> None:
         # 2.05 standard deviations have a one-sided tail of 2 %.
         ({"p_value": 0.02}, "2.1 standard deviations, one-sided"),
         ({"p_value": 0.04, "chi2": 9.0}, "none disagrees as much as the data do. The p-value is below about 0.040"),
+        ({"p_value": 1.0, "chi2": 3e-7}, "No sign of a tension: common coefficients describe the data as well as"),
         ({"toys": 0, "toy_values": [], "p_value": 1.0}, "No toy could be fitted"),
     ],
 )
@@ -138,8 +140,16 @@ def test_many_targets_are_drawn_a_few_at_a_time(tmp_path: Path) -> None:
     payload["targets"] = {f"mu_eff_{k}": {"value": float(k), "unit": "1e-11 mu_B"} for k in "12345"}
     for entry in payload["nuisances"].values():
         entry["impacts"] = {t: [-1.0, float(t[-1])] for t in payload["targets"]}
-    pictures = section(document_of(tmp_path, "impacts", payload), "What came out").pictures
+    document = document_of(tmp_path, "impacts", payload)
+    pictures = section(document, "What came out").pictures
     assert [sum(f"moment ({k})" in p.alt for k in "12345") for p in pictures] == [2, 2, 1]
+    shown = [t for caption, t in tables(document).items() if "mpacts" in caption]
+    assert [len(t.heads) for t in shown] == [1 + 2 + 3, 1 + 2]
+    # What moves nothing in a later table is not in it.
+    payload["nuisances"]["theory.c_T"]["impacts"] = {t: [1e-6, 0.0] for t in payload["targets"]}
+    again = document_of(tmp_path / "again", "impacts", payload)
+    assert list(cells(again, "Impacts, part 2")) == ["sns.flux"]
+    assert cells(again, "Pulls and impacts")["theory.c_T"][2] == "0 / 0"
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,12 @@ from nmmfit.results.wording import (
 
 MOST_ANSWERS = 6
 """Quantities that the answer puts into words; the rest stands in the tables."""
+NOTHING = 1e-3
+"""Share of the largest impact below which the answer calls one nothing."""
+ZERO_BELOW = 1e-3
+"""Size, in its own unit, below which an identified quantity is 0 to the precision of a fit."""
+IN_A_TABLE = 3
+"""Targets of one table, so that it fits on paper."""
 IN_A_PICTURE = 2
 """Targets of one picture, so that it can be read on paper."""
 
@@ -111,9 +117,20 @@ def _distinct(found: Impacts) -> dict[str, tuple[str, ...]]:
     return distinct_quantities(rows, found.units)
 
 
-def _signed(value: float | None, unit: str) -> str:
+def _value(found: Impacts, target: str) -> str:
+    """The best fit of a target with its unit; an identified quantity is 0 where a fit cannot tell."""
+    value = found.targets[target]
+    return measured(0.0 if target in found.best.identified and abs(value) < ZERO_BELOW else value, found.units[target])
+
+
+def _moved(value: float | None, unit: str, largest: float) -> str:
+    """One impact in words; what is tiny beside the largest is nothing."""
+    if value is None:
+        return "by an unknown amount"
+    if abs(value) < NOTHING * largest:
+        return "not at all"
     text = measured(value, unit, 2)
-    return f"+{text}" if value is not None and value > 0.0 else text
+    return f"by +{text}" if value > 0.0 else f"by {text}"
 
 
 def _answer(found: Impacts) -> tuple[str, ...]:
@@ -121,13 +138,13 @@ def _answer(found: Impacts) -> tuple[str, ...]:
     lines = []
     for name, equal in _distinct(found).items():
         unit = found.units[name]
-        text = f"{sentence(together(equal))}: best fit {measured(found.targets[name], unit)}."
+        text = f"{sentence(together(equal))}: best fit {_value(found, name)}."
         first = max(found.pulls, key=lambda p: p.largest(name), default=None)
         if first is not None and first.largest(name) > 0.0:
-            below, above = first.impacts[name]
+            below, above = (_moved(change, unit, first.largest(name)) for change in first.impacts[name])
             text += (
-                f" {first.name} moves it most: by {_signed(below, unit)} where it is held one standard deviation below its best "
-                f"fit, by {_signed(above, unit)} where it is held one above."
+                f" {first.name} moves it most: {below} where it is held one standard deviation below its best fit, {above} "
+                f"where it is held one above."
             )
         else:
             text += " No nuisance moves it."
@@ -150,31 +167,39 @@ def _found(found: Impacts) -> Section:
     )
     same = {name: equal[1:] for name, equal in _distinct(found).items() if len(equal) > 1}
     points = [f"Impacts on {name} are those on {', '.join(others)} too." for name, others in same.items()]
-    return Section("What came out", sentences, tuple(points), (_table(found),), tuple(_pictures(found)))
+    return Section("What came out", sentences, tuple(points), tuple(_tables(found)), tuple(_pictures(found)))
 
 
-def _table(found: Impacts) -> Table:
-    """All nuisances, those of the largest impacts first."""
+def _tables(found: Impacts) -> list[Table]:
+    """Pulls of all nuisances with their impacts on some targets; further targets have tables of those that move them."""
     targets = list(_distinct(found))
-    sizes = {t: [c for p in found.pulls for c in p.impacts[t] if c is not None] for t in targets}
-    scales = {t: common_scale(sizes[t], found.units[t]) for t in targets}
-    heads = [
-        "nuisance",
-        "pull [prior sd]",
-        "sd after the fit [prior sd]",
-        *(f"{t}, held below / above [{unit_text(scales[t].unit)}]" for t in targets),
-    ]
-    rows = [
-        (
-            p.name,
-            fixed(p.pull, 2),
-            fixed(p.constraint, 2),
-            *(" / ".join(typeset(text) for text in scales[t].row(p.impacts[t])) for t in targets),
-        )
-        for p in found.ranked()
-    ]
-    note = "-: the prior excludes the value, the refit failed, or the prior has no width."
-    return table("Pulls and impacts", heads, rows, range(1, len(heads)), note)
+    first, more = targets[:IN_A_TABLE], targets[IN_A_TABLE:]
+    made = [_table("Pulls and impacts", found, first, pulls=True)]
+    for k in range(0, len(more), IN_A_TABLE):
+        made.append(_table(f"Impacts, part {2 + k // IN_A_TABLE}", found, more[k : k + IN_A_TABLE], pulls=False))
+    return made
+
+
+def _table(caption: str, found: Impacts, targets: Sequence[str], pulls: bool) -> Table:
+    """Those of the largest impacts first; without pulls only nuisances that move a target."""
+    largest = {t: max((p.largest(t) for p in found.pulls), default=0.0) for t in targets}
+    scales = {t: common_scale([largest[t]], found.units[t]) for t in targets}
+
+    def cell(p: Pull, t: str) -> str:
+        changes = [0.0 if c is not None and abs(c) < NOTHING * largest[t] else c for c in p.impacts[t]]
+        return " / ".join(typeset("0" if c == 0.0 else scales[t].row([c])[0]) for c in changes)
+
+    own = ("pull [prior sd]", "sd after the fit [prior sd]") if pulls else ()
+    heads = ["nuisance", *own, *(f"{t}, held below / above [{unit_text(scales[t].unit)}]" for t in targets)]
+    rows = []
+    for p in found.ranked():
+        cells = [cell(p, t) for t in targets]
+        if pulls or set(cells) != {"0 / 0"}:
+            rows.append((p.name, *((fixed(p.pull, 2), fixed(p.constraint, 2)) if pulls else ()), *cells))
+    note = (
+        "0: less than a thousandth of the largest. -: the prior excludes the value, the refit failed, or the prior has no width."
+    )
+    return table(caption, heads, rows, range(1, len(heads)), note)
 
 
 def _pictures(found: Impacts) -> list[Picture]:
@@ -209,7 +234,7 @@ def _best(found: Impacts) -> Section:
     ]
     tables = []
     if best.identified:
-        given = [(quantity_words(t), measured(v, found.units[t])) for t, v in found.targets.items() if t in best.identified]
+        given = [(quantity_words(t), _value(found, t)) for t in found.targets if t in best.identified]
         if given:
             tables.append(table("What the data identify, at the best fit", ("quantity", "value [unit beside it]"), given, (1,)))
     if rows:

@@ -22,8 +22,14 @@ AGREES_ABOVE = 0.05
 """p-value from which on the page says that experiments agree."""
 MOST_QUANTITIES = 3
 """Identified quantities that the answer puts into words; the rest stands in the tables."""
+MOVES_ABOVE = 1e-2
+"""Difference, in units of its own uncertainty, from which on a nuisance counts as one that moves between the fits."""
 MOST_MOVED = 12
 """Nuisances in the table of those that move."""
+ZERO_BELOW = 1e-3
+"""Size, in its own unit, below which an identified quantity is 0 to the precision of a fit."""
+EQUAL_BELOW = 1e-4
+"""chi2_PG below which both fits are equal to their precision, as in `inference.tension`."""
 METHOD = (("hep-ph/0304176", "parameter goodness of fit"),)
 
 
@@ -100,8 +106,10 @@ def _probability(found: Tension) -> str:
 
 def _answer(found: Tension) -> tuple[str, ...]:
     """Whether the experiments agree, who disagrees, and what each of them wants."""
-    above = int(np.sum(found.toy_values >= found.chi2 - 1e-4))
-    if not found.toys:
+    above = int(np.sum(found.toy_values >= found.chi2 - EQUAL_BELOW))
+    if found.chi2 < EQUAL_BELOW:
+        first = "No sign of a tension: common coefficients describe the data as well as coefficients of every experiment's own."
+    elif not found.toys:
         first = "No toy could be fitted: whether the experiments agree is not known."
     elif found.p_value >= AGREES_ABOVE:
         first = (
@@ -121,7 +129,7 @@ def _answer(found: Tension) -> tuple[str, ...]:
     shares = {**{name: part.chi2 for name, part in found.experiments.items()}, "constraints": found.constraints}
     ordered = sorted(shares.items(), key=lambda entry: -entry[1])
     parts = ", ".join(f"{name} {fixed(share, 2)}" for name, share in ordered)
-    lines = [first, f"χ²_PG = {fixed(found.chi2, 2)}, of which {parts}."]
+    lines = [first, f"χ²_PG = {fixed(found.chi2, 2)}{f', of which {parts}' if found.chi2 >= EQUAL_BELOW else ''}."]
     for equal in list(_distinct(found).values())[:MOST_QUANTITIES]:
         lines.append(_wants(found, equal))
     return tuple(lines)
@@ -136,14 +144,19 @@ def _distinct(found: Tension) -> dict[str, tuple[str, ...]]:
     return distinct_quantities({n: np.nan_to_num(v, nan=-1.0) for n, v in rows.items()}, found.units)
 
 
+def _seen(value: float, unit: str) -> str:
+    """An identified quantity with its unit, 0 where a fit cannot tell."""
+    return measured(value if abs(value) >= ZERO_BELOW else 0.0, unit)
+
+
 def _wants(found: Tension, equal: tuple[str, ...]) -> str:
     name, unit = equal[0], found.units[equal[0]]
     own = [
-        f"{experiment} alone wants {measured(part.identified[name], unit)}"
+        f"{experiment} alone wants {_seen(part.identified[name], unit)}"
         for experiment, part in found.experiments.items()
         if name in part.identified
     ]
-    return f"{sentence(together(equal))}: {'; '.join([f'joint best fit {measured(found.identified[name], unit)}', *own])}."
+    return f"{sentence(together(equal))}: {'; '.join([f'joint best fit {_seen(found.identified[name], unit)}', *own])}."
 
 
 def _result(found: Tension) -> Section:
@@ -160,7 +173,7 @@ def _result(found: Tension) -> Section:
     )
     reach = f"{np.min(found.toy_values):.2f} to {np.max(found.toy_values):.2f}" if found.toys else "none"
     alt = (
-        f"Distribution of χ²_PG in {_toys(found.toys)} ({reach}), the nominal χ² with {found.dof} degrees of freedom, and a line "
+        f"Distribution of χ²_PG in {_toys(found.toys)} ({reach}), the nominal χ² (degrees of freedom: {found.dof}), and a line "
         f"at the {found.chi2:.2f} of the data."
     )
     caption = "χ²_PG of toys made at the joint best fit, with the data and the nominal distribution."
@@ -181,7 +194,7 @@ def _parts(found: Tension) -> Section:
         (
             quantity_words(name),
             experiment,
-            *(measured(v, found.units[name]) for v in (part.identified[name], found.identified[name])),
+            *(_seen(v, found.units[name]) for v in (part.identified[name], found.identified[name])),
         )
         for name in found.identified
         for experiment, part in found.experiments.items()
@@ -203,9 +216,12 @@ def _nuisances(found: Tension, coefficients: list[str]) -> Section:
     apart = next(iter(found.experiments.values())).point if found.experiments else {}
     # A nuisance has one owner; the user's parameters and those of models are the others.
     names = [n for n in found.point if "." in n and n in apart and n not in coefficients]
-    moved = sorted(names, key=lambda n: -abs(found.point[n] - apart[n]))[:MOST_MOVED]
-    if not moved:
+    if not names:
         return Section("Nuisances")
+    far = [n for n in names if abs(found.point[n] - apart[n]) >= MOVES_ABOVE]
+    moved = sorted(far, key=lambda n: -abs(found.point[n] - apart[n]))[:MOST_MOVED]
+    if not moved:
+        return Section("Nuisances", (f"No nuisance moves by {MOVES_ABOVE:g} or more between the two fits.",))
     made = _moved(found, apart, moved, len(names))
     return Section("Nuisances", ("What the nuisances do to bring the experiments together.",), tables=(made,))
 
