@@ -31,7 +31,9 @@ from nmmfit.cli.main import app, main
 from nmmfit.config import validate
 
 BLOCK = re.compile(
-    r"(?:^<!-- not run: (?P<reason>.+?) -->\n)?(?:^<!-- file: (?P<file>[\w-]+\.toml) -->\n)?^```(?P<language>\w+)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE
+    r"(?:^<!-- not run: (?P<reason>.+?) -->\n)?(?:^<!-- file: (?P<file>[\w-]+\.toml) -->\n)?"
+    r"^```(?P<language>\w+)\n(?P<text>.*?)^```$",
+    re.DOTALL | re.MULTILINE,
 )
 SLOW_VERBS = ("fit", "limits", "profile", "tension", "leave-one-out", "impacts", "validate", "report", "check-experiment")
 
