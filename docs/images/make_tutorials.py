@@ -1,9 +1,12 @@
 """The pictures of the tutorials: plots of finished runs, made small enough for a page.
 
-    python docs/images/make_tutorials.py first_fit=first-fit/spectrum_coherent_csi_2021.coincidence.png ...
+    python docs/images/make_tutorials.py \\
+        first_fit=first-fit/spectrum_coherent_csi_2021.coincidence.png first_limits=first-limits/limits_forest.png \\
+        flavours=flavours/limits_forest.png own=with-mine/spectrum_my_experiment.counts.png \\
+        smneft=smneft-fit/corner_coefficients.png
 
-reads each file that the tutorial's own command has drawn and writes docs/images/tutorial_NAME.png with at most 1500 pixels a row
-and 128 colours.
+in the folder where the commands of the tutorials ran reads what they have drawn and writes docs/images/tutorial_NAME.png with at
+most 1500 pixels a row and 128 colours.
 """
 
 from __future__ import annotations
