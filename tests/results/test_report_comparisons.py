@@ -182,7 +182,7 @@ def test_leave_one_out_says_what_each_experiment_is_worth(tmp_path: Path) -> Non
     assert moment.startswith("mu_solar: below ")
     assert moment.endswith(f"and its standard deviation {ratio:.2f} times as large.")
     assert " Without lab it is below " in moment
-    assert "Without field nothing is known of it." in charge
+    assert "Without field it is not measured." in charge
     rows = cells(document, "mu_solar")
     assert list(rows) == ["all experiments", "without lab", "without field"]
     assert [rows[label][-1] for label in rows] == ["1", f"{ratio:.2f}", f"{sds['field'] / sds['all']:.2f}"]

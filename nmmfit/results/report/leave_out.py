@@ -15,7 +15,7 @@ from nmmfit.results.report.document import Document, Picture, Section, Table, ta
 from nmmfit.results.report.folder import Results, finite, known_or_nan, plain_unit, reading
 from nmmfit.results.report.pictures import drawn
 from nmmfit.results.report.references import SAMPLING, asked_of
-from nmmfit.results.wording import common_scale, fixed, measured, quantity_label, quantity_words, sentence, together, unit_text
+from nmmfit.results.wording import common_scale, fixed, measured, number, quantity_label, quantity_words, sentence, together, unit_text
 
 MOST_ANSWERS = 6
 """Quantities that the answer puts into words; the rest stands in the tables."""
@@ -120,7 +120,7 @@ def _answer(quantities: Quantities) -> tuple[str, ...]:
         text = f"{sentence(together(equal))}: {_interval(entries[ALL], unit)} with all experiments."
         blind = [fit for fit in _names(quantities) if fit not in entries]
         if blind:
-            text += f" Without {' or '.join(blind)} nothing is known of it."
+            text += f" Without {' or '.join(blind)} it is not measured."
         worth = _worth(entries)
         if worth:
             most = max(worth, key=lambda fit: worth[fit])
@@ -134,7 +134,7 @@ def _change(fit: str, worth: float, entry: Mapping[str, Any], unit: str) -> str:
     """What leaving out the experiment that matters most does."""
     if worth < MATTERS:
         return f"Leaving out one of the others widens it by less than {100 * (MATTERS - 1):.0f} %."
-    return f"Without {fit} it is {_interval(entry, unit)}, and its standard deviation {worth:.2f} times as large."
+    return f"Without {fit} it is {_interval(entry, unit)}, and its standard deviation {number(worth)} times as large."
 
 
 def _names(quantities: Quantities) -> list[str]:
