@@ -10,7 +10,8 @@ amplitudes: a background that looks like a magnetic moment trades places with it
 again the determinant is one. Amplitudes are stretched and nuisances bent where the posterior's width changes along them
 (bends.py). Bounded parameters keep natural coordinates through a bijection, whose log-determinant is
 added. Couplings of a model, of whose products with others the amplitudes are made, are scaled by what the other parameters of
-the model leave them to say, so that neither a cross nor a funnel is left. All else is shifted and scaled by its natural step.
+the model leave them to say, so that neither a cross nor a funnel is left; a factor common to all of them, in which that leaves
+a peak as narrow as the data are strong, is fanned out (bends.py). All else is shifted and scaled by its natural step.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ import jax.numpy as jnp
 import numpy as np
 import scipy.linalg
 
-from nmmfit.inference.bends import Knee, compressed, stretched
+from nmmfit.inference.bends import Knee, compressed, fanned, folded, stretched
 from nmmfit.inference.joint import JointLikelihood
 from nmmfit.kept import digest, kept_or_made
 from nmmfit.physics.amplitude_basis import independent_rows
@@ -66,19 +67,33 @@ class Coordinates:
     """How many of the linear coordinates, the first, are amplitudes; the others are directions that no rate depends on."""
     couplings: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=int))
     """Indices of the parameters of a model that are scaled by what its other parameters leave them to say."""
+    factors: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=int))
+    """Indices of the parameters that multiply all `couplings` of their model."""
     sensitivity: np.ndarray = field(default_factory=lambda: np.zeros(0))
-    """(amplitude,) unit of each amplitude in that scale."""
+    """(amplitude,) unit of each amplitude in the scale of couplings and factors."""
 
-    def _widths(self, vector: Array) -> Array:
-        """Natural steps of `couplings`: the prior's, or what makes an amplitude of one unit at the vector's other parameters."""
+    def _slopes(self, vector: Array) -> Array:
+        """(amplitude, coupling): slopes of the amplitudes, in units of `sensitivity`, at the vector's other parameters."""
         at = jnp.asarray(self.couplings)
         without = vector.at[at].set(0.0)
 
         def amplitudes(values: Array) -> Array:
             return (self.nominal @ self.joint.coefficients(without.at[at].set(values))) / self.sensitivity
 
-        slopes = jax.jacfwd(amplitudes)(jnp.zeros(len(self.couplings)))
-        return (self.scale[self.couplings] ** -2.0 + jnp.sum(slopes**2, axis=0)) ** -0.5
+        return jax.jacfwd(amplitudes)(jnp.zeros(len(self.couplings)))
+
+    def _widths(self, vector: Array) -> Array:
+        """Natural steps of `couplings`: the prior's, or what makes an amplitude of one unit at the vector's other parameters."""
+        return (self.scale[self.couplings] ** -2.0 + jnp.sum(self._slopes(vector) ** 2, axis=0)) ** -0.5
+
+    def _reach(self, vector: Array) -> Array:
+        """(factor,): amplitude that a factor and its couplings make together, each at its prior's width, in units of
+        `sensitivity`; depends on neither factors nor couplings."""
+        at = jnp.asarray(self.factors)
+        without = vector.at[at].set(0.0)
+        curves = jax.jacfwd(lambda values: self._slopes(without.at[at].set(values)))(jnp.zeros(len(self.factors)))
+        amplitudes = curves * self.scale[self.couplings][:, None] * self.scale[self.factors]
+        return jnp.sqrt(jnp.sum(amplitudes**2, axis=(0, 1)))
 
     def _rows(self, vector: Array) -> Array:
         """(amplitude, coefficient): amplitudes per coefficient at the theory inputs of a vector."""
@@ -115,6 +130,10 @@ class Coordinates:
             value = bijection(z[i])
             x = x.at[i].set(value)
             log_det = log_det + bijection.log_abs_det_jacobian(z[i], value)
+        if len(self.factors):
+            factors, log_fan = fanned(z[self.factors], self._reach(x))
+            x = x.at[self.factors].set(self.scale[self.factors] * factors)
+            log_det = log_det + log_fan + float(np.sum(np.log(self.scale[self.factors])))
         if len(self.couplings):
             widths = self._widths(x)
             x = x.at[self.couplings].set(widths * z[self.couplings])
@@ -146,6 +165,8 @@ class Coordinates:
         z = (straight - loc) / scale
         for i, bijection in self.bounded:
             z = z.at[i].set(bijection.inv(x[i]))
+        if len(self.factors):
+            z = z.at[self.factors].set(folded(x[self.factors] / self.scale[self.factors], self._reach(x)))
         if len(self.couplings):
             z = z.at[self.couplings].set(x[self.couplings] / self._widths(x))
         if len(self.linear):
@@ -167,7 +188,11 @@ class Coordinates:
             return None
         knee = self.knee.centre, self.knee.width, self.knee.ratio
         numbers = self.linear, self.matrix, self.shear, self.nominal, self.loc, self.scale, self.response, *knee, self.stretch
-        arrays = [part for n in (*numbers, self.couplings, self.sensitivity) for part in (f"{n.dtype} {n.shape}", n.tobytes())]
+        arrays = [
+            part
+            for n in (*numbers, self.couplings, self.factors, self.sensitivity)
+            for part in (f"{n.dtype} {n.shape}", n.tobytes())
+        ]
         return digest([self.joint.fingerprint, str(self.n_amplitudes), *arrays])
 
     @property
@@ -176,6 +201,7 @@ class Coordinates:
         plain = np.ones(len(self.loc), dtype=bool)
         plain[self.linear] = False
         plain[self.couplings] = False
+        plain[self.factors] = False
         plain[[i for i, _ in self.bounded]] = False
         return plain
 
@@ -186,20 +212,25 @@ def _theory(joint: JointLikelihood, vector: Array) -> dict[str, Array]:
 
 def natural_coordinates(joint: JointLikelihood) -> Coordinates:
     """Every parameter on its own: shifted and scaled, bounded ones through a bijection."""
-    return _coordinates(joint, np.zeros(0, dtype=int), np.zeros(0, dtype=int))
+    none = np.zeros(0, dtype=int)
+    return _coordinates(joint, none, none, none)
 
 
 def amplitude_coordinates(joint: JointLikelihood) -> Coordinates:
     """Low-energy amplitudes in place of the unbounded coefficient parameters."""
     mixable = [i for i, p in enumerate(joint.of_kind("coefficient")) if p.is_unbounded]
-    scaled = joint.derived.linear if joint.derived is not None else ()
-    couplings = [i for i, p in enumerate(joint.parameters) if p.kind == "model" and p.name in scaled and p.is_unbounded]
-    if any(joint.start[i] != 0.0 for i in couplings):
-        couplings = []
-    return _coordinates(joint, np.asarray(mixable, dtype=int), np.asarray(couplings, dtype=int))
+    couplings = _centred(joint, joint.derived.linear if joint.derived is not None else ())
+    factors = _centred(joint, joint.derived.factors if joint.derived is not None and couplings else ())
+    return _coordinates(joint, *(np.asarray(which, dtype=int) for which in (mixable, couplings, factors)))
 
 
-def _coordinates(joint: JointLikelihood, linear: np.ndarray, couplings: np.ndarray) -> Coordinates:
+def _centred(joint: JointLikelihood, names: tuple[str, ...]) -> list[int]:
+    """Indices of the unbounded parameters of models among `names`; none if one of them starts away from zero."""
+    found = [i for i, p in enumerate(joint.parameters) if p.kind == "model" and p.name in names and p.is_unbounded]
+    return [] if any(joint.start[i] != 0.0 for i in found) else found
+
+
+def _coordinates(joint: JointLikelihood, linear: np.ndarray, couplings: np.ndarray, factors: np.ndarray) -> Coordinates:
     bounded = tuple((i, p.bijection) for i, p in enumerate(joint.parameters) if not p.is_unbounded)
     scale = np.asarray([p.scale for p in joint.parameters])
     made = _natural(len(joint.names))
@@ -220,6 +251,7 @@ def _coordinates(joint: JointLikelihood, linear: np.ndarray, couplings: np.ndarr
         made.stretch,
         made.n_amplitudes,
         couplings,
+        factors,
         amplitude_sensitivity(joint) if len(couplings) else np.zeros(0),
     )
 
