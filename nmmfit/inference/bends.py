@@ -3,8 +3,8 @@
 Three shapes spoil a sampler's single step size. A normalisation that cannot be negative is decided by the data above zero and by
 its prior below, many times wider: a coordinate with one slope on either side of the bend. And a rate quadratic in an amplitude
 gives a quartic posterior, flat at its centre and steep at its edge: a coordinate that grows like the amplitude, then like its
-square. And a factor of a product that only data bound has, its partner integrated out, a density like the inverse of the factor: a
-coordinate that grows like the factor, then like its logarithm.
+square. And a factor of a product that only data bound has, its partner integrated out, a density like the inverse of the factor:
+a coordinate that grows like the factor, then like its logarithm.
 """
 
 from __future__ import annotations

@@ -13,10 +13,11 @@ from synthetic import couplings
 
 from nmmfit.experiment import BinnedExperiment, Channel, Component, Factor
 from nmmfit.inference.bends import Knee, compressed, fanned, folded, stretched
-from nmmfit.inference.coordinates import amplitude_coordinates, nuisance_knees, signal_response
+from nmmfit.inference.coordinates import amplitude_coordinates
 from nmmfit.inference.joint import CouplingMap, JointLikelihood
 from nmmfit.inference.parameters import Parameter
 from nmmfit.inference.sampling import SamplerSettings, sample
+from nmmfit.inference.sensitivity import nuisance_knees, signal_response
 from nmmfit.physics.amplitude_basis import couplings_to_vector
 
 SHAPE = np.asarray([20.0, 16.0, 12.0])
