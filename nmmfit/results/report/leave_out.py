@@ -15,7 +15,17 @@ from nmmfit.results.report.document import Document, Picture, Section, Table, ta
 from nmmfit.results.report.folder import Results, finite, known_or_nan, plain_unit, reading
 from nmmfit.results.report.pictures import drawn
 from nmmfit.results.report.references import SAMPLING, asked_of
-from nmmfit.results.wording import common_scale, fixed, measured, number, quantity_label, quantity_words, sentence, together, unit_text
+from nmmfit.results.wording import (
+    common_scale,
+    fixed,
+    measured,
+    number,
+    quantity_label,
+    quantity_words,
+    sentence,
+    together,
+    unit_text,
+)
 
 MOST_ANSWERS = 6
 """Quantities that the answer puts into words; the rest stands in the tables."""
