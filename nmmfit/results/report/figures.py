@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nmmfit.results.figure import BLUE, GREY, VERMILLION, new_figure, style
-from nmmfit.results.wording import axis_label, quantity_label
+from nmmfit.results.wording import axis_label, literal, quantity_label
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -28,7 +28,7 @@ def pulls_figure(values: Mapping[str, tuple[float, float]]) -> Figure:
         axes.axvline(0.0, color=GREY, linewidth=0.8)
         means, widths = (np.array([values[n][k] for n in names]) for k in (0, 1))
         axes.errorbar(means, np.arange(len(names)), xerr=widths, fmt="o", color=BLUE, markersize=4, linewidth=0, elinewidth=1.3)
-        axes.set_yticks(range(len(names)), [n.replace("$", r"\$") for n in names], fontsize=8)
+        axes.set_yticks(range(len(names)), [literal(n) for n in names], fontsize=8)
         axes.tick_params(axis="y", which="both", left=False, right=False)
         axes.set_ylim(-0.7, len(names) - 0.3)
         reach = max(2.0, 1.05 * float(np.max(np.abs(means) + widths)))
