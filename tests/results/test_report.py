@@ -249,6 +249,14 @@ def test_a_validation_says_what_agrees(documents: dict[str, Document], pages: di
     assert "A laboratory. Status: data release." in pages["validate"]
 
 
+def test_a_validation_says_what_other_choices_explain(tmp_path: Path) -> None:
+    (compared,) = VALIDATION["experiments"]["lab"]["comparisons"]
+    other = compared | {"agrees": False, "switch": "binning = coarse", "switched": 99.0, "switched_agrees": True}
+    given = {"experiments": {"lab": VALIDATION["experiments"]["lab"] | {"comparisons": [other]}}}
+    document = make_document(read_results(write_json_folder(tmp_path / "v", "validate", given, run=None)))
+    assert document.answer[1] == "Of those that differ, 1 agree once the choices made there are made here."
+
+
 def test_a_picture_belongs_to_the_experiment_with_the_longest_name(tmp_path: Path) -> None:
     one = VALIDATION["experiments"]["lab"]
     payload = {"experiments": {"lab": one, "lab_b": one | {"name": "lab_b"}}}

@@ -27,12 +27,13 @@ def validation_document(results: Results) -> Document:
         ]
     failed = [v.name for v in found if not v.converged]
     agreed = [c.agrees for v in found for c in v.comparisons]
-    explained = [c.agrees is False and c.switched_agrees is True for v in found for c in v.comparisons]
-    answer = (
+    explained = [c.agrees is False and c.switched_agrees is True for v in found for c in v.comparisons].count(True)
+    answer = [
         f"Experiments: {len(found)}. Published numbers beside ours: {len(agreed)}, of which {agreed.count(True)} agree, "
-        f"{agreed.count(False)} differ ({explained.count(True)} of them agree once the choices made there are made here) and "
-        f"{agreed.count(None)} were not computed.",
-    )
+        f"{agreed.count(False)} differ and {agreed.count(None)} were not computed."
+    ]
+    if explained:
+        answer.append(f"Of those that differ, {explained} agree once the choices made there are made here.")
     verdict = "Every fit converged." if not failed else f"NOT converged: {', '.join(failed)}."
     named = [(text, f"data of {v.name}") for v in found for text in v.references]
     named += [(c.published.source, f"published values beside {v.name}") for v in found for c in v.comparisons]
@@ -51,7 +52,7 @@ def validation_document(results: Results) -> Document:
     return Document(
         "validate",
         f"Validation of {', '.join(v.name for v in found) if len(found) <= 3 else f'{len(found)} experiments'}",
-        answer,
+        tuple(answer),
         not failed,
         verdict,
         (asked, *parts, checks, provenance_section(results), cited),
