@@ -1,0 +1,166 @@
+"""Picture and tables of limits that tighten as experiments are added."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Group, RenderableType
+from rich.markup import escape
+from rich.text import Text
+
+from nmmfit.inference.intervals import Interval
+from nmmfit.inference.tighten import Tightening
+from nmmfit.results.figure import CYCLE, GREY, new_figure, save, style
+from nmmfit.results.tables import LIMIT_KINDS, plain_table
+from nmmfit.results.wording import axis_label, common_scale, heading, symbol
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+COLUMNS = 2
+NAMED = 60
+"""Letters of a stage's label in the picture; the table has all."""
+
+
+def _interval(found: Tightening, stage: int, name: str, kind: str) -> Interval | None:
+    limits = found.stages[stage].of(name)
+    return None if limits is None else limits.profiled if kind == "profiled" else limits.one_at_a_time
+
+
+def size_of(interval: Interval | None) -> float | None:
+    """Bound on the absolute value: the farther end; None where a side is open, or without an interval."""
+    if interval is None or interval.lower is None or interval.upper is None:
+        return None
+    return max(abs(interval.lower), abs(interval.upper))
+
+
+def tighten_tables(found: Tightening) -> RenderableType:
+    """For every quantity the intervals of all stages, for the terminal."""
+    parts: list[RenderableType] = []
+    reasons: dict[str, None] = {}
+    stages = range(len(found.stages))
+    listed = plain_table(f"Stages ({100 * found.cl:g} % CL below)")
+    for column in ("stage", "experiments added"):
+        listed.add_column(column)
+    for k, stage in enumerate(found.stages, 1):
+        listed.add_row(*map(escape, (f"{k}: {stage.label}", ", ".join(stage.added))))
+    parts.append(listed)
+    for name in (*found.identified, *found.parameters):
+        unit = found.unit(name)
+        sizes = [size_of(_interval(found, k, name, kind)) for k in stages for kind in ("one_at_a_time", "profiled")]
+        scale = common_scale(sizes, unit)
+        made = plain_table(escape(name))
+        made.add_column("stage")
+        for kind in ("one_at_a_time", "profiled"):
+            made.add_column(escape(heading(LIMIT_KINDS[kind], scale.unit)), justify="right")
+        for k in stages:
+            cells = []
+            for kind in ("one_at_a_time", "profiled"):
+                interval = _interval(found, k, name, kind)
+                cells.append("-" if interval is None else scale.interval(interval.lower, interval.upper))
+                if interval is not None and interval.reason:
+                    reasons[f"{name}, {LIMIT_KINDS[kind]}, stage {k + 1}: {interval.reason}"] = None
+            made.add_row(*map(escape, (f"{k + 1}: {found.stages[k].label}", *cells)))
+        parts.append(made)
+    if reasons:
+        parts.append(Text("Open sides:\n" + "\n".join(f"  {r}" for r in reasons)))
+    return Group(*parts)
+
+
+def tighten_figure(found: Tightening, labels: Mapping[str, str] | None = None) -> Figure:
+    """Bounds on absolute values, a bar per stage and quantity on a logarithmic axis; arrows where a side is open.
+
+    Filled bars end at the profiled bound, lines with a dot at the one-at-a-time bound. Quantities of one unit share an axis.
+
+    Args:
+        found: limits of all stages.
+        labels: how quantities are written; missing: the name, as a symbol where it is short.
+    """
+    panels = _panels(found)
+    if not panels:
+        raise ValueError("a picture of limits needs at least one quantity")
+    written = labels or {}
+    count = len(found.stages)
+    rows = sum(len(names) for _, names in panels)
+    with style():
+        figure = new_figure(6.6, 0.2 * (count + 1) * rows + 0.8 * len(panels) + 0.75 + 0.17 * count)
+        heights = [len(names) + 0.3 for _, names in panels]
+        grid = figure.subplots(len(panels), 1, squeeze=False, gridspec_kw={"height_ratios": heights})
+        for axes, (unit, names) in zip(grid[:, 0], panels, strict=True):
+            _draw_panel(axes, found, names, [written.get(n) or symbol(n) for n in names])
+            axes.set_xlabel(axis_label("bound on the absolute value", unit), fontsize=10)
+        _legend(figure, found)
+    return figure
+
+
+def _panels(found: Tightening) -> list[tuple[str, list[str]]]:
+    """(unit, names) of each panel, identified quantities first."""
+    panels: list[tuple[str, list[str]]] = []
+    for section in (found.identified, found.parameters):
+        groups: dict[str, list[str]] = {}
+        for name in section:
+            groups.setdefault(found.unit(name), []).append(name)
+        panels += list(groups.items())
+    return panels
+
+
+def _draw_panel(axes: Any, found: Tightening, names: Sequence[str], written: Sequence[str]) -> None:
+    count = len(found.stages)
+    kinds = ("profiled", "one_at_a_time")
+    sizes = [s for n in names for k in range(count) for kind in kinds if (s := size_of(_interval(found, k, n, kind)))] or [1.0]
+    low, high = 10.0 ** (math.floor(math.log10(min(sizes)) * 2 - 0.6) / 2), 10.0 ** (math.ceil(math.log10(max(sizes)) * 2 + 0.6) / 2)
+    axes.set_xscale("log")
+    axes.set_xlim(low, high)
+    step = 0.84 / count
+    for row, name in enumerate(names):
+        for k in range(count):
+            y = row - 0.42 + (k + 0.5) * step
+            colour = CYCLE[k % len(CYCLE)]
+            profiled, alone = (_interval(found, k, name, kind) for kind in kinds)
+            if profiled is None and alone is None:
+                axes.text(low * (high / low) ** 0.01, y, "not seen", va="center", fontsize=6.5, color=GREY, style="italic")
+                continue
+            bound = size_of(profiled)
+            if bound:
+                axes.barh(y, bound - low, left=low, height=0.8 * step, color=colour, alpha=0.45, linewidth=0)
+            elif profiled is not None and bound is None:
+                axes.barh(y, high - low, left=low, height=0.8 * step, color=colour, alpha=0.14, linewidth=0)
+                ends = (high * (low / high) ** 0.035, high)
+                axes.annotate("", xy=(ends[1], y), xytext=(ends[0], y), arrowprops={"arrowstyle": "-|>", "color": colour})
+            bound = size_of(alone)
+            if bound:
+                axes.plot((low, bound), (y, y), color=colour, linewidth=1.2, solid_capstyle="butt")
+                axes.plot(bound, y, marker="o", markersize=3.6, color=colour)
+    axes.set_ylim(len(names) - 0.5, -0.5)
+    axes.set_yticks(range(len(names)), written, fontsize=9.5)
+    axes.tick_params(axis="y", which="both", left=False, right=False)
+    axes.grid(axis="x", which="major", color=GREY, alpha=0.25, linewidth=0.6)
+    for row in range(1, len(names)):
+        axes.axhline(row - 0.5, color=GREY, alpha=0.4, linewidth=0.6)
+
+
+def _legend(figure: Figure, found: Tightening) -> None:
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    handles: list[Any] = [
+        Patch(color=CYCLE[k % len(CYCLE)], alpha=0.6, label=_short(s.label)) for k, s in enumerate(found.stages)
+    ]
+    handles += [
+        Patch(color=GREY, alpha=0.45, label="profiled (pale with an arrow: unbounded)"),
+        Line2D([], [], color=GREY, marker="o", markersize=3.6, linewidth=1.2, label="one at a time"),
+    ]
+    title = f"{100 * found.cl:g} % CL"
+    figure.legend(handles=handles, loc="outside upper center", ncols=2, title=title, fontsize=8)
+
+
+def _short(label: str) -> str:
+    return label if len(label) <= NAMED else f"{label[: NAMED - 3]}..."
+
+
+def write_tighten(folder: Path, found: Tightening, labels: Mapping[str, str] | None = None) -> list[Path]:
+    """Draw and save the picture as tighten.png and tighten.pdf. Raises: OutputError."""
+    return save(tighten_figure(found, labels), folder / "tighten")
