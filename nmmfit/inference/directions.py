@@ -14,14 +14,15 @@ from typing import Any
 
 import numpy as np
 
+from nmmfit.inference.fit import WEAK_CURVATURE
 from nmmfit.inference.space import Space
 from nmmfit.inference.symmetries import even_sets
 
-ROUNDING = 1e-11
+ROUNDING = 1e-13
 """Information below this fraction of the largest before nuisances are profiled out is zero to rounding."""
 
-DISTANCES = (1.0, -1.0, 10.0, -10.0)
-"""Prior widths at which the likelihood is looked at along a direction without information."""
+DISTANCES = (1.0, -1.0, 10.0, -10.0, 1e4, -1e4)
+"""Prior widths at which the likelihood is looked at along a direction without information: far, for those that are only weak."""
 
 UNCHANGED = 2e-5
 """Change of chi-square up to which the likelihood counts as unchanged."""
@@ -59,7 +60,7 @@ class Direction:
         observed: the same of the data as they are; may be negative. nan: not known.
         shares: experiment (and `SHARED`) -> its share of the expected information; they add up to 1, empty without information.
         blind: of a direction without information: whether the likelihood does not depend on it.
-        change: of such a direction the largest change of chi-square seen along it, up to 10 prior widths away.
+        change: of such a direction the largest change of chi-square seen along it, within `DISTANCES`.
         cause: why there is no information, in words, as far as that can be derived; empty for all others.
     """
 
@@ -70,6 +71,11 @@ class Direction:
     blind: bool = False
     change: float = 0.0
     cause: str = ""
+
+    @property
+    def observed_sd(self) -> float | None:
+        """The same from the observed information; None where its curvature is too small to be one, or negative."""
+        return sd_of_curvature(self.observed, self.information)
 
     @property
     def sd(self) -> float | None:
@@ -83,11 +89,17 @@ class Direction:
             "information": self.information,
             "observed_information": self.observed,
             "sd": self.sd,
+            "observed_sd": self.observed_sd,
             "shares": self.shares,
             "blind": self.blind,
             "delta_chi2_along": self.change if self.information == 0.0 else None,
             "cause": self.cause or None,
         }
+
+
+def sd_of_curvature(observed: float, expected: float) -> float | None:
+    """1 / sqrt of an observed information; None without one, or where the likelihood is quartic, as at a coupling of 0."""
+    return float(observed**-0.5) if observed > WEAK_CURVATURE * expected > 0.0 else None
 
 
 class Axes:

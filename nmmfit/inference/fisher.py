@@ -25,8 +25,8 @@ import numpy as np
 
 from nmmfit.checks import whole_number
 from nmmfit.errors import UserInputError, unknown
-from nmmfit.inference.directions import Axes, Direction, split_by_information, without_information
-from nmmfit.inference.fit import fit
+from nmmfit.inference.directions import Axes, Direction, sd_of_curvature, split_by_information, without_information
+from nmmfit.inference.fit import WEAK_CURVATURE, fit
 from nmmfit.inference.information import (
     SHARED,
     Expected,
@@ -49,7 +49,7 @@ SETTLED = 0.01
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """Standard deviations of one parameter, in its unit; None where there is no information, or a negative curvature.
+    """Standard deviations of one parameter, in its unit; None where there is no information, or no curvature to speak of.
 
     Attributes:
         unit, width: of the parameter, and of its prior.
@@ -334,16 +334,18 @@ def _sensitivities(
     fixed = np.sum(vectors**2, axis=0) > 1.0 - 1e-10
     largest = float(np.max(values, initial=0.0))
     inner = vectors @ observed @ vectors.T
-    positive = len(values) > 0 and float(np.min(np.linalg.eigvalsh(inner))) > 0.0
+    # In units of the expected errors: what curves less than WEAK_CURVATURE of that is quartic, not quadratic.
+    relative = inner / np.sqrt(np.outer(values, values))
+    curved = len(values) > 0 and float(np.min(np.linalg.eigvalsh(relative))) > WEAK_CURVATURE
     made = {}
     for k, name in enumerate(axes.names):
-        v = vectors[:, k]
-        variances = (
-            1.0 / expected[k, k] if expected[k, k] > 1e-14 * largest else None,
-            1.0 / observed[k, k] if observed[k, k] > 0.0 and expected[k, k] > 1e-14 * largest else None,
-            float(np.sum(v**2 / values)) if fixed[k] else None,
-            float(v @ np.linalg.solve(inner, v)) if fixed[k] and positive else None,
+        v, reached = vectors[:, k], expected[k, k] > 1e-14 * largest
+        sds = (
+            float(expected[k, k] ** -0.5) if reached else None,
+            sd_of_curvature(float(observed[k, k]), float(expected[k, k])) if reached else None,
+            float(np.sum(v**2 / values)) ** 0.5 if fixed[k] else None,
+            float(v @ np.linalg.solve(inner, v)) ** 0.5 if fixed[k] and curved else None,
         )
-        sds = [None if x is None else float(axes.widths[k] * np.sqrt(x)) for x in variances]
-        made[name] = Sensitivity(axes.space.units[name], float(axes.widths[k]), *sds)
+        width = float(axes.widths[k])
+        made[name] = Sensitivity(axes.space.units[name], width, *(None if sd is None else width * sd for sd in sds))
     return made

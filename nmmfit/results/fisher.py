@@ -78,11 +78,13 @@ def fisher_tables(found: Fisher) -> RenderableType:
             lines.append(f"Blind: {named_direction(found, d)}: {d.cause or 'cause not derived'}.")
         else:
             lines.append(
-                f"Not blind, though without information here: {direction_words(d)} (chi-square changes by {number(d.change)} "
-                f"within 10 prior widths): {d.cause}."
+                f"Not blind, though without information here: {direction_words(d)} (chi-square changes by up to {number(d.change)} "
+                f"along it): {d.cause}."
             )
     if not found.blind:
         lines.append("No blind direction.")
+    if any(d.information > 0.0 and d.observed_sd is None for d in found.directions):
+        lines.append("No observed error (-): at that point the likelihood has no curvature to speak of, or a negative one.")
     return Group(*parts, Text("\n".join(lines)))
 
 
@@ -95,9 +97,8 @@ def _directions_table(found: Fisher) -> Table:
     for d in found.directions:
         ranked = sorted(d.shares.items(), key=lambda item: -item[1])
         by = ", ".join(f"{name} {100 * x:.0f} %" for name, x in ranked if x >= LEAST_SHARE)
-        observed = number(d.observed**-0.5) if d.observed > 0.0 and d.information > 0.0 else "-"
         none = "nothing: blind" if d.blind else "nothing at this point"
-        made.add_row(*map(escape, (direction_words(d), number(d.sd), observed, by or none)))
+        made.add_row(*map(escape, (direction_words(d), number(d.sd), number(d.observed_sd), by or none)))
     return made
 
 
@@ -162,7 +163,7 @@ def _draw_composition(axes: Any, rows: Sequence[Direction], names: Sequence[str]
 
 
 def _draw_errors(axes: Any, rows: Sequence[Direction]) -> None:
-    known = [d.sd for d in rows if d.sd is not None]
+    known = [sd for d in rows for sd in (d.sd, d.observed_sd) if sd is not None]
     axes.set_xscale("log")
     low = 10.0 ** np.floor(np.log10(min([*known, 0.5])) - 0.2)
     high = 10.0 ** np.ceil(np.log10(max([*known, 2.0])) + 0.2)
@@ -174,8 +175,9 @@ def _draw_errors(axes: Any, rows: Sequence[Direction]) -> None:
             axes.text(np.sqrt(low * high), row, words, ha="center", va="center", fontsize=8, style="italic")
             continue
         axes.plot(d.sd, row, marker="o", color=BLACK, markersize=4.5)
-        if d.observed > 0.0:
-            axes.plot(d.observed**-0.5, row, marker="D", color=BLACK, markersize=4.5, markerfacecolor="white", markeredgewidth=0.9)
+        if d.observed_sd is not None:
+            hollow = {"markerfacecolor": "white", "markeredgewidth": 0.9}
+            axes.plot(d.observed_sd, row, marker="D", color=BLACK, markersize=4.5, **hollow)
     axes.set_xlabel("error [prior widths]\nfilled: expected\nhollow: observed", fontsize=9)
     axes.locator_params(axis="x", numticks=4)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,13 +15,17 @@ from rich.text import Text
 from nmmfit.inference.intervals import Interval
 from nmmfit.inference.tighten import Tightening
 from nmmfit.results.figure import CYCLE, GREY, new_figure, save, style
+from nmmfit.results.plots import common_label
 from nmmfit.results.tables import LIMIT_KINDS, plain_table
-from nmmfit.results.wording import axis_label, common_scale, heading, symbol
+from nmmfit.results.wording import axis_label, common_scale, heading, number, symbol
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLUMNS = 2
+LABEL_WIDTH = 18
+"""Letters of a line of a quantity's label."""
+
 NAMED = 60
 """Letters of a stage's label in the picture; the table has all."""
 
@@ -73,7 +78,8 @@ def tighten_tables(found: Tightening) -> RenderableType:
 def tighten_figure(found: Tightening, labels: Mapping[str, str] | None = None) -> Figure:
     """Bounds on absolute values, a bar per stage and quantity on a logarithmic axis; arrows where a side is open.
 
-    Filled bars end at the profiled bound, lines with a dot at the one-at-a-time bound. Quantities of one unit share an axis.
+    Filled bars end at the profiled bound, lines with a dot at the one-at-a-time bound; the numbers are these two, one where they
+    agree or the first is open. Quantities of one unit share an axis.
 
     Args:
         found: limits of all stages.
@@ -90,21 +96,50 @@ def tighten_figure(found: Tightening, labels: Mapping[str, str] | None = None) -
         heights = [len(names) + 0.3 for _, names in panels]
         grid = figure.subplots(len(panels), 1, squeeze=False, gridspec_kw={"height_ratios": heights})
         for axes, (unit, names) in zip(grid[:, 0], panels, strict=True):
-            _draw_panel(axes, found, names, [written.get(n) or symbol(n) for n in names])
+            _draw_panel(axes, found, names, [_label(found, n, written) for n in names])
             axes.set_xlabel(axis_label("bound on the absolute value", unit), fontsize=10)
         _legend(figure, found)
     return figure
 
 
+def _label(found: Tightening, name: str, written: Mapping[str, str]) -> str:
+    equal = _distinct(found).get(name, (name,))
+    head, _, rest = common_label([written.get(n) or symbol(n) for n in equal]).partition("\n")
+    return "\n".join([head, *textwrap.wrap(rest, LABEL_WIDTH)])
+
+
 def _panels(found: Tightening) -> list[tuple[str, list[str]]]:
-    """(unit, names) of each panel, identified quantities first."""
+    """(unit, names) of each panel, identified quantities first; of those that are equal in all stages only one."""
     panels: list[tuple[str, list[str]]] = []
-    for section in (found.identified, found.parameters):
+    for section in (list(_distinct(found)), found.parameters):
         groups: dict[str, list[str]] = {}
         for name in section:
             groups.setdefault(found.unit(name), []).append(name)
         panels += list(groups.items())
     return panels
+
+
+def _distinct(found: Tightening) -> dict[str, tuple[str, ...]]:
+    """Identified quantities that differ -> those that have the same bounds wherever both are known, themselves first.
+
+    Flavour-universal couplings give all sources the same effective moment. The name is that of the one known to most stages.
+    """
+    known = {n: [k for k, s in enumerate(found.stages) if s.of(n) is not None] for n in found.identified}
+    groups: dict[str, tuple[str, ...]] = {}
+    for name in sorted(found.identified, key=lambda n: (-len(known[n]), found.identified.index(n))):
+        same = (n for n in groups if found.unit(n) == found.unit(name) and _equal(found, n, name, known[name]))
+        first = next(same, name)
+        groups[first] = (*groups.get(first, ()), name)
+    return groups
+
+
+def _equal(found: Tightening, one: str, other: str, stages: Sequence[int]) -> bool:
+    for k in stages:
+        for kind in ("one_at_a_time", "profiled"):
+            a, b = (size_of(_interval(found, k, name, kind)) for name in (one, other))
+            if (a is None) != (b is None) or (a is not None and b is not None and abs(a - b) > 2e-3 * abs(a)):
+                return False
+    return True
 
 
 def _draw_panel(axes: Any, found: Tightening, names: Sequence[str], written: Sequence[str]) -> None:
@@ -134,6 +169,10 @@ def _draw_panel(axes: Any, found: Tightening, names: Sequence[str], written: Seq
             if bound:
                 axes.plot((low, bound), (y, y), color=colour, linewidth=1.2, solid_capstyle="butt")
                 axes.plot(bound, y, marker="o", markersize=3.6, color=colour)
+            ends = [b for b in (size_of(profiled), size_of(alone)) if b]
+            if ends:
+                at = max(ends) * (high / low) ** 0.012
+                axes.text(at, y, " / ".join(dict.fromkeys(number(b) for b in ends)), va="center", fontsize=6.5)
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.set_yticks(range(len(names)), written, fontsize=9.5)
     axes.tick_params(axis="y", which="both", left=False, right=False)
