@@ -109,9 +109,7 @@ def _bounds(
                     likelihood = joint if last else restricted(chosen, stage.experiments, pulls).joint()
                     seed = chosen.config.sampler.seed
                     advance = bar_of(stage.label)
-                    made.append(
-                        bounds(stage.label, stage.added, likelihood, cl, parameters=names, seed=seed, progress=advance)
-                    )
+                    made.append(bounds(stage.label, stage.added, likelihood, cl, parameters=names, seed=seed, progress=advance))
             except KeyboardInterrupt:
                 return made, True
     return made, False

@@ -21,7 +21,7 @@ from nmmfit.inference.symmetries import even_sets
 ROUNDING = 1e-13
 """Information below this fraction of the largest before nuisances are profiled out is zero to rounding."""
 
-DISTANCES = (1.0, -1.0, 10.0, -10.0, 1e4, -1e4)
+DISTANCES = (1.0, 10.0, 1e4)
 """Prior widths at which the likelihood is looked at along a direction without information: far, for those that are only weak."""
 
 UNCHANGED = 2e-5
@@ -60,7 +60,7 @@ class Direction:
         observed: the same of the data as they are; may be negative. nan: not known.
         shares: experiment (and `SHARED`) -> its share of the expected information; they add up to 1, empty without information.
         blind: of a direction without information: whether the likelihood does not depend on it.
-        change: of such a direction the largest change of chi-square seen along it, within `DISTANCES`.
+        changes: of such a direction the largest change of chi-square at each of `DISTANCES`, in prior widths.
         cause: why there is no information, in words, as far as that can be derived; empty for all others.
     """
 
@@ -69,7 +69,7 @@ class Direction:
     observed: float
     shares: dict[str, float]
     blind: bool = False
-    change: float = 0.0
+    changes: tuple[float, ...] = ()
     cause: str = ""
 
     @property
@@ -92,7 +92,7 @@ class Direction:
             "observed_sd": self.observed_sd,
             "shares": self.shares,
             "blind": self.blind,
-            "delta_chi2_along": self.change if self.information == 0.0 else None,
+            "delta_chi2_along": {f"{d:g}": x for d, x in zip(DISTANCES, self.changes, strict=True)} if self.changes else None,
             "cause": self.cause or None,
         }
 
@@ -213,31 +213,24 @@ def without_information(axes: Axes, rows: np.ndarray, points: Sequence[np.ndarra
     _, singular, right = np.linalg.svd(left) if len(left) else (None, np.zeros(0), np.zeros((0, axes.size)))
     rest = right[: int(np.sum(singular > 0.5))]
     found = []
-    for direction in readable(inside):
-        change = change_along(axes, direction, points)
-        blind = change < UNCHANGED
-        found.append(_without(axes, direction, blind, change, flat_cause(axes, direction) if blind else ""))
-    for direction in readable(rest):
-        change = change_along(axes, direction, points)
-        blind = change < UNCHANGED
-        cause = "" if blind else vanishing_cause(axes, direction, points)
-        found.append(_without(axes, direction, blind, change, cause))
+    for direction, is_flat in [*((d, True) for d in readable(inside)), *((d, False) for d in readable(rest))]:
+        changes = changes_along(axes, direction, points)
+        blind = max(changes) < UNCHANGED
+        cause = flat_cause(axes, direction) if blind and is_flat else "" if blind else vanishing_cause(axes, direction, points)
+        found.append(Direction(axes.composition(direction), 0.0, float("nan"), {}, blind, changes, cause))
     return sorted(found, key=lambda d: d.blind)
 
 
-def _without(axes: Axes, direction: np.ndarray, blind: bool, change: float, cause: str) -> Direction:
-    return Direction(axes.composition(direction), 0.0, float("nan"), {}, blind, change, cause)
-
-
-def change_along(axes: Axes, direction: np.ndarray, points: Sequence[np.ndarray]) -> float:
-    """Largest change of chi-square along a direction (axis,), nuisances held, from any of the points."""
+def changes_along(axes: Axes, direction: np.ndarray, points: Sequence[np.ndarray]) -> tuple[float, ...]:
+    """Largest change of chi-square at each of `DISTANCES`, both ways along a direction (axis,), nuisances held, from any point."""
     space = axes.space
-    steps = np.array([0.0, *DISTANCES]) / np.max(np.abs(direction))
+    steps = np.array([0.0, *DISTANCES, *(-d for d in DISTANCES)]) / np.max(np.abs(direction))
     vectors = np.stack([axes.moved(step * direction, point) for point in points for step in steps])
     parameters = np.asarray(space.ranges.to_parameters(vectors))
     values = np.asarray(space.joint.nll(dict(zip(space.names, parameters.T, strict=True)))).reshape(len(points), -1)
     change = 2.0 * np.abs(values[:, 1:] - values[:, :1])
-    return float(np.max(np.where(np.isfinite(change), change, np.inf)))
+    worst = np.max(np.where(np.isfinite(change), change, np.inf), axis=0)
+    return tuple(map(float, np.max(worst.reshape(2, -1), axis=0)))
 
 
 def flat_cause(axes: Axes, direction: np.ndarray) -> str:
@@ -298,6 +291,8 @@ def vanishing_cause(axes: Axes, direction: np.ndarray, points: Sequence[np.ndarr
     for symmetry in even_sets(axes.space.joint):
         if moving <= set(symmetry.names) and all(v[name] == 0.0 for v in values for name in symmetry.names):
             return f"every rate is even under {symmetry}: where they are 0 it has no first derivative"
+    if max(changes_along(axes, direction, points)[:-1]) < 1.0:
+        return f"so weak that it is lost in rounding: it takes more than {DISTANCES[-2]:g} prior widths to be seen"
     return "no rate changes to first order here"
 
 

@@ -43,7 +43,7 @@ from nmmfit.precision import require_double_precision
 MOST_ROUNDS = 20
 """Iterations of the region that the information is averaged over."""
 
-SETTLED = 0.01
+SETTLED = 1e-3
 """Relative change of the region's size along any direction at which the iteration ends."""
 
 
@@ -134,9 +134,7 @@ class Fisher:
         }
 
 
-def fisher(
-    run: Any, at: Point | None = None, *, starts: int = 8, seed: int = 0, progress: Progress | None = None
-) -> Fisher:
+def fisher(run: Any, at: Point | None = None, *, starts: int = 8, seed: int = 0, progress: Progress | None = None) -> Fisher:
     """Expected and observed information about the user's parameters, direction by direction and experiment by experiment.
 
     Args:
@@ -286,7 +284,9 @@ def _region(axes: Axes, progress: Progress | None, problems: list[str]) -> tuple
     return found, len(points)
 
 
-def _result(axes: Axes, found: Sequence[_Here], observed: np.ndarray, where: tuple[str, str], problems: tuple[str, ...]) -> Fisher:
+def _result(
+    axes: Axes, found: Sequence[_Here], observed: np.ndarray, where: tuple[str, str], problems: tuple[str, ...]
+) -> Fisher:
     matrix = _mean(axes, found)
     bare = axes.scaled(np.mean([h.expected.total[np.ix_(axes.index, axes.index)] for h in found], axis=0))
     values, vectors, without = split_by_information(matrix, float(np.max(np.linalg.eigvalsh(bare), initial=0.0)))

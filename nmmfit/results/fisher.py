@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from nmmfit.inference.directions import Direction
+from nmmfit.inference.directions import DISTANCES, Direction
 from nmmfit.inference.fisher import Fisher
 from nmmfit.inference.information import SHARED
 from nmmfit.results.figure import BLACK, CYCLE, GREY, new_figure, save, style
@@ -77,9 +77,10 @@ def fisher_tables(found: Fisher) -> RenderableType:
         if d.blind:
             lines.append(f"Blind: {named_direction(found, d)}: {d.cause or 'cause not derived'}.")
         else:
+            seen = next((f"{number(x)} at {at:g}" for at, x in zip(DISTANCES, d.changes, strict=True) if x >= 1.0), "less than 1")
             lines.append(
-                f"Not blind, though without information here: {direction_words(d)} (chi-square changes by up to {number(d.change)} "
-                f"along it): {d.cause}."
+                f"Not blind, though without information here: {direction_words(d)} (chi-square changes by {seen} prior widths): "
+                f"{d.cause}."
             )
     if not found.blind:
         lines.append("No blind direction.")
@@ -213,5 +214,7 @@ def write_fisher(folder: Path, found: Fisher) -> list[Path]:
 
 def fisher_payload(found: Fisher, choices: Mapping[str, Any]) -> dict[str, Any]:
     """What is written and printed: the information, and every blind direction in words."""
-    blind = [{**entry, "words": named_direction(found, d)} for entry, d in zip(found.to_json()["blind"], found.blind, strict=True)]
+    blind = [
+        {**entry, "words": named_direction(found, d)} for entry, d in zip(found.to_json()["blind"], found.blind, strict=True)
+    ]
     return {**found.to_json(), "blind": blind, "theory": dict(choices)}

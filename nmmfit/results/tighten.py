@@ -146,7 +146,10 @@ def _draw_panel(axes: Any, found: Tightening, names: Sequence[str], written: Seq
     count = len(found.stages)
     kinds = ("profiled", "one_at_a_time")
     sizes = [s for n in names for k in range(count) for kind in kinds if (s := size_of(_interval(found, k, n, kind)))] or [1.0]
-    low, high = 10.0 ** (math.floor(math.log10(min(sizes)) * 2 - 0.6) / 2), 10.0 ** (math.ceil(math.log10(max(sizes)) * 2 + 0.6) / 2)
+    low, high = (
+        10.0 ** (math.floor(math.log10(min(sizes)) * 2 - 0.6) / 2),
+        10.0 ** (math.ceil(math.log10(max(sizes)) * 2 + 0.6) / 2),
+    )
     axes.set_xscale("log")
     axes.set_xlim(low, high)
     step = 0.84 / count
