@@ -53,8 +53,8 @@ def default_stages(names: Collection[str]) -> tuple[Stage, ...]:
 def read_stages(given: Sequence[str]) -> tuple[Stage, ...]:
     """Stages as the command line has them: names with commas between; "+NAMES" stands for the stage before and NAMES.
 
-    Raises: UserInputError for fewer than two stages, an unknown name, one that is named twice, a stage that lacks an experiment of
-        the stage before, or that adds none.
+    Raises: UserInputError for fewer than two stages, an unknown name, one that is named twice, a stage that lacks an experiment
+        of the stage before, or that adds none.
     """
     if len(given) < 2:
         raise UserInputError(f"--stage: takes at least two stages, got {len(given)}: repeat it, such as --stage A,B --stage +C")

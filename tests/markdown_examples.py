@@ -32,7 +32,22 @@ from nmmfit.config import validate
 BLOCK = re.compile(
     r"(?:^<!-- not run: (?P<reason>.+?) -->\n)?^```(?P<language>\w+)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE
 )
-SLOW_VERBS = ("fit", "limits", "profile", "tension", "leave-one-out", "impacts", "validate", "report", "check-experiment")
+SLOW_VERBS = (
+    *("fit", "limits", "profile", "tension", "leave-one-out", "impacts", "fisher", "tighten", "validate", "report"),
+    "check-experiment",
+)
+    "fit",
+    "limits",
+    "profile",
+    "tension",
+    "leave-one-out",
+    "impacts",
+    "fisher",
+    "tighten",
+    "validate",
+    "report",
+    "check-experiment",
+)
 
 
 @dataclass(frozen=True)

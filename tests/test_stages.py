@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from nmmfit import catalogue
@@ -31,7 +33,7 @@ def test_default_stages_hold_all_experiments_once_and_grow():
     made = default_stages(names)
     assert sorted(made[-1].experiments) == sorted(names)
     assert len(set(made[-1].experiments)) == len(names)
-    for before, after in zip(made, made[1:], strict=False):
+    for before, after in pairwise(made):
         assert after.experiments == (*before.experiments, *after.added)
     labels = [s.label for s in made]
     assert labels == ["Borexino and COHERENT", "+ xenon", "+ reactors", "+ published limits"]

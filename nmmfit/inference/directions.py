@@ -79,7 +79,7 @@ class Direction:
 
     @property
     def sd(self) -> float | None:
-        """Expected standard deviation along the direction in prior widths, the prior itself left out; None without information."""
+        """Expected standard deviation along it in prior widths, the prior itself left out; None without information."""
         return float(self.information**-0.5) if self.information > 0 else None
 
     def to_json(self) -> dict[str, Any]:
@@ -174,13 +174,13 @@ def readable(rows: np.ndarray) -> np.ndarray:
         for row in range(size):
             rest = np.abs(left[row:])
             rest[:, used] = 0.0
-            at, column = np.unravel_index(int(np.argmax(rest)), rest.shape)
+            at, column = map(int, np.unravel_index(int(np.argmax(rest)), rest.shape))
             left[[row, row + at]] = left[[row + at, row]]
             left[row] /= left[row, column]
             for other in range(size):
                 if other != row:
                     left[other] -= left[other, column] * left[row]
-            used.append(int(column))
+            used.append(column)
         made += [np.where(np.abs(v) > TAKES_PART * np.max(np.abs(v)), v, 0.0) for v in left]
     return np.array([v / np.linalg.norm(v) for v in made]).reshape(-1, rows.shape[1])
 
@@ -222,7 +222,7 @@ def without_information(axes: Axes, rows: np.ndarray, points: Sequence[np.ndarra
 
 
 def changes_along(axes: Axes, direction: np.ndarray, points: Sequence[np.ndarray]) -> tuple[float, ...]:
-    """Largest change of chi-square at each of `DISTANCES`, both ways along a direction (axis,), nuisances held, from any point."""
+    """Largest change of chi-square at each of `DISTANCES` along a direction (axis,), nuisances held, from any point."""
     space = axes.space
     steps = np.array([0.0, *DISTANCES, *(-d for d in DISTANCES)]) / np.max(np.abs(direction))
     vectors = np.stack([axes.moved(step * direction, point) for point in points for step in steps])

@@ -7,10 +7,10 @@ so that v^T S v = sum_e w^T F_e w with w = (v, what nuisances do when the parame
 Where it is taken. Rates are quadratic in most couplings, hence at the Standard Model the information about them vanishes, and at
 any one point it says which way that point may move, not how far a coupling can be from zero. Unless a point is given it is
 therefore a mean over points around the Standard Model (coefficients 0, everything else fitted to the data): with C the
-covariance that it leaves together with the priors and c_k, w_k the eigenvalues and eigenvectors of C, r of them not exactly flat,
-the points are +- sqrt(r c_k) w_k. This third-degree rule has covariance C, so that for quadratic rates the mean is the information
-averaged over the region that the data would leave; C is found by iteration, C <- (C + (1 + S(C))^-1) / 2. In one dimension,
-with delta chi2 = d^4 / s^4, the result is an error of s / sqrt(2) at d = s / sqrt(2).
+covariance that it leaves together with the priors and c_k, w_k the eigenvalues and eigenvectors of C, r of them not exactly
+flat, the points are +- sqrt(r c_k) w_k. This third-degree rule has covariance C, so that for quadratic rates the mean is the
+information averaged over the region that the data would leave; C is found by iteration, C <- (C + (1 + S(C))^-1) / 2. In one
+dimension, with delta chi2 = d^4 / s^4, the result is an error of s / sqrt(2) at d = s / sqrt(2).
 
 The observed information is taken at the best fit, unless a point is given; elsewhere a Hessian need not be positive.
 """
@@ -21,6 +21,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
 from nmmfit.checks import whole_number
@@ -236,13 +237,13 @@ def _off_zero(axes: Axes) -> tuple[np.ndarray, str]:
     couplings = [i for i in space.own if space.kinds[i] == "model" and space.joint.parameters[i].is_unbounded]
     if not couplings:
         return axes.centre, words if len(axes.coefficients) == axes.size else f"{words}, the model at its nominal values"
-    mean = np.asarray(space.nll.counts(axes.centre))
+    mean = np.asarray(space.nll.counts(jnp.asarray(axes.centre)))
     size = np.sqrt(np.maximum(np.abs(mean), 1e-12))
     for power in range(60):
         z = axes.centre.copy()
         z[couplings] += space.scale[couplings] * 0.5**power
         # One standard deviation of the counts, nuisances held.
-        if np.sum(((np.asarray(space.nll.counts(z)) - mean) / size) ** 2) <= 1.0:
+        if np.sum(((np.asarray(space.nll.counts(jnp.asarray(z))) - mean) / size) ** 2) <= 1.0:
             break
     return z, f"{words}; couplings of the model at {0.5**power:.3g} of their natural steps, where counts change by one sd or less"
 

@@ -166,8 +166,8 @@ def _draw_panel(axes: Any, found: Tightening, names: Sequence[str], written: Seq
                 axes.barh(y, bound - low, left=low, height=0.8 * step, color=colour, alpha=0.45, linewidth=0)
             elif profiled is not None and bound is None:
                 axes.barh(y, high - low, left=low, height=0.8 * step, color=colour, alpha=0.14, linewidth=0)
-                ends = (high * (low / high) ** 0.035, high)
-                axes.annotate("", xy=(ends[1], y), xytext=(ends[0], y), arrowprops={"arrowstyle": "-|>", "color": colour})
+                beyond = high * (low / high) ** 0.035
+                axes.annotate("", xy=(high, y), xytext=(beyond, y), arrowprops={"arrowstyle": "-|>", "color": colour})
             bound = size_of(alone)
             if bound:
                 axes.plot((low, bound), (y, y), color=colour, linewidth=1.2, solid_capstyle="butt")

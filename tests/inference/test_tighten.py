@@ -90,6 +90,6 @@ def test_it_is_told_shown_and_drawn(found, tmp_path, capsys):
     # The two moments are one and the same, and share a row; that known to both stages comes first.
     assert [label.replace("\n", " ") for label in labels] == ["the moment, other one", "a", "b"]
     assert {p.name for p in write_tighten(tmp_path, found)} == {"tighten.png", "tighten.pdf"}
+    empty = Tightening((bounds("none", [], measuring("one"), parameters=[]),))
     with pytest.raises(ValueError, match="at least one"):
-        empty = bounds("none", [], measuring("one"), parameters=[])
-        tighten_figure(Tightening((empty,)))
+        tighten_figure(empty)

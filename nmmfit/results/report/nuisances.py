@@ -56,8 +56,8 @@ def nuisances_section(result: SampleResult, summaries: Summaries, priors: Mappin
         narrow = min(bars, key=lambda bar: bar.width)
         alt = (
             f"Pulls of {len(bars)} nuisances and theory inputs, posterior against prior: the farthest from its prior mean is "
-            f"{far.name} at {far.pull:.2f} prior standard deviations; the data narrow {narrow.name} most, to {narrow.width:.2f} of "
-            "its prior width."
+            f"{far.name} at {far.pull:.2f} prior standard deviations; the data narrow {narrow.name} most, to "
+            f"{narrow.width:.2f} of its prior width."
         )
         caption = "Posterior against prior of every nuisance in units of the prior's width, and how much of that width is left."
         pictures.append(drawn(pulls_figure(bars), alt, caption))
