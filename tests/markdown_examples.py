@@ -33,9 +33,6 @@ BLOCK = re.compile(
     r"(?:^<!-- not run: (?P<reason>.+?) -->\n)?^```(?P<language>\w+)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE
 )
 SLOW_VERBS = (
-    *("fit", "limits", "profile", "tension", "leave-one-out", "impacts", "fisher", "tighten", "validate", "report"),
-    "check-experiment",
-)
     "fit",
     "limits",
     "profile",
