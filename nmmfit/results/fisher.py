@@ -98,7 +98,7 @@ def _directions_table(found: Fisher) -> Table:
     for d in found.directions:
         ranked = sorted(d.shares.items(), key=lambda item: -item[1])
         by = ", ".join(f"{name} {100 * x:.0f} %" for name, x in ranked if x >= LEAST_SHARE)
-        none = "nothing: blind" if d.blind else "nothing at this point"
+        none = "nothing: blind" if d.blind else "nothing here, see below"
         made.add_row(*map(escape, (direction_words(d), number(d.sd), number(d.observed_sd), by or none)))
     return made
 
@@ -172,7 +172,7 @@ def _draw_errors(axes: Any, rows: Sequence[Direction]) -> None:
     axes.axvspan(1.0, high, color=GREY, alpha=0.2, linewidth=0)
     for row, d in enumerate(rows):
         if d.sd is None:
-            words = "blind" if d.blind else "none here"
+            words = "blind" if d.blind else "none"
             axes.text(np.sqrt(low * high), row, words, ha="center", va="center", fontsize=8, style="italic")
             continue
         axes.plot(d.sd, row, marker="o", color=BLACK, markersize=4.5)
@@ -196,7 +196,8 @@ def _draw_shares(axes: Any, rows: Sequence[Direction], shown: Sequence[str]) -> 
         axes.barh(places, widths, left=starts, height=0.72, color=colour, hatch=hatch, label=name, **edge)
     for row, d in enumerate(rows):
         if not d.shares:
-            axes.text(50.0, row, "no experiment", ha="center", va="center", fontsize=8, style="italic")
+            words = "no experiment" if d.blind else "no information here"
+            axes.text(50.0, row, words, ha="center", va="center", fontsize=8, style="italic")
     axes.set_xlim(0.0, 100.0)
     axes.set_xlabel("share of the expected\ninformation [%]", fontsize=9)
 
