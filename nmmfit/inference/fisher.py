@@ -8,9 +8,10 @@ Where it is taken. Rates are quadratic in most couplings, hence at the Standard 
 any one point it says which way that point may move, not how far a coupling can be from zero. Unless a point is given it is
 therefore a mean over points around the Standard Model (coefficients 0, everything else fitted to the data): with C the
 covariance that it leaves together with the priors and c_k, w_k the eigenvalues and eigenvectors of C, r of them not exactly
-flat, the points are +- sqrt(r c_k) w_k. This third-degree rule has covariance C, so that for quadratic rates the mean is the
-information averaged over the region that the data would leave; C is found by iteration, C <- (C + (1 + S(C))^-1) / 2. In one
-dimension, with delta chi2 = d^4 / s^4, the result is an error of s / sqrt(2) at d = s / sqrt(2).
+flat, the points are +- sqrt(r c_k) w_k. This third-degree rule has covariance C, so that for quadratic rates, as far as variances
+stay as they are, the mean is the information averaged over the region that the data would leave. C = (1 + S(C))^-1 is found by
+iteration, the geometric mean of both sides in place of C. In one dimension, with delta chi2 = d^4 / s^4, the result is an error of
+s / sqrt(2) at d = s / sqrt(2).
 
 The observed information is taken at the best fit, unless a point is given; elsewhere a Hessian need not be positive.
 """
@@ -32,6 +33,7 @@ from nmmfit.inference.information import (
     SHARED,
     Expected,
     Profiled,
+    counts_information,
     expected_information,
     observed_information,
     profiled,
@@ -46,6 +48,9 @@ MOST_ROUNDS = 20
 
 SETTLED = 1e-3
 """Relative change of the region's size along any direction at which the iteration ends."""
+
+MOST_HALVINGS = 60
+"""How often couplings of a model are halved on the way from a natural step to where counts change by one standard deviation."""
 
 
 @dataclass(frozen=True)
@@ -233,19 +238,25 @@ def _mean(axes: Axes, found: Sequence[_Here]) -> np.ndarray:
 def _off_zero(axes: Axes) -> tuple[np.ndarray, str]:
     """The centre and what it is in words; couplings of a model, products of which rates depend on, are moved off zero."""
     space = axes.space
-    words = "the Standard Model, nuisances and theory inputs fitted to the data"
+    fitted = "nuisances and theory inputs fitted to the data"
+    if len(axes.coefficients) == axes.size:
+        return axes.centre, f"the Standard Model, {fitted}"
+    words = f"coefficients 0, parameters of the model at their nominal values, {fitted}"
     couplings = [i for i in space.own if space.kinds[i] == "model" and space.joint.parameters[i].is_unbounded]
     if not couplings:
-        return axes.centre, words if len(axes.coefficients) == axes.size else f"{words}, the model at its nominal values"
+        return axes.centre, words
     mean = np.asarray(space.nll.counts(jnp.asarray(axes.centre)))
-    size = np.sqrt(np.maximum(np.abs(mean), 1e-12))
-    for power in range(60):
+    weights = counts_information(space, mean)
+    for power in range(MOST_HALVINGS):
         z = axes.centre.copy()
         z[couplings] += space.scale[couplings] * 0.5**power
         # One standard deviation of the counts, nuisances held.
-        if np.sum(((np.asarray(space.nll.counts(jnp.asarray(z))) - mean) / size) ** 2) <= 1.0:
+        if np.sum(weights * (np.asarray(space.nll.counts(jnp.asarray(z))) - mean) ** 2) <= 1.0:
             break
-    return z, f"{words}; couplings of the model at {0.5**power:.3g} of their natural steps, where counts change by one sd or less"
+    return (
+        z,
+        f"{words}; its couplings {0.5**power:.3g} natural steps higher, where counts change by one standard deviation or less",
+    )
 
 
 def _region(axes: Axes, progress: Progress | None, problems: list[str]) -> tuple[list[_Here], int]:
@@ -258,31 +269,38 @@ def _region(axes: Axes, progress: Progress | None, problems: list[str]) -> tuple
     rank = len(places) - len(flat)
     if rank == 0:
         return [_at(axes, axes.centre)], 1
-    covariance = keep @ steps @ steps.T @ keep
+    span = np.linalg.eigh(keep)[1][:, len(flat) :]
+    covariance = span.T @ steps @ steps.T @ span
     most = 2 * rank * MOST_ROUNDS
     for done in range(1, MOST_ROUNDS + 1):
-        values, vectors = np.linalg.eigh(covariance)
         points = []
-        for value, vector in zip(values[-rank:], vectors.T[-rank:], strict=True):
+        for value, vector in zip(*(part.T for part in np.linalg.eigh(covariance)), strict=True):
             step = np.zeros(axes.size)
-            step[places] = np.sqrt(rank * value) * vector
+            step[places] = np.sqrt(rank * value) * (span @ vector)
             points += [axes.moved(step), axes.moved(-step)]
         found = []
         for z in points:
             found.append(_at(axes, z))
             if progress is not None:
                 progress((done - 1) * len(points) + len(found), most)
-        information = _mean(axes, found)[np.ix_(places, places)]
-        left = keep @ np.linalg.inv(np.eye(len(places)) + information) @ keep
-        new = 0.5 * (covariance + left)
-        change = np.abs(np.linalg.eigvalsh(new)[-rank:] / values[-rank:] - 1.0)
-        if np.max(change) < SETTLED:
+        information = span.T @ _mean(axes, found)[np.ix_(places, places)] @ span
+        covariance, change = _between(covariance, np.linalg.inv(np.eye(rank) + information))
+        if change < SETTLED:
             if progress is not None:
                 progress(most, most)
             return found, len(points)
-        covariance = new
     problems.append("the region over which the information is averaged")
     return found, len(points)
+
+
+def _between(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, float]:
+    """Geometric mean of two positive matrices, and the largest relative change of a width from the first to it."""
+    values, vectors = np.linalg.eigh(a)
+    root = (vectors * np.sqrt(values)) @ vectors.T
+    inverse = (vectors / np.sqrt(values)) @ vectors.T
+    ratios, turned = np.linalg.eigh(inverse @ b @ inverse)
+    mean = root @ (turned * np.sqrt(ratios)) @ turned.T @ root
+    return 0.5 * (mean + mean.T), float(np.max(np.abs(0.25 * np.log(ratios))))
 
 
 def _result(

@@ -66,6 +66,16 @@ def of_mean(channel: Channel, mean: Array) -> Array:
     return jnp.broadcast_to(1.0 / distribution.variance if known is None else known, mean.shape)
 
 
+def counts_information(space: Space, mean: Array | np.ndarray) -> Array:
+    """Expected information of every bin of all channels about its expected count, (bin,)."""
+    parts, first = [jnp.zeros(0)], 0
+    for channel in space.joint.channels.values():
+        size = len(channel.observed)
+        parts.append(of_mean(channel, jnp.asarray(mean[first : first + size])))
+        first += size
+    return jnp.concatenate(parts)
+
+
 def owners(space: Space) -> np.ndarray:
     """(n,) place of the one experiment that has a nuisance; -1 for nuisances that are shared, and for everything else."""
     experiments = space.joint.experiments
@@ -87,17 +97,12 @@ def expected_information(space: Space, z: np.ndarray) -> Expected:
 
 def _expected(space: Space) -> Any:
     joint = space.joint
-    channels = [(c, len(c.observed)) for c in joint.channels.values()]
     bounds = np.cumsum([0, *(sum(len(c.observed) for c in e.channels) for e in joint.experiments)])
 
     def at(z: Array) -> tuple[Array, Array]:
-        mean, push = jax.linearize(space.nll.counts, z) if channels else (jnp.zeros(0), None)
+        mean, push = jax.linearize(space.nll.counts, z) if joint.channels else (jnp.zeros(0), None)
         slopes = jnp.zeros((space.n, 0)) if push is None else jax.vmap(push)(jnp.eye(space.n))
-        weights, first = [jnp.zeros(0)], 0
-        for channel, size in channels:
-            weights.append(of_mean(channel, mean[first : first + size]))
-            first += size
-        weighted = slopes * jnp.concatenate(weights)
+        weighted = slopes * counts_information(space, mean)
         data = [weighted[:, a:b] @ slopes[:, a:b].T for a, b in pairwise(bounds)]
         stacked = jnp.stack(data) if data else jnp.zeros((0, space.n, space.n))
         return stacked, -jax.hessian(space.nll.constraint)(z)
