@@ -10,8 +10,8 @@ therefore a mean over points around the Standard Model (coefficients 0, everythi
 covariance that it leaves together with the priors and c_k, w_k the eigenvalues and eigenvectors of C, r of them not exactly
 flat, the points are +- sqrt(r c_k) w_k. This third-degree rule has covariance C, so that for quadratic rates, as far as variances
 stay as they are, the mean is the information averaged over the region that the data would leave. C = (1 + S(C))^-1 is found by
-iteration, the geometric mean of both sides in place of C. In one dimension, with delta chi2 = d^4 / s^4, the result is an error of
-s / sqrt(2) at d = s / sqrt(2).
+iteration, the geometric mean of both sides in place of C. In one dimension, with delta chi2 = d^4 / s^4, the result is an error
+of s / sqrt(2) at d = s / sqrt(2).
 
 The observed information is taken at the best fit, unless a point is given; elsewhere a Hessian need not be positive.
 """

@@ -82,7 +82,7 @@ def matrix_of_two(d: float, parts: tuple[bool, bool] = (True, True), prior: bool
 
 
 def test_a_gaussian_measurement_with_a_common_error(two):
-    found = fisher(two, {"d": 3.0})
+    found = fisher(two, {"d": 3.0, COMMON: 0.4})
     exact = 1.0 / np.linalg.inv(matrix_of_two(3.0))[0, 0]
     assert found.expected[0, 0] == pytest.approx(WIDTH**2 * exact, rel=1e-10)
     assert found.sensitivities["d"].expected == pytest.approx(exact**-0.5, rel=1e-10)
@@ -111,13 +111,23 @@ def test_the_observed_information_knows_how_the_data_fluctuated(two):
     hessian = matrix_of_two(d)
     hessian[0, 0] -= 2.0 * np.sum(weights @ left)
     exact = hessian[0, 0] - hessian[0, 1] ** 2 / hessian[1, 1]
-    found = fisher(two, {"d": d})
+    found = fisher(two, {"d": d, COMMON: pull})
     assert exact < 0.0
     assert found.observed[0, 0] == pytest.approx(WIDTH**2 * exact, rel=1e-5)
     assert found.sensitivities["d"].observed is None
     assert found.directions[0].observed_sd is None
 
 
+@pytest.mark.slow
+def test_nuisances_that_are_not_given_are_fitted(two):
+    weights, common, d = np.diag([S_A**-2.0, S_B**-2.0]), np.array([C_A, C_B]), 3.0
+    found = fisher(two, {"d": d})
+    assert found.point["d"] == d
+    expected = common @ weights @ (np.array([A, B]) - d**2) / (1.0 + common @ weights @ common)
+    assert found.point[COMMON] == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.slow
 def test_without_a_point_the_error_is_that_of_the_region_it_leaves(two):
     """delta chi2 = K d^4 with K = 1 / var(d^2): the covariance C in prior widths solves C = 1 / (1 + 4 K C)."""
     variance = 1.0 / np.sum(np.linalg.inv(np.diag([S_A**2, S_B**2]) + np.outer([C_A, C_B], [C_A, C_B])))
@@ -147,7 +157,7 @@ def test_information_adds_up_over_experiments(two):
     assert together.constraints[-1] == pytest.approx(np.diag([0.0, 1.0]))
     single = expected_information(space_of(alone[0]), z)
     assert single.constraints[0] == pytest.approx(np.diag([0.0, 1.0]))
-    assert fisher(alone[0], {"d": 2.5}).directions[0].shares == pytest.approx({"one": 1.0, SHARED: 0.0})
+    assert fisher(alone[0], {"d": 2.5, COMMON: 0.0}).directions[0].shares == pytest.approx({"one": 1.0, SHARED: 0.0})
 
 
 def test_profiling_is_the_inverse_of_a_block_of_the_inverse():
@@ -219,7 +229,7 @@ def test_the_observed_information_is_the_curvature_of_the_data(counting):
 
 
 def test_directions_are_eigenvectors_from_best_to_worst(counting):
-    found = fisher(counting, {"d": 0.8, "p": -0.5, "n": 0.6})
+    found = fisher(counting, {"d": 0.8, "p": -0.5, "n": 0.6, "lab.a": 0.3, "lab.b": -0.7})
     values = [d.information for d in found.directions]
     assert values == sorted(values, reverse=True)
     assert values == pytest.approx(sorted(np.linalg.eigvalsh(found.expected), reverse=True), rel=1e-9)
@@ -234,6 +244,7 @@ def test_directions_are_eigenvectors_from_best_to_worst(counting):
         assert found.sensitivities[name].expected_profiled == pytest.approx(10.0 * inverse[k, k] ** 0.5, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_nothing_is_compiled_twice(counting):
     fisher(counting)
     compiled = counting.compiled["information"]
@@ -243,11 +254,11 @@ def test_nothing_is_compiled_twice(counting):
     assert compiled._cache_size() == 1
 
 
-@pytest.mark.slow
-def test_two_coefficients_that_make_the_same_dipole():
+@pytest.mark.parametrize("at", [{"a": 1.0, "b": 0.5, COMMON: 0.0}, pytest.param(None, marks=pytest.mark.slow)])
+def test_two_coefficients_that_make_the_same_dipole(at):
     """d = a + 2 b, priors 10 and 5: in prior widths d ~ (1, 1) / sqrt 2, and (1, -1) / sqrt 2 is blind."""
     joint = likelihood(gaussian("one", A, S_A), units={"a": couplings(1.0), "b": couplings(2.0)}, widths=[10.0, 5.0])
-    found = fisher(joint)
+    found = fisher(joint, at)
     seen, blind = found.directions
     assert seen.composition == pytest.approx({"a": 0.5**0.5, "b": 0.5**0.5}, rel=1e-9)
     assert np.abs(list(blind.composition.values())) == pytest.approx([0.5**0.5, 0.5**0.5], rel=1e-9)
@@ -261,22 +272,22 @@ def test_two_coefficients_that_make_the_same_dipole():
     assert found.sensitivities["a"].expected is not None
 
 
-@pytest.mark.slow
-def test_a_tensor_hides_behind_a_dipole_where_only_dipoles_are_seen():
+@pytest.mark.parametrize("at", [{"d": 1.0, "t": 0.3, "theory.c_T": -2.9}, pytest.param(None, marks=pytest.mark.slow)])
+def test_a_tensor_hides_behind_a_dipole_where_only_dipoles_are_seen(at):
     """The dipole is d + c_T k t: with c_T = -2.9 and k = 0.5 the blind direction is d = 1.45 t."""
     lab = experiment([24.0, 11.0], counts_of([20.0, 9.0], [1.0, 2.0]), forms=("dipole",))
     units = {"d": couplings(1.0), "t": couplings(0.0, 1.0)}
     joint = small(lab, units, {"t": 0.5}, dist.Normal(-2.9, 0.3))
-    found = fisher(joint)
+    found = fisher(joint, at)
     (blind,) = found.blind
     assert blind.composition["d"] / blind.composition["t"] == pytest.approx(1.45, rel=1e-9)
     assert blind.cause == "d and t cancel in the dipole; so at c_T = -2.9; with other values another combination is blind"
 
 
-@pytest.mark.slow
 def test_a_coefficient_that_reaches_nothing_is_named():
     lab = experiment([24.0, 11.0], counts_of([20.0, 9.0], [1.0, 2.0]), forms=("dipole",))
-    found = fisher(small(lab, {"d": couplings(1.0), "t": couplings(0.0, 1.0), "n": couplings(0.5, 0.0, 1.0)}))
+    joint = small(lab, {"d": couplings(1.0), "t": couplings(0.0, 1.0), "n": couplings(0.5, 0.0, 1.0)})
+    found = fisher(joint, {"d": 1.0, "t": 0.0, "n": 0.0})
     assert [d.blind for d in found.directions] == [False, True, True]
     alone, pair = found.blind
     assert alone.composition == {"d": 0.0, "t": 1.0, "n": 0.0}
@@ -285,7 +296,7 @@ def test_a_coefficient_that_reaches_nothing_is_named():
 
 
 def test_no_information_at_a_zero_coupling_is_no_blind_direction(two):
-    found = fisher(two, {})
+    found = fisher(two, {"d": 0.0, COMMON: 0.2})
     (direction,) = found.directions
     assert direction.information == 0.0
     assert not direction.blind
@@ -310,15 +321,18 @@ def sphere() -> JointLikelihood:
     return likelihood(gaussian("one", A, S_A), units={"d1": couplings(1.0), "d2": second}, finals=[0, 1])
 
 
-@pytest.mark.slow
 def test_the_tangent_of_a_sphere_is_not_blind(sphere):
-    found = fisher(sphere, {"d1": 3.0})
+    found = fisher(sphere, {"d1": 3.0, "d2": 0.0, COMMON: 0.0})
     along, tangent = found.directions
     assert along.composition == pytest.approx({"d1": 1.0, "d2": 0.0}, abs=1e-9)
     assert tangent.information == 0.0
     assert not tangent.blind
     # (9 + 10^2 - 30)^2 - (9 - 30)^2, in units of the error.
     assert tangent.changes[0] == pytest.approx((79.0**2 - 21.0**2) / S_A**2, rel=1e-9)
+
+
+@pytest.mark.slow
+def test_the_mean_over_the_region_knows_the_whole_sphere(sphere):
     everywhere = fisher(sphere)
     assert [d.information for d in everywhere.directions] == pytest.approx([everywhere.expected[0, 0]] * 2, rel=1e-6)
     assert everywhere.blind == ()
@@ -342,7 +356,7 @@ def test_the_information_of_asymmetric_errors_is_the_variance_of_the_score():
 def test_json_holds_everything(two):
     import json
 
-    found = fisher(two, {"d": 3.0})
+    found = fisher(two, {"d": 3.0, COMMON: 0.0})
     told = json.loads(json.dumps(found.to_json()))
     assert told["experiments"] == ["one", "two", SHARED]
     assert told["directions"][0]["shares"] == pytest.approx(found.directions[0].shares)
@@ -361,7 +375,8 @@ class _Run:
 
 
 def test_a_run_will_do(two):
-    assert nmmfit.fisher(_Run(two), {"d": 3.0}).expected == pytest.approx(fisher(two, {"d": 3.0}).expected)
+    at = {"d": 3.0, COMMON: 0.0}
+    assert nmmfit.fisher(_Run(two), at).expected == pytest.approx(fisher(two, at).expected)
 
 
 @pytest.mark.parametrize(
