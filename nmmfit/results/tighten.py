@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLUMNS = 2
-LABEL_WIDTH = 18
+_TIED = "\N{NO-BREAK SPACE}"
+LABEL_WIDTH = 20
 """Letters of a line of a quantity's label."""
 
 NAMED = 60
@@ -96,8 +97,9 @@ def tighten_figure(found: Tightening, labels: Mapping[str, str] | None = None) -
         heights = [len(names) + 0.3 for _, names in panels]
         grid = figure.subplots(len(panels), 1, squeeze=False, gridspec_kw={"height_ratios": heights})
         for axes, (unit, names) in zip(grid[:, 0], panels, strict=True):
-            _draw_panel(axes, found, names, [_label(found, n, written) for n in names])
-            axes.set_xlabel(axis_label("bound on the absolute value", unit), fontsize=10)
+            scale = common_scale(_sizes(found, names), unit)
+            _draw_panel(axes, found, names, [_label(found, n, written) for n in names], scale.factor)
+            axes.set_xlabel(axis_label("bound on the absolute value", scale.unit), fontsize=10)
         _legend(figure, found)
     return figure
 
@@ -105,7 +107,8 @@ def tighten_figure(found: Tightening, labels: Mapping[str, str] | None = None) -
 def _label(found: Tightening, name: str, written: Mapping[str, str]) -> str:
     equal = _distinct(found).get(name, (name,))
     head, _, rest = common_label([written.get(n) or symbol(n) for n in equal]).partition("\n")
-    return "\n".join([head, *textwrap.wrap(rest, LABEL_WIDTH)])
+    parts = ", ".join(part.replace(" ", _TIED) for part in rest.split(", "))
+    return "\n".join([head, *(line.replace(_TIED, " ") for line in textwrap.wrap(parts, LABEL_WIDTH))])
 
 
 def _panels(found: Tightening) -> list[tuple[str, list[str]]]:
@@ -142,10 +145,17 @@ def _equal(found: Tightening, one: str, other: str, stages: Sequence[int]) -> bo
     return True
 
 
-def _draw_panel(axes: Any, found: Tightening, names: Sequence[str], written: Sequence[str]) -> None:
+def _sizes(found: Tightening, names: Sequence[str]) -> list[float]:
+    """All bounds of some quantities; at least one number."""
+    stages = range(len(found.stages))
+    kinds = ("profiled", "one_at_a_time")
+    return [s for n in names for k in stages for kind in kinds if (s := size_of(_interval(found, k, n, kind)))] or [1.0]
+
+
+def _draw_panel(axes: Any, found: Tightening, names: Sequence[str], written: Sequence[str], unit: float) -> None:
     count = len(found.stages)
     kinds = ("profiled", "one_at_a_time")
-    sizes = [s for n in names for k in range(count) for kind in kinds if (s := size_of(_interval(found, k, n, kind)))] or [1.0]
+    sizes = [size / unit for size in _sizes(found, names)]
     low, high = (
         10.0 ** (math.floor(math.log10(min(sizes)) * 2 - 0.6) / 2),
         10.0 ** (math.ceil(math.log10(max(sizes)) * 2 + 0.6) / 2),
@@ -161,27 +171,39 @@ def _draw_panel(axes: Any, found: Tightening, names: Sequence[str], written: Seq
             if profiled is None and alone is None:
                 axes.text(low * (high / low) ** 0.01, y, "not seen", va="center", fontsize=6.5, color=GREY, style="italic")
                 continue
-            bound = size_of(profiled)
+            ends = [None if (size := size_of(interval)) is None else size / unit for interval in (profiled, alone)]
+            bound = ends[0]
             if bound:
                 axes.barh(y, bound - low, left=low, height=0.8 * step, color=colour, alpha=0.45, linewidth=0)
             elif profiled is not None and bound is None:
                 axes.barh(y, high - low, left=low, height=0.8 * step, color=colour, alpha=0.14, linewidth=0)
                 beyond = high * (low / high) ** 0.035
                 axes.annotate("", xy=(high, y), xytext=(beyond, y), arrowprops={"arrowstyle": "-|>", "color": colour})
-            bound = size_of(alone)
+            bound = ends[1]
             if bound:
                 axes.plot((low, bound), (y, y), color=colour, linewidth=1.2, solid_capstyle="butt")
                 axes.plot(bound, y, marker="o", markersize=3.6, color=colour)
-            ends = [b for b in (size_of(profiled), size_of(alone)) if b]
-            if ends:
-                at = max(ends) * (high / low) ** 0.012
-                axes.text(at, y, " / ".join(dict.fromkeys(number(b) for b in ends)), va="center", fontsize=6.5)
+            told = [b for b in ends if b]
+            if told:
+                at = max(told) * (high / low) ** 0.012
+                axes.text(at, y, " / ".join(dict.fromkeys(number(b) for b in told)), va="center", fontsize=6.5)
+    _plain_ticks(axes, high / low)
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.set_yticks(range(len(names)), written, fontsize=9.5)
     axes.tick_params(axis="y", which="both", left=False, right=False)
     axes.grid(axis="x", which="major", color=GREY, alpha=0.25, linewidth=0.6)
     for row in range(1, len(names)):
         axes.axhline(row - 0.5, color=GREY, alpha=0.4, linewidth=0.6)
+
+
+def _plain_ticks(axes: Any, span: float) -> None:
+    """Plain numbers on a logarithmic axis; between powers of ten where there are hardly any of these."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    plain = FuncFormatter(lambda x, _: f"{x:g}")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if span < 50.0 else (1.0,)))
+    axes.xaxis.set_major_formatter(plain)
+    axes.xaxis.set_minor_formatter(NullFormatter())
 
 
 def _legend(figure: Figure, found: Tightening) -> None:

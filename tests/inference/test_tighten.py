@@ -83,7 +83,7 @@ def test_it_is_told_shown_and_drawn(found, tmp_path, capsys):
     assert set(told["conventions"]) == {"one_at_a_time", "profiled"}
     console().print(tighten_tables(found))
     shown = capsys.readouterr().out
-    for text in ("1: first", "2: + second", "[-inf, inf]", "flat direction: b compensate a exactly"):
+    for text in ("1: first", "2: + second", "[-inf, inf]", "flat direction: b compensates a exactly"):
         assert text in shown
     figure = tighten_figure(found, {"mu": "the moment", "mu_two": "the other one"})
     labels = [t.get_text() for axes in figure.axes for t in axes.get_yticklabels()]
