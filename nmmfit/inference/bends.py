@@ -1,9 +1,10 @@
 """Smooth monotone functions of one coordinate that make a posterior look alike everywhere along it.
 
-Two shapes spoil a sampler's single step size. A normalisation that cannot be negative is decided by the data above zero and by
+Three shapes spoil a sampler's single step size. A normalisation that cannot be negative is decided by the data above zero and by
 its prior below, many times wider: a coordinate with one slope on either side of the bend. And a rate quadratic in an amplitude
 gives a quartic posterior, flat at its centre and steep at its edge: a coordinate that grows like the amplitude, then like its
-square.
+square. And a factor of a product that only data bound has, its partner integrated out, a density like the inverse of the factor:
+a coordinate that grows like the factor, then like its logarithm.
 """
 
 from __future__ import annotations
@@ -14,6 +15,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from nmmfit.shapes import Array
+
+# Below it a fan is the identity to 2e-5, and its own quotients lose no digits.
+_LEAST_REACH = 0.01
 
 
 @dataclass(frozen=True)
@@ -62,3 +66,19 @@ def stretched(y: Array, unit: np.ndarray) -> tuple[Array, Array]:
 def compressed(a: Array, unit: np.ndarray) -> Array:
     """The inverse of `stretched`: y (amplitude,) of a (amplitude,)."""
     return a * jnp.sqrt(1.0 + (a / unit) ** 2)
+
+
+def fanned(u: Array, reach: Array) -> tuple[Array, Array]:
+    """Factors f (factor,) = sinh(L u) / t with L = asinh(t), t the `reach`, so that f(1) = 1; and the sum of log df/du.
+
+    A density 1 / sqrt(1 + (t f)^2) becomes flat, and the identity is left where t is small.
+    """
+    t = jnp.hypot(reach, _LEAST_REACH)
+    length = jnp.arcsinh(t)
+    return jnp.sinh(length * u) / t, jnp.sum(jnp.log(length / t) + jnp.logaddexp(length * u, -length * u) - jnp.log(2.0))
+
+
+def folded(f: Array, reach: Array) -> Array:
+    """The inverse of `fanned`: u (factor,) of f (factor,)."""
+    t = jnp.hypot(reach, _LEAST_REACH)
+    return jnp.arcsinh(t * f) / jnp.arcsinh(t)

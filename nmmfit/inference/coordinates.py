@@ -10,7 +10,9 @@ amplitudes: a background that looks like a magnetic moment trades places with it
 again the determinant is one. Amplitudes are stretched and nuisances bent where the posterior's width changes along them
 (bends.py). Bounded parameters keep natural coordinates through a bijection, whose log-determinant is
 added. Couplings of a model, of whose products with others the amplitudes are made, are scaled by what the other parameters of
-the model leave them to say, so that neither a cross nor a funnel is left. All else is shifted and scaled by its natural step.
+the model leave them to say, so that neither a cross nor a funnel is left; a factor common to all of them, in which that leaves
+a peak as narrow as the data are strong, is fanned out (bends.py). If the mass of N floats, the units of the amplitudes follow it:
+an N that is too heavy to be made says nothing of its coupling. All else is shifted and scaled by its natural step.
 """
 
 from __future__ import annotations
@@ -24,17 +26,16 @@ import jax.numpy as jnp
 import numpy as np
 import scipy.linalg
 
-from nmmfit.inference.bends import Knee, compressed, stretched
-from nmmfit.inference.joint import JointLikelihood
+from nmmfit.inference.bends import Knee, compressed, fanned, folded, stretched
+from nmmfit.inference.joint import MASS, JointLikelihood
+from nmmfit.inference.sensitivity import amplitude_sensitivity, nuisance_knees, signal_response
 from nmmfit.kept import digest, kept_or_made
 from nmmfit.physics.amplitude_basis import independent_rows
 from nmmfit.shapes import Array
 
-# Steps on either side over which the width of a nuisance is looked at, and by what factor it must change to matter.
-_KNEE_REACH = 4.0
-_KNEE_LEAST = 1.5
-# How many standard deviations of a nuisance, or of a signal, are worth straightening a posterior for.
-_SIGMAS = 4.0
+# Masses of N at which units are made, evenly spaced and again in proportion, down to a part of the heaviest.
+_MASSES = 24
+_LIGHTEST = 1e-3
 # What else a dipole may do, or how its own part may change with a theory input, as a fraction of what it does as a dipole.
 _TRACE = 0.01
 
@@ -66,19 +67,44 @@ class Coordinates:
     """How many of the linear coordinates, the first, are amplitudes; the others are directions that no rate depends on."""
     couplings: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=int))
     """Indices of the parameters of a model that are scaled by what its other parameters leave them to say."""
+    factors: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=int))
+    """Indices of the parameters that multiply all `couplings` of their model."""
     sensitivity: np.ndarray = field(default_factory=lambda: np.zeros(0))
-    """(amplitude,) unit of each amplitude in that scale."""
+    """(amplitude,) unit of each amplitude in the scale of couplings and factors."""
+    masses: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    """(mass,) masses of N in MeV at which the units of the amplitudes are known, if it floats."""
+    log_sizes: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
+    """(mass, linear): log of the unit of each linear coordinate, in that of `matrix`."""
 
-    def _widths(self, vector: Array) -> Array:
-        """Natural steps of `couplings`: the prior's, or what makes an amplitude of one unit at the vector's other parameters."""
+    def _slopes(self, vector: Array) -> Array:
+        """(amplitude, coupling): slopes of the amplitudes, in units of `sensitivity`, at the vector's other parameters."""
         at = jnp.asarray(self.couplings)
         without = vector.at[at].set(0.0)
 
         def amplitudes(values: Array) -> Array:
             return (self.nominal @ self.joint.coefficients(without.at[at].set(values))) / self.sensitivity
 
-        slopes = jax.jacfwd(amplitudes)(jnp.zeros(len(self.couplings)))
-        return (self.scale[self.couplings] ** -2.0 + jnp.sum(slopes**2, axis=0)) ** -0.5
+        return jax.jacfwd(amplitudes)(jnp.zeros(len(self.couplings)))
+
+    def _widths(self, vector: Array) -> Array:
+        """Natural steps of `couplings`: the prior's, or what makes an amplitude of one unit at the vector's other parameters."""
+        return (self.scale[self.couplings] ** -2.0 + jnp.sum(self._slopes(vector) ** 2, axis=0)) ** -0.5
+
+    def _reach(self, vector: Array) -> Array:
+        """(factor,): amplitude that a factor and its couplings make together, each at its prior's width, in units of
+        `sensitivity`; depends on neither factors nor couplings."""
+        at = jnp.asarray(self.factors)
+        without = vector.at[at].set(0.0)
+        curves = jax.jacfwd(lambda values: self._slopes(without.at[at].set(values)))(jnp.zeros(len(self.factors)))
+        amplitudes = curves * self.scale[self.couplings][:, None] * self.scale[self.factors]
+        return jnp.sqrt(jnp.sum(amplitudes**2, axis=(0, 1)))
+
+    def _log_sizes(self, vector: Array) -> Array:
+        """(linear,): log of the unit of each linear coordinate at the vector's mass of N, in that of `matrix`."""
+        if not len(self.masses):
+            return jnp.zeros(len(self.linear))
+        mass = self.joint.mass_vector(vector)
+        return jax.vmap(lambda sizes: jnp.interp(mass, jnp.asarray(self.masses), sizes), 1)(jnp.asarray(self.log_sizes))
 
     def _rows(self, vector: Array) -> Array:
         """(amplitude, coefficient): amplitudes per coefficient at the theory inputs of a vector."""
@@ -115,15 +141,20 @@ class Coordinates:
             value = bijection(z[i])
             x = x.at[i].set(value)
             log_det = log_det + bijection.log_abs_det_jacobian(z[i], value)
+        if len(self.factors):
+            factors, log_fan = fanned(z[self.factors], self._reach(x))
+            x = x.at[self.factors].set(self.scale[self.factors] * factors)
+            log_det = log_det + log_fan + float(np.sum(np.log(self.scale[self.factors])))
         if len(self.couplings):
             widths = self._widths(x)
             x = x.at[self.couplings].set(widths * z[self.couplings])
             log_det = log_det + jnp.sum(jnp.log(widths))
         if len(self.linear):
             amplitudes, log_stretch = stretched(z[self.linear], self.stretch)
-            sheared = jnp.asarray(np.linalg.inv(self.matrix)) @ amplitudes
+            log_size = self._log_sizes(x)
+            sheared = jnp.asarray(np.linalg.inv(self.matrix)) @ (jnp.exp(log_size) * amplitudes)
             x = x.at[self.linear].set(sheared)
-            log_det = log_det + log_stretch - float(np.linalg.slogdet(self.matrix)[1])
+            log_det = log_det + log_stretch + jnp.sum(log_size) - float(np.linalg.slogdet(self.matrix)[1])
         if np.any(self.shear) or np.any(self.response):
             # Theory inputs and models are in place, and nothing below moves them.
             rows = self._rows(x)
@@ -146,13 +177,16 @@ class Coordinates:
         z = (straight - loc) / scale
         for i, bijection in self.bounded:
             z = z.at[i].set(bijection.inv(x[i]))
+        if len(self.factors):
+            z = z.at[self.factors].set(folded(x[self.factors] / self.scale[self.factors], self._reach(x)))
         if len(self.couplings):
             z = z.at[self.couplings].set(x[self.couplings] / self._widths(x))
         if len(self.linear):
             coefficients = x[self.linear]
             if np.any(self.shear):
                 coefficients = coefficients + self._offset(x, self._rows(x))
-            z = z.at[self.linear].set(compressed(jnp.asarray(self.matrix) @ coefficients, self.stretch))
+            amplitudes = jnp.exp(-self._log_sizes(x)) * (jnp.asarray(self.matrix) @ coefficients)
+            z = z.at[self.linear].set(compressed(amplitudes, self.stretch))
         return z
 
     def log_density(self, z: Array) -> Array:
@@ -167,7 +201,11 @@ class Coordinates:
             return None
         knee = self.knee.centre, self.knee.width, self.knee.ratio
         numbers = self.linear, self.matrix, self.shear, self.nominal, self.loc, self.scale, self.response, *knee, self.stretch
-        arrays = [part for n in (*numbers, self.couplings, self.sensitivity) for part in (f"{n.dtype} {n.shape}", n.tobytes())]
+        arrays = [
+            part
+            for n in (*numbers, self.couplings, self.factors, self.sensitivity)
+            for part in (f"{n.dtype} {n.shape}", n.tobytes())
+        ]
         return digest([self.joint.fingerprint, str(self.n_amplitudes), *arrays])
 
     @property
@@ -176,6 +214,7 @@ class Coordinates:
         plain = np.ones(len(self.loc), dtype=bool)
         plain[self.linear] = False
         plain[self.couplings] = False
+        plain[self.factors] = False
         plain[[i for i, _ in self.bounded]] = False
         return plain
 
@@ -186,20 +225,25 @@ def _theory(joint: JointLikelihood, vector: Array) -> dict[str, Array]:
 
 def natural_coordinates(joint: JointLikelihood) -> Coordinates:
     """Every parameter on its own: shifted and scaled, bounded ones through a bijection."""
-    return _coordinates(joint, np.zeros(0, dtype=int), np.zeros(0, dtype=int))
+    none = np.zeros(0, dtype=int)
+    return _coordinates(joint, none, none, none)
 
 
 def amplitude_coordinates(joint: JointLikelihood) -> Coordinates:
     """Low-energy amplitudes in place of the unbounded coefficient parameters."""
     mixable = [i for i, p in enumerate(joint.of_kind("coefficient")) if p.is_unbounded]
-    scaled = joint.derived.linear if joint.derived is not None else ()
-    couplings = [i for i, p in enumerate(joint.parameters) if p.kind == "model" and p.name in scaled and p.is_unbounded]
-    if any(joint.start[i] != 0.0 for i in couplings):
-        couplings = []
-    return _coordinates(joint, np.asarray(mixable, dtype=int), np.asarray(couplings, dtype=int))
+    couplings = _centred(joint, joint.derived.linear if joint.derived is not None else ())
+    factors = _centred(joint, joint.derived.factors if joint.derived is not None and couplings else ())
+    return _coordinates(joint, *(np.asarray(which, dtype=int) for which in (mixable, couplings, factors)))
 
 
-def _coordinates(joint: JointLikelihood, linear: np.ndarray, couplings: np.ndarray) -> Coordinates:
+def _centred(joint: JointLikelihood, names: tuple[str, ...]) -> list[int]:
+    """Indices of the unbounded parameters of models among `names`; none if one of them starts away from zero."""
+    found = [i for i, p in enumerate(joint.parameters) if p.kind == "model" and p.name in names and p.is_unbounded]
+    return [] if any(joint.start[i] != 0.0 for i in found) else found
+
+
+def _coordinates(joint: JointLikelihood, linear: np.ndarray, couplings: np.ndarray, factors: np.ndarray) -> Coordinates:
     bounded = tuple((i, p.bijection) for i, p in enumerate(joint.parameters) if not p.is_unbounded)
     scale = np.asarray([p.scale for p in joint.parameters])
     made = _natural(len(joint.names))
@@ -220,7 +264,10 @@ def _coordinates(joint: JointLikelihood, linear: np.ndarray, couplings: np.ndarr
         made.stretch,
         made.n_amplitudes,
         couplings,
+        factors,
         amplitude_sensitivity(joint) if len(couplings) else np.zeros(0),
+        made.masses,
+        made.log_sizes,
     )
 
 
@@ -235,11 +282,23 @@ class _Mixing:
     knee: Knee
     stretch: np.ndarray
     n_amplitudes: int
+    masses: np.ndarray
+    log_sizes: np.ndarray
 
 
 def _natural(n: int) -> _Mixing:
     """Nothing mixed, shifted or bent, for n parameters."""
-    return _Mixing(np.eye(0), np.zeros((0, 0)), np.zeros((0, 0)), np.zeros((n, 0)), Knee.none(n), np.zeros(0), 0)
+    return _Mixing(
+        np.eye(0),
+        np.zeros((0, 0)),
+        np.zeros((0, 0)),
+        np.zeros((n, 0)),
+        Knee.none(n),
+        np.zeros(0),
+        0,
+        np.zeros(0),
+        np.zeros((0, 0)),
+    )
 
 
 def _mixing(joint: JointLikelihood, linear: np.ndarray, bounded: tuple[tuple[int, Any], ...]) -> _Mixing:
@@ -254,7 +313,36 @@ def _mixing(joint: JointLikelihood, linear: np.ndarray, bounded: tuple[tuple[int
     for k, (amplitude, unit) in enumerate(rows):
         if joint.amplitudes.is_dipole[amplitude] and amplitude not in joint.amplitudes.linear:
             stretch[k] = units[amplitude] / unit
-    return _Mixing(matrix, shear, nominal, response, knee, stretch, len(rows))
+    masses, log_sizes = _sizes(joint, rows, nominal, linear)
+    if len(masses):
+        # The shape of a signal changes with the mass, and so does the answer to it.
+        response = np.zeros_like(response)
+    return _Mixing(matrix, shear, nominal, response, knee, stretch, len(rows), masses, log_sizes)
+
+
+def _sizes(
+    joint: JointLikelihood, rows: list[tuple[int, float]], nominal: np.ndarray, linear: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Masses of N (mass,) in MeV, and log of the unit of each linear coordinate there (mass, linear), in that of `rows`.
+
+    A unit is what the data can tell at that mass, or the prior where it is narrower, both together in between.
+    """
+    ends = [e.largest_m_n_mev for e in joint.experiments if e.largest_m_n_mev is not None]
+    if not joint.floats_mass or not rows or not ends:
+        return np.zeros(0), np.zeros((0, len(linear)))
+    at = joint.names.index(MASS)
+    # Above every threshold all masses are alike.
+    low, high = (float(end) for end in np.clip(joint.parameters[at].range, 0.0, 1.05 * max(ends)))
+    masses = np.union1d(np.linspace(low, high, _MASSES), np.geomspace(max(low, _LIGHTEST * high), high, _MASSES))
+    points = np.tile(joint.start, (len(masses), 1))
+    points[:, at] = masses
+    picked, unit = np.asarray([a for a, _ in rows]), np.asarray([u for _, u in rows])
+    told = amplitude_sensitivity(joint, points)[:, picked]
+    widths = np.asarray([joint.parameters[i].scale for i in linear])
+    prior = np.sqrt(((nominal[np.ix_(picked, linear)] * widths) ** 2).sum(axis=1))
+    sizes = np.zeros((len(masses), len(linear)))
+    sizes[:, : len(rows)] = np.log((told**-2.0 + prior**-2.0) ** -0.5 / unit)
+    return masses, sizes
 
 
 def _completed(joint: JointLikelihood, rows: np.ndarray, linear: np.ndarray) -> tuple[np.ndarray, list[tuple[int, float]]]:
@@ -299,122 +387,3 @@ def _shear(joint: JointLikelihood, nominal: np.ndarray, linear: np.ndarray) -> n
         block = nominal[np.ix_(is_dipole, linear[pure])]
         shear[np.ix_(np.flatnonzero(pure), np.flatnonzero(is_dipole))] = prior[:, None] * np.linalg.pinv(block * prior)
     return shear
-
-
-def _moving(joint: JointLikelihood, bounded: tuple[tuple[int, Any], ...]) -> list[int]:
-    """Indices of the unbounded nuisances."""
-    held = {i for i, _ in bounded}
-    return [i for i, p in enumerate(joint.parameters) if p.kind == "nuisance" and i not in held]
-
-
-def signal_response(joint: JointLikelihood, bounded: tuple[tuple[int, Any], ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """How the unbounded nuisances answer to a signal, and how strong a signal the data then still see.
-
-    With J the slopes of the expected counts, W their inverse variances, P the prior information and s the counts that a product
-    of amplitudes makes, all at the nominal point, the change that best absorbs a unit of the product is
-    -(J^T W J + P)^-1 J^T W s.
-    Returns: (parameter, product) these changes, zero for everything else; (amplitude,) the size of each amplitude that
-        changes what is left of the signal by one standard deviation; (parameter,) how far the nuisances get from nominal, by
-        _SIGMAS of their own and by as strong a signal.
-    """
-    n_products, n_amplitudes = joint.amplitudes.n_products, joint.amplitudes.size
-    result, unit = np.zeros((len(joint.names), n_products)), np.full(n_amplitudes, np.inf)
-    reach = np.zeros(len(joint.names))
-    moving = _moving(joint, bounded)
-    if not moving or not n_products or not joint.experiments:
-        return result, unit, reach
-    start = jnp.asarray(joint.start)
-    index = jnp.asarray(moving)
-
-    def counts(values: Array, products: Array) -> Array:
-        return joint.counts_of_products(start.at[index].set(values), products)
-
-    def at(values: Array) -> tuple[Array, Array, Array, Array]:
-        zero, constraint = jnp.zeros(n_products), lambda v: joint.constraint_vector(start.at[index].set(v))
-        slopes = jax.jacfwd(counts, argnums=(0, 1))(values, zero)
-        return counts(values, zero), *slopes, -jax.hessian(constraint)(values)
-
-    mean, slopes, signal, prior = (np.asarray(part) for part in jax.jit(at)(start[index]))
-    weights = 1.0 / np.maximum(np.abs(mean), 1e-12)
-    weighted = slopes * weights[:, None]
-    information = slopes.T @ weighted + prior
-    values, vectors = np.linalg.eigh(information)
-    result[moving] = -(vectors / np.maximum(values, 1e-3)) @ (vectors.T @ (weighted.T @ signal))
-    left = signal + slopes @ result[moving]
-    seen = np.sum(signal * left * weights[:, None], axis=0)
-    for k, (i, j) in enumerate(joint.amplitudes.pairs):
-        if i == j and seen[k] > 0:
-            unit[i] = seen[k] ** -0.25
-            reach = np.maximum(reach, _SIGMAS * unit[i] ** 2 * np.abs(result[:, k]))
-    # An amplitude that interferes is seen linearly before its square is.
-    for k, i in enumerate(joint.amplitudes.linear, start=len(joint.amplitudes.pairs)):
-        if seen[k] > 0:
-            unit[i] = min(unit[i], seen[k] ** -0.5)
-            reach = np.maximum(reach, _SIGMAS * unit[i] * np.abs(result[:, k]))
-    reach[moving] += _SIGMAS * np.sqrt(np.sum(vectors**2 / np.maximum(values, 1e-3), axis=1))
-    return result, unit, reach
-
-
-def nuisance_knees(joint: JointLikelihood, bounded: tuple[tuple[int, Any], ...], reach: np.ndarray) -> Knee:
-    """Where the width of an unbounded nuisance changes along it from one constant to another, as a background's does at zero.
-
-    The width is that of the Fisher information of the nuisance alone, its prior's included, everything else at nominal.
-    """
-    n = len(joint.names)
-    centre, width, ratio = np.zeros(n), np.ones(n), np.ones(n)
-    moving = _moving(joint, bounded)
-    if not moving or not joint.experiments:
-        return Knee(centre, width, ratio)
-    start, products = jnp.asarray(joint.start), jnp.zeros(joint.amplitudes.n_products)
-    directions = jnp.asarray(np.diag([p.scale for p in joint.parameters])[moving])
-    grid = np.linspace(-_KNEE_REACH, _KNEE_REACH, 8 * int(_KNEE_REACH) + 1)
-
-    def information(direction: Array, step: Array) -> Array:
-        def counts(x: Array) -> Array:
-            return joint.counts_of_products(x, products)
-
-        mean, slope = jax.jvp(counts, (start + step * direction,), (direction,))
-        return jnp.sum(slope**2 / jnp.maximum(jnp.abs(mean), 1e-12))
-
-    scan = jax.jit(jax.vmap(jax.vmap(information, (None, 0)), (0, None)))
-    data = np.asarray(scan(directions, jnp.asarray(grid)))
-    for i, row in zip(moving, data, strict=True):
-        prior = (joint.parameters[i].scale / joint.parameters[i].prior_sd) ** 2
-        knee = _knee(grid, 1.0 / np.sqrt(row + prior))
-        if knee is not None and abs(knee[0]) * joint.parameters[i].scale < reach[i]:
-            centre[i], width[i], ratio[i] = knee
-    return Knee(centre, width, ratio)
-
-
-def _knee(grid: np.ndarray, sigma: np.ndarray) -> tuple[float, float, float] | None:
-    """Centre, width and ratio of the step from one width to another along a grid; None if there is no such step."""
-    left, right = float(sigma[0]), float(sigma[-1])
-    share = (sigma - right) / (left - right) if left != right else np.zeros_like(sigma)
-    if not np.all(np.isfinite(sigma)) or max(left, right) < _KNEE_LEAST * min(left, right) or np.any(np.abs(share - 0.5) > 0.7):
-        return None
-    inside = [float(grid[np.argmax(share < f)]) for f in (0.85, 0.5, 0.15)]
-    return inside[1], max(0.5 * (inside[2] - inside[0]), float(grid[1] - grid[0])), left / right
-
-
-def amplitude_sensitivity(joint: JointLikelihood) -> np.ndarray:
-    """(amplitude,) size of each amplitude that alone changes the counts by one standard deviation, at nominal nuisances."""
-    n = joint.amplitudes.size
-    start = jnp.asarray(joint.start)
-
-    def counts(a: Array) -> Array:
-        return joint.counts_of_products(start, joint.amplitudes.products(a))
-
-    values = np.asarray(jax.jit(jax.vmap(counts))(jnp.concatenate([jnp.zeros((1, n)), jnp.eye(n)])))
-    background = np.maximum(np.abs(values[0]), 1e-12)
-    change = values[1:] - values[0]
-    linear = joint.amplitudes.linear
-    if linear:
-        odd = 0.5 * (values[1:][linear] - np.asarray(jax.jit(jax.vmap(counts))(-jnp.eye(n)[np.asarray(linear)])))
-        change[linear] -= odd
-    size = np.sqrt(np.sum(change**2 / background, axis=1))
-    found = np.where(size > 0, np.where(size > 0, size, 1.0) ** -0.5, 1.0)
-    if linear:
-        # The linear change is one standard deviation well before the square is.
-        slope = np.sqrt(np.sum(odd**2 / background, axis=1))
-        found[linear] = np.minimum(found[linear], np.where(slope > 0, 1.0 / np.where(slope > 0, slope, 1.0), np.inf))
-    return found

@@ -28,6 +28,7 @@ class Derived:
         values: (model parameters, theory inputs, both by name) -> (slot,).
         signs: sets of parameters whose common sign may be free; `symmetries` finds out whether it is.
         linear: parameters, of which at most one stands in each term: slots are linear in them, or nearly.
+        factors: parameters that stand beside `linear` ones in every term of their model, each alone in doing so.
         zero: parameters that switch all slots off when they are 0; empty if nothing does.
         fingerprint: of all that `values` depends on.
     """
@@ -38,6 +39,7 @@ class Derived:
     signs: tuple[tuple[str, ...], ...]
     zero: tuple[str, ...]
     linear: tuple[str, ...]
+    factors: tuple[str, ...]
     fingerprint: str
 
 
@@ -57,5 +59,6 @@ def together(parts: Sequence[Derived]) -> Derived | None:
         tuple(s for part in parts for s in part.signs),
         tuple(n for part in parts for n in part.zero) if able else (),
         tuple(n for part in parts for n in part.linear),
+        tuple(n for part in parts for n in part.factors),
         repr([part.fingerprint for part in parts]),
     )

@@ -80,7 +80,7 @@ class JointLikelihood:
         fixed: values of pulls and theory inputs that are held.
         fixed_coefficients: values of coefficient parameters that are held; in the coupling map they follow the free ones.
         derived: coefficients that are functions of parameters of kind "model", the last ones of the coupling map; None: there
-        are none.
+            are none.
         method: "templates" or "direct".
         amplitudes: basis of the real amplitudes that the coefficients excite.
         identified: quantities that rates depend on directly.

@@ -104,7 +104,7 @@ def phased(specs: Mapping[str, ParameterSpec]) -> Derived | None:
     able = not any(held.values())
     told = [(n, s.prior.is_fixed and s.prior.numbers) for n, s in specs.items()]
     zero = tuple(n for n in specs if n not in held) if able else ()
-    return Derived(tuple(parameters), 2 * len(specs), values, (), zero, (), repr(("phases", told)))
+    return Derived(tuple(parameters), 2 * len(specs), values, (), zero, (), (), repr(("phases", told)))
 
 
 def model_slots(spec: ModelSpec, inputs: TheoryInputs) -> ModelSlots:
@@ -151,7 +151,8 @@ def model_slots(spec: ModelSpec, inputs: TheoryInputs) -> ModelSlots:
     # Slots are linear in each set that makes the model vanish.
     unbounded = {p.name for p in parameters if p.is_unbounded}
     linear = next((together for together in spec.description.vanishing if unbounded & set(together)), ())
-    derived = Derived(parameters, len(slots), values, spec.description.signs, zero, linear, told)
+    factors = _factors(linear, unbounded, spec)
+    derived = Derived(parameters, len(slots), values, spec.description.signs, zero, linear, factors, told)
     return ModelSlots(derived, names, weights, scale)
 
 
@@ -165,6 +166,13 @@ def _can_vanish(together: tuple[str, ...], spec: ModelSpec) -> bool:
     """Whether all parameters of a set may be 0 in this run, some of them free."""
     given = [spec.parameters[n] for n in together if n in spec.parameters]
     return any(not g.is_fixed for g in given) and all(not g.is_fixed or g.numbers[0] == 0.0 for g in given)
+
+
+def _factors(linear: tuple[str, ...], unbounded: set[str], spec: ModelSpec) -> tuple[str, ...]:
+    """The parameter that multiplies all of `linear`, if it is a single one and free of bounds."""
+    others = [t for t in spec.description.vanishing if t != linear] if linear else []
+    given = [[n for n in together if n in spec.parameters] for together in others]
+    return tuple(names[0] for names in given if len(names) == 1 and names[0] in unbounded)
 
 
 def _slots(made: list[dict[str, complex]]) -> list[tuple[str, complex]]:

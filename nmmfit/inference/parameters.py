@@ -55,6 +55,12 @@ class Parameter:
         return self.prior.support is dist.constraints.real
 
     @property
+    def range(self) -> tuple[float, float]:
+        """Ends of the range of the prior, infinite where it has none."""
+        support = self.prior.support
+        return float(getattr(support, "lower_bound", -math.inf)), float(getattr(support, "upper_bound", math.inf))
+
+    @property
     def bijection(self) -> Any:
         """From the real line to the range of the prior, as numpyro's transforms are; a phase winds around its circle."""
         if self.period is not None:

@@ -17,8 +17,8 @@ import numpy as np
 
 from nmmfit.checks import finite_number
 from nmmfit.errors import UserInputError, unknown
-from nmmfit.inference.coordinates import amplitude_sensitivity
 from nmmfit.inference.joint import JointLikelihood
+from nmmfit.inference.sensitivity import amplitude_sensitivity
 from nmmfit.inference.vector import NegativeLogLikelihood, Quantities, Ranges
 from nmmfit.physics.amplitude_basis import merged_monomials
 from nmmfit.templates import relevant_coordinates

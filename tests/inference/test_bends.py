@@ -12,11 +12,12 @@ from scipy import integrate, stats
 from synthetic import couplings
 
 from nmmfit.experiment import BinnedExperiment, Channel, Component, Factor
-from nmmfit.inference.bends import Knee, compressed, stretched
-from nmmfit.inference.coordinates import amplitude_coordinates, nuisance_knees, signal_response
+from nmmfit.inference.bends import Knee, compressed, fanned, folded, stretched
+from nmmfit.inference.coordinates import amplitude_coordinates
 from nmmfit.inference.joint import CouplingMap, JointLikelihood
 from nmmfit.inference.parameters import Parameter
 from nmmfit.inference.sampling import SamplerSettings, sample
+from nmmfit.inference.sensitivity import nuisance_knees, signal_response
 from nmmfit.physics.amplitude_basis import couplings_to_vector
 
 SHAPE = np.asarray([20.0, 16.0, 12.0])
@@ -50,6 +51,24 @@ def vanishing_background(width: float = 2.0) -> JointLikelihood:
         Parameter("bkg.level", "nuisance", "1", dist.Normal(0.0, 1.0), 0.0, 1.0),
     ]
     return JointLikelihood((experiment,), parameters, mapping)
+
+
+@pytest.mark.parametrize("reach", [0.0, 0.3, 20.0, 1e6])
+def test_a_fan_has_its_inverse_and_jacobian_and_flattens_the_inverse_of_a_factor(reach):
+    def forward(u):
+        return fanned(u, jnp.asarray([reach]))[0]
+
+    for u in (-1.3, -1e-3, 0.0, 0.4, 1.0):
+        at = jnp.asarray([u])
+        factor, log_slope = fanned(at, jnp.asarray([reach]))
+        assert float(folded(factor, jnp.asarray([reach]))[0]) == pytest.approx(u, rel=1e-12, abs=1e-12)
+        assert float(log_slope) == pytest.approx(float(np.log(jax.jacfwd(forward)(at)[0, 0])), rel=1e-12, abs=1e-12)
+        # du = df / sqrt(1 + (t f)^2) up to a constant: its density is flat in u
+        flat = float(log_slope) - 0.5 * np.log1p((np.hypot(reach, 0.01) * float(factor[0])) ** 2)
+        assert flat == pytest.approx(float(fanned(jnp.zeros(1), jnp.asarray([reach]))[1]), rel=1e-9, abs=1e-12)
+    assert float(forward(jnp.ones(1))[0]) == pytest.approx(1.0, rel=1e-12)
+    if reach == 0.0:
+        assert float(forward(jnp.asarray([0.5]))[0]) == pytest.approx(0.5, rel=2e-5)
 
 
 @pytest.mark.parametrize("ratio", [0.05, 0.5, 1.0, 3.0, 40.0])

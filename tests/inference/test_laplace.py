@@ -10,11 +10,12 @@ from scipy.optimize import minimize
 from synthetic import coupling_map, couplings
 
 from nmmfit.experiment import BinnedExperiment, Channel, Component, Factor
-from nmmfit.inference.coordinates import amplitude_coordinates, natural_coordinates, signal_response
+from nmmfit.inference.coordinates import amplitude_coordinates, natural_coordinates
 from nmmfit.inference.joint import CouplingMap, JointLikelihood
 from nmmfit.inference.laplace import laplace_start
 from nmmfit.inference.parameters import Parameter
 from nmmfit.inference.sampling import pooled_metric
+from nmmfit.inference.sensitivity import signal_response
 from nmmfit.physics.amplitude_basis import couplings_to_vector
 
 COUNTS = np.asarray([130.0, 88.0, 61.0])

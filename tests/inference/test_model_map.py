@@ -327,6 +327,7 @@ def test_coordinates_are_a_bijection_with_their_determinant(which: str) -> None:
     parameters = {"model": {}, "phase": {"L": dipole, "t": turned}, "both": {"L": dipole, "t": turned}}[which]
     found = joint(model if which != "phase" else None, parameters=parameters)
     coordinates = amplitude_coordinates(found)
+    assert (len(coordinates.couplings), len(coordinates.factors)) == ((0, 0) if which == "phase" else (1, 1))
     z = jnp.asarray(np.random.default_rng(3).normal(size=len(found.names)) * 0.7)
     x, log_det = coordinates.to_parameters(z)
     assert np.asarray(coordinates.from_parameters(x)) == pytest.approx(np.asarray(z), rel=1e-7, abs=1e-7)
@@ -388,6 +389,24 @@ def test_profile_and_limits_of_a_model() -> None:
     assert grid.grid[-1] <= 600.0
     with pytest.raises(nmmfit.NmmfitError, match="lies between 400 and 600; the grid goes from 100 to 500"):
         nmmfit.profile(found, "m_phi_gev", points=4, low=100.0, high=500.0)
+
+
+def fanned_out(found: JointLikelihood) -> list[str]:
+    return [found.names[i] for i in amplitude_coordinates(found).factors]
+
+
+def test_the_factor_of_all_couplings_is_fanned_out() -> None:
+    assert fanned_out(charged(y_s={"normal": [0.0, 1.0]})) == ["y_s"]
+    assert fanned_out(charged()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("changes", "expected"), [({}, ["y_right_31"]), ({"y_right_32": {"normal": [0.0, 1.0]}}, []), ({"y_left_31": 0.5}, [])]
+)
+def test_only_a_single_free_factor_is_fanned_out(changes: Mapping[str, Any], expected: list[str]) -> None:
+    """The density of two factors has no peak as narrow as that of one."""
+    assert fanned_out(leptoquark(**changes)) == expected
 
 
 @pytest.mark.slow

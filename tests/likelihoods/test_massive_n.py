@@ -17,6 +17,7 @@ from likelihoods import borexino_phase2, coherent_csi_2021
 from likelihoods.coherent_csi_2021.model import fluence_per_cm2, nuclei_of_each_kind
 from nmmfit.errors import UserInputError
 from nmmfit.experiment import BinnedExperiment, TheoryChoices
+from nmmfit.inference.coordinates import amplitude_coordinates
 from nmmfit.inference.joint import JointLikelihood
 from nmmfit.physics.form_factors import helm
 from nmmfit.physics.forms import TargetCouplings
@@ -195,6 +196,29 @@ def test_the_run_file_sets_the_mass() -> None:
         excess.append(float(np.sum(found.expected(point)[name]) - np.sum(found.expected({})[name])))
     assert excess[-1] == 0.0
     assert np.all(np.diff(excess) < 0.0)
+
+
+@pytest.mark.slow
+def test_sampled_coordinates_follow_the_mass() -> None:
+    """A unit is a coupling that the data can just tell at each mass, or the prior's; a bijection with its determinant."""
+    found = joint("theory.m_N_mev={ uniform = [0.1, 60.0] }")
+    coordinates = amplitude_coordinates(found)
+    coupling, mass = found.names.index("L_N"), found.names.index("theory.m_N_mev")
+    # 10 and 40 MeV lie between the masses of the table, 55 MeV above every threshold.
+    for m in (10.0, 40.0, 55.0):
+        z = np.array(coordinates.from_parameters(jnp.asarray(found.start).at[mass].set(m)))
+        z[coupling] = 1e-3
+        unit = 1e3 * float(coordinates.to_parameters(jnp.asarray(z))[0][coupling])
+        nothing, some = (found.expected({"L_N": value, "theory.m_N_mev": m}) for value in (0.0, unit))
+        told = sum(float(np.sum((some[c] - nothing[c]) ** 2 / nothing[c])) for c in nothing)
+        # (told^-1/2 + prior^-2)^-1/2 in place of the unit: told / unit^4 is that of the counts alone
+        alone = np.inf if told == 0.0 else unit * told**-0.25
+        assert unit == pytest.approx((alone**-2.0 + 1e-6**-2.0) ** -0.5, rel=0.02)
+    z = jnp.asarray(np.random.default_rng(3).normal(size=len(found.names)) * 0.7)
+    x, log_det = coordinates.to_parameters(z)
+    np.testing.assert_allclose(np.asarray(coordinates.from_parameters(x)), np.asarray(z), rtol=1e-7, atol=1e-7)
+    jacobian = jax.jacfwd(lambda y: coordinates.to_parameters(y)[0])(z)
+    assert float(log_det) == pytest.approx(float(np.linalg.slogdet(np.asarray(jacobian))[1]), rel=1e-9)
 
 
 def test_a_mass_above_every_threshold_is_told(caplog: pytest.LogCaptureFixture) -> None:
