@@ -4,14 +4,7 @@ The information about the parameters, nuisances and theory inputs profiled out, 
 directions from best to worst constrained. Before it is profiled the information is a sum over experiments (and constraint terms),
 so that v^T S v = sum_e w^T F_e w with w = (v, what nuisances do when the parameters move along v) shares it out.
 
-Where it is taken. Rates are quadratic in most couplings, hence at the Standard Model the information about them vanishes, and at
-any one point it says which way that point may move, not how far a coupling can be from zero. Unless a point is given it is
-therefore a mean over points around the Standard Model (coefficients 0, everything else fitted to the data): with C the
-covariance that it leaves together with the priors and c_k, w_k the eigenvalues and eigenvectors of C, r of them not exactly
-flat, the points are +- sqrt(r c_k) w_k. This third-degree rule has covariance C, so that for quadratic rates, as far as variances
-stay as they are, the mean is the information averaged over the region that the data would leave. C = (1 + S(C))^-1 is found by
-iteration, the geometric mean of both sides in place of C. In one dimension, with delta chi2 = d^4 / s^4, the result is an error
-of s / sqrt(2) at d = s / sqrt(2).
+Unless a point is given it is a mean over points around the Standard Model, see `nmmfit.inference.region`.
 
 The observed information is taken at the best fit, unless a point is given; elsewhere a Hessian need not be positive.
 """
@@ -22,35 +15,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 
 from nmmfit.checks import whole_number
 from nmmfit.errors import UserInputError, unknown
 from nmmfit.inference.directions import Axes, Direction, sd_of_curvature, split_by_information, without_information
 from nmmfit.inference.fit import WEAK_CURVATURE, fit
-from nmmfit.inference.information import (
-    SHARED,
-    Expected,
-    Profiled,
-    counts_information,
-    expected_information,
-    observed_information,
-    profiled,
-)
+from nmmfit.inference.information import SHARED, observed_information
 from nmmfit.inference.joint import JointLikelihood, Point
 from nmmfit.inference.minimise import Progress
+from nmmfit.inference.region import Here, about_own, information_at, mean_information, off_zero, region
 from nmmfit.inference.space import Space, space_of
 from nmmfit.precision import require_double_precision
-
-MOST_ROUNDS = 20
-"""Iterations of the region that the information is averaged over."""
-
-SETTLED = 1e-3
-"""Relative change of the region's size along any direction at which the iteration ends."""
-
-MOST_HALVINGS = 60
-"""How often couplings of a model are halved on the way from a natural step to where counts change by one standard deviation."""
 
 
 @dataclass(frozen=True)
@@ -147,7 +123,7 @@ def fisher(run: Any, at: Point | None = None, *, starts: int = 8, seed: int = 0,
         run: a run, or its joint likelihood.
         at: parameter -> value, where to take it; parameters of the user that are left out are 0 (those of models at their nominal
             value), nuisances and theory inputs that are left out are fitted to the data there. None: a mean over points around
-            the Standard Model, see the module.
+            the Standard Model, see `nmmfit.inference.region`.
         starts: scattered starts of the fit of the nuisances, >= 1. `seed`: of the scatter, >= 0.
         progress: called with (points done, points in all at most).
     Raises: UserInputError for a name that does not exist, a value that is no number or outside its range, a wrong number, or a
@@ -164,12 +140,12 @@ def fisher(run: Any, at: Point | None = None, *, starts: int = 8, seed: int = 0,
     centre = _centre(space, _checked(space, at), starts, seed, problems)
     axes = Axes(space, centre)
     if at is None:
-        centre, words = _off_zero(axes)
+        centre, words = off_zero(axes)
         axes = Axes(space, centre)
-        found, moved = _region(axes, progress, problems)
+        found, moved = region(axes, progress, problems)
         where = words if moved == 1 else f"{words}; mean over {moved} points one expected standard deviation around it"
     else:
-        found = [_at(axes, centre)]
+        found = [information_at(axes, centre)]
         given = ", ".join(f"{name} = {float(value):.4g}" for name, value in at.items())
         where = f"{given or 'coefficients 0'}; all else of the user's at 0 or nominal, nuisances and theory inputs fitted there"
     observed, seen_at = _observed(axes, at is None, starts, seed, problems)
@@ -210,103 +186,11 @@ def _observed(axes: Axes, at_best: bool, starts: int, seed: int, problems: list[
         if not best.converged:
             problems.append("the best fit")
     here = Axes(axes.space, z)
-    return here.scaled(_own(here, observed_information(axes.space, z)).matrix), words
+    return here.scaled(about_own(here, observed_information(axes.space, z)).matrix), words
 
 
-@dataclass(frozen=True)
-class _Here:
-    """Expected information at one vector: in parts, and about the user's parameters, in units of the vector."""
-
-    z: np.ndarray
-    expected: Expected
-    own: Profiled
-
-
-def _own(axes: Axes, total: np.ndarray) -> Profiled:
-    return profiled(total, axes.index, axes.space.scale)
-
-
-def _at(axes: Axes, z: np.ndarray) -> _Here:
-    expected = expected_information(axes.space, z)
-    return _Here(z, expected, _own(axes, expected.total))
-
-
-def _mean(axes: Axes, found: Sequence[_Here]) -> np.ndarray:
-    return axes.scaled(np.mean([h.own.matrix for h in found], axis=0))
-
-
-def _off_zero(axes: Axes) -> tuple[np.ndarray, str]:
-    """The centre and what it is in words; couplings of a model, products of which rates depend on, are moved off zero."""
-    space = axes.space
-    fitted = "nuisances and theory inputs fitted to the data"
-    if len(axes.coefficients) == axes.size:
-        return axes.centre, f"the Standard Model, {fitted}"
-    words = f"coefficients 0, parameters of the model at their nominal values, {fitted}"
-    couplings = [i for i in space.own if space.kinds[i] == "model" and space.joint.parameters[i].is_unbounded]
-    if not couplings:
-        return axes.centre, words
-    mean = np.asarray(space.nll.counts(jnp.asarray(axes.centre)))
-    weights = counts_information(space, mean)
-    for power in range(MOST_HALVINGS):
-        z = axes.centre.copy()
-        z[couplings] += space.scale[couplings] * 0.5**power
-        # One standard deviation of the counts, nuisances held.
-        if np.sum(weights * (np.asarray(space.nll.counts(jnp.asarray(z))) - mean) ** 2) <= 1.0:
-            break
-    return (
-        z,
-        f"{words}; its couplings {0.5**power:.3g} natural steps higher, where counts change by one standard deviation or less",
-    )
-
-
-def _region(axes: Axes, progress: Progress | None, problems: list[str]) -> tuple[list[_Here], int]:
-    """Information at the points of the region that it leaves itself, and their number; at the centre if nothing moves."""
-    places = axes.coefficients
-    index = axes.index[places]
-    steps = axes.space.basis(axes.centre)[np.ix_(index, index)] / axes.units[places, None]
-    flat = axes.flat(axes.centre)[:, places]
-    keep = np.eye(len(places)) - flat.T @ flat
-    rank = len(places) - len(flat)
-    if rank == 0:
-        return [_at(axes, axes.centre)], 1
-    span = np.linalg.eigh(keep)[1][:, len(flat) :]
-    covariance = span.T @ steps @ steps.T @ span
-    most = 2 * rank * MOST_ROUNDS
-    for done in range(1, MOST_ROUNDS + 1):
-        points = []
-        for value, vector in zip(*(part.T for part in np.linalg.eigh(covariance)), strict=True):
-            step = np.zeros(axes.size)
-            step[places] = np.sqrt(rank * value) * (span @ vector)
-            points += [axes.moved(step), axes.moved(-step)]
-        found = []
-        for z in points:
-            found.append(_at(axes, z))
-            if progress is not None:
-                progress((done - 1) * len(points) + len(found), most)
-        information = span.T @ _mean(axes, found)[np.ix_(places, places)] @ span
-        covariance, change = _between(covariance, np.linalg.inv(np.eye(rank) + information))
-        if change < SETTLED:
-            if progress is not None:
-                progress(most, most)
-            return found, len(points)
-    problems.append("the region over which the information is averaged")
-    return found, len(points)
-
-
-def _between(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, float]:
-    """Geometric mean of two positive matrices, and the largest relative change of a width from the first to it."""
-    values, vectors = np.linalg.eigh(a)
-    root = (vectors * np.sqrt(values)) @ vectors.T
-    inverse = (vectors / np.sqrt(values)) @ vectors.T
-    ratios, turned = np.linalg.eigh(inverse @ b @ inverse)
-    mean = root @ (turned * np.sqrt(ratios)) @ turned.T @ root
-    return 0.5 * (mean + mean.T), float(np.max(np.abs(0.25 * np.log(ratios))))
-
-
-def _result(
-    axes: Axes, found: Sequence[_Here], observed: np.ndarray, where: tuple[str, str], problems: tuple[str, ...]
-) -> Fisher:
-    matrix = _mean(axes, found)
+def _result(axes: Axes, found: Sequence[Here], observed: np.ndarray, where: tuple[str, str], problems: tuple[str, ...]) -> Fisher:
+    matrix = mean_information(axes, found)
     bare = axes.scaled(np.mean([h.expected.total[np.ix_(axes.index, axes.index)] for h in found], axis=0))
     values, vectors, without = split_by_information(matrix, float(np.max(np.linalg.eigvalsh(bare), initial=0.0)))
     parts = (*(e.name for e in axes.space.joint.experiments), SHARED)
@@ -339,7 +223,7 @@ def _result(
     )
 
 
-def _shares(axes: Axes, found: Sequence[_Here], v: np.ndarray) -> list[float]:
+def _shares(axes: Axes, found: Sequence[Here], v: np.ndarray) -> list[float]:
     """Shares of each part in the information along a direction (axis,)."""
     steps = [h.own.lift @ (v * axes.units) for h in found]
     parts = np.mean([np.einsum("i,kij,j->k", w, h.expected.parts, w) for h, w in zip(found, steps, strict=True)], axis=0)
