@@ -71,3 +71,14 @@ def test_wrong_stages_are_refused(given, message):
 def test_experiments_that_share_data_are_refused_with_the_stage():
     with pytest.raises(UserInputError, match="stage 2: 'coherent_csi_2021' and 'coherent_csi_2017' share data"):
         refuse_overlaps(read_stages(["coherent_csi_2021", "+coherent_csi_2017"]))
+
+
+def test_digitised_data_are_called_so_in_the_pictures():
+    from nmmfit.inference.tighten import Bounds
+    from nmmfit.results.fisher import _labels
+    from nmmfit.results.tighten import _stage_label
+
+    assert catalogue.digitised(["lz_er", "borexino_phase2", "somebody_s"]) == {"lz_er"}
+    assert _labels(["lz_er", "gemma", "shared constraints"]) == ["lz_er (digitised)", "gemma", "shared constraints"]
+    for added, label in ((("lz_er",), "+ x (digitised)"), (("lz_er", "gemma"), "+ x (partly digitised)"), (("gemma",), "+ x")):
+        assert _stage_label(Bounds("+ x", added, added, None)) == label

@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from nmmfit.catalogue import digitised
 from nmmfit.inference.directions import DISTANCES, Direction
 from nmmfit.inference.fisher import Fisher
 from nmmfit.inference.information import SHARED
@@ -184,7 +185,7 @@ def _draw_errors(axes: Any, rows: Sequence[Direction]) -> None:
 
 
 def _draw_shares(axes: Any, rows: Sequence[Direction], shown: Sequence[str]) -> None:
-    for k, name in enumerate(shown):
+    for k, (name, label) in enumerate(zip(shown, _labels(shown), strict=True)):
         widths, starts, places = [], [], []
         for row, d in enumerate(rows):
             if d.shares:
@@ -193,13 +194,19 @@ def _draw_shares(axes: Any, rows: Sequence[Direction], shown: Sequence[str]) -> 
                 starts.append(100.0 * sum(_share(d, before, shown) for before in shown[:k]))
         colour, hatch = _look(k, name)
         edge = {"edgecolor": "white", "linewidth": 0.4}
-        axes.barh(places, widths, left=starts, height=0.72, color=colour, hatch=hatch, label=name, **edge)
+        axes.barh(places, widths, left=starts, height=0.72, color=colour, hatch=hatch, label=label, **edge)
     for row, d in enumerate(rows):
         if not d.shares:
             words = "no experiment" if d.blind else "no information here"
             axes.text(50.0, row, words, ha="center", va="center", fontsize=8, style="italic")
     axes.set_xlim(0.0, 100.0)
     axes.set_xlabel("share of the expected\ninformation [%]", fontsize=9)
+
+
+def _labels(shown: Sequence[str]) -> list[str]:
+    """How experiments are written in the legend: digitised data are called so."""
+    read = digitised(shown)
+    return [f"{name} (digitised)" if name in read else name for name in shown]
 
 
 def _look(k: int, name: str) -> tuple[str, str]:

@@ -12,8 +12,9 @@ from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.text import Text
 
+from nmmfit.catalogue import digitised
 from nmmfit.inference.intervals import Interval
-from nmmfit.inference.tighten import Tightening
+from nmmfit.inference.tighten import Bounds, Tightening
 from nmmfit.results.figure import CYCLE, GREY, new_figure, save, style
 from nmmfit.results.plots import common_label
 from nmmfit.results.tables import LIMIT_KINDS, plain_table
@@ -211,7 +212,7 @@ def _legend(figure: Figure, found: Tightening) -> None:
     from matplotlib.patches import Patch
 
     handles: list[Any] = [
-        Patch(color=CYCLE[k % len(CYCLE)], alpha=0.6, label=_short(s.label)) for k, s in enumerate(found.stages)
+        Patch(color=CYCLE[k % len(CYCLE)], alpha=0.6, label=_stage_label(s)) for k, s in enumerate(found.stages)
     ]
     handles += [
         Patch(color=GREY, alpha=0.45, label="profiled (pale with an arrow: unbounded)"),
@@ -221,8 +222,11 @@ def _legend(figure: Figure, found: Tightening) -> None:
     figure.legend(handles=handles, loc="outside upper center", ncols=2, title=title, fontsize=8)
 
 
-def _short(label: str) -> str:
-    return label if len(label) <= NAMED else f"{label[: NAMED - 3]}..."
+def _stage_label(stage: Bounds) -> str:
+    """Label of a stage, cut short where it is long; digitised data among what it adds are called so."""
+    label = stage.label if len(stage.label) <= NAMED else f"{stage.label[: NAMED - 3]}..."
+    read = digitised(stage.added)
+    return f"{label} ({'' if len(read) == len(stage.added) else 'partly '}digitised)" if read else label
 
 
 def write_tighten(folder: Path, found: Tightening, labels: Mapping[str, str] | None = None) -> list[Path]:
