@@ -22,7 +22,7 @@ from nmmfit.errors import DataError, NmmfitError
 
 MANIFEST = "SHA256SUMS"
 _ENTRY = re.compile(r"([0-9a-f]{64})  (\S.*)")
-_RELEASE = re.compile(r"# (release_sha256[^:]*): *(\S+)")
+_RELEASE = re.compile(r"# ([^:]*sha256[^:]*): *([0-9a-f]{64})")
 
 
 def text_sha256(content: str) -> str:
@@ -78,7 +78,10 @@ def write_manifest(data: Path) -> Path:
 
 
 def release_sums(table: Path) -> dict[str, str]:
-    """Checksums of release files in the header of a table, header key -> SHA-256; empty if there is no such table."""
+    """Checksums of release files in the header of a table, header key -> SHA-256; empty if there is no such table.
+
+    Every key with "sha256" in it names one: `release_sha256`, `release_sha256.counts.txt`, `background_sha256`.
+    """
     try:
         text = table.read_text(encoding="utf-8")
     except OSError:

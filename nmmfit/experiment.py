@@ -170,11 +170,12 @@ class BinnedExperiment:
     experiments (`solar.be7`, `sns.flux`) have the same prior everywhere. `pull_meanings` says in words what a unit of a pull is
     where that depends on choices of an experiment; experiments that are fitted together must agree in it. `constraint(pulls)` is
     a log density added to the likelihood, for example a sum rule; constraints of one `constraint_name` are the same and are
-    added once. `nuclei` names the nuclides whose tensor charges it sees. `effective_moments` maps a
-    name such as "solar" to (density (3, 3), antineutrino): the moment that this experiment constrains is sqrt(Tr[rho 4 d
-    d^dagger]) / mu_B. `published`: numbers for `nmmfit validate`. `largest_m_n_mev`: of an experiment built with a massive N,
-    whose rates read the forms as `forms.split_forms` names them, the mass above which no N is made; None for massless N and
-    plain names.
+    added once. `references`: papers and records of its data, each with an arXiv number ("arXiv:2110.07730", "hep-ex/0101039") or
+    a DOI ("doi:10.5281/zenodo.3903810"). `formulae`: (paper, what it stands for) of the formulae and inputs of its model beside
+    the theory's own. `nuclei` names the nuclides whose tensor charges it sees. `effective_moments` maps a name such as "solar"
+    to (density (3, 3), antineutrino): the moment that this experiment constrains is sqrt(Tr[rho 4 d d^dagger]) / mu_B.
+    `published`: numbers for `nmmfit validate`. `largest_m_n_mev`: of an experiment built with a massive N, whose rates read the
+    forms as `forms.split_forms` names them, the mass above which no N is made; None for massless N and plain names.
     """
 
     name: str
@@ -182,6 +183,7 @@ class BinnedExperiment:
     channels: tuple[Channel, ...]
     pulls: Mapping[str, Any]
     references: tuple[str, ...] = ()
+    formulae: tuple[tuple[str, str], ...] = ()
     constraint: Callable[[Pulls], Array] | None = None
     overlaps: tuple[str, ...] = ()
     status: str = "data release"

@@ -164,6 +164,7 @@ def limit_experiment(
     *,
     pulls: Mapping[str, Any] | None = None,
     references: tuple[str, ...] = (),
+    formulae: tuple[tuple[str, str], ...] = (),
     overlaps: tuple[str, ...] = (),
     status: str = "published limit",
     choices: Mapping[str, str] | None = None,
@@ -172,7 +173,7 @@ def limit_experiment(
     """Experiment with one channel of one Gaussian bin for each published limit.
 
     Args:
-        name, title, references, overlaps, status, effective_moments: as in BinnedExperiment.
+        name, title, references, formulae, overlaps, status, effective_moments: as in BinnedExperiment.
         limits: the published numbers, taken as independent.
         pulls: priors of the pulls that the quantities use.
         choices: further named choices; each limit adds its confidence level, convention and width.
@@ -192,6 +193,7 @@ def limit_experiment(
         channels=tuple(_channel(limit) for limit in limits),
         pulls=dict(pulls or {}),
         references=references,
+        formulae=formulae,
         overlaps=overlaps,
         status=status,
         choices=named,

@@ -25,7 +25,7 @@ from nmmfit.cevns_signal import natural_element, signal_factors
 from nmmfit.components import unit_pulls
 from nmmfit.experiment import BinnedExperiment, Channel, Component, Published, Pulls, TheoryChoices, mass_choice
 from nmmfit.physics.forms import TargetCouplings, quadratic_forms, split_forms
-from nmmfit.physics.quenching import Quenching, germanium_quenching, recoil_energy_mev
+from nmmfit.physics.quenching import LINDHARD_SOURCES, Quenching, germanium_quenching, recoil_energy_mev
 from nmmfit.physics.sns import SNS_EFFECTIVE_MOMENTS, SNS_FLUX_PULL, sns_flux_scale, sns_pull_priors, sns_sources
 from nmmfit.shapes import Array
 from nmmfit.split_normal import SplitNormal
@@ -130,6 +130,7 @@ def germanium_rate_experiment(
         ),
         pulls={**priors, **(unit_pulls(prediction) if has_other else {})},
         references=references,
+        formulae=LINDHARD_SOURCES,
         overlaps=overlaps,
         status=status,
         choices={

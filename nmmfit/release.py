@@ -2,13 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import functools
+import zipfile
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Concatenate, ParamSpec, TypeVar
 
 import numpy as np
 
-from nmmfit.errors import DataError
+from nmmfit.errors import DataError, NmmfitError
 from nmmfit.tables import sha256
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def release_reader(read: Callable[Concatenate[Path, P], T]) -> Callable[Concatenate[Path, P], T]:
+    """A function whose first argument is a release file: whatever it stumbles over becomes a DataError that names the file."""
+
+    @functools.wraps(read)
+    def reading(path: Path, *args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return read(path, *args, **kwargs)
+        except NmmfitError:
+            raise
+        except (ValueError, LookupError, EOFError, zipfile.BadZipFile) as problem:
+            said = " ".join(str(problem).split())
+            raise DataError(f"{path}: not what this release holds ({said})") from None
+
+    return reading
 
 
 def release_numbers(path: Path, width: int, delimiter: str | None = None) -> np.ndarray:

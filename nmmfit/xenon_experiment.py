@@ -22,7 +22,7 @@ from pydantic import Field
 from nmmfit.errors import DataError, UserInputError
 from nmmfit.experiment import BinnedExperiment, Channel, Component, Factor, Published, Pulls, TheoryChoices, mass_choice
 from nmmfit.normalisation import normalisation
-from nmmfit.physics.atomic import electrons_per_tonne, steps_mev
+from nmmfit.physics.atomic import STEPPING_SOURCES, electrons_per_tonne, steps_mev
 from nmmfit.physics.forms import N_FLAVOUR, Forms
 from nmmfit.physics.massive_electrons import HeavyKernel, largest_mass_mev
 from nmmfit.physics.oscillation import OscillationParameters, oscillation_pull_priors
@@ -234,6 +234,7 @@ def xenon_experiment(
             **{pull: dist.Normal(0.0, 1.0) for pull in background_pulls},
         },
         references=references,
+        formulae=STEPPING_SOURCES if options.binding == "stepping" else (),
         constraint=flux_constraint(options.ssm, widths) if constrained else None,
         constraint_name=flux_constraint_name(options.ssm) if constrained else None,
         pull_meanings=flux_pull_meanings(options.ssm, widths),

@@ -5,7 +5,8 @@
 - TOML blocks must be valid run files, or parts of one.
 - Command lines (`nmmfit ...` in bash blocks) run in-process and must end with exit code 0. Verbs that sample or scan take
   minutes, and `report` needs what they write: their arguments are parsed and the run they name is checked, and they stop there.
-- `<!-- not run: reason -->` above a block leaves it out.
+- `<!-- not run: reason -->` above a block leaves it out; `<!-- file: NAME.toml -->` above a TOML block writes that file, for the
+  commands that follow.
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ from nmmfit.cli.main import app, main
 from nmmfit.config import validate
 
 BLOCK = re.compile(
-    r"(?:^<!-- not run: (?P<reason>.+?) -->\n)?^```(?P<language>\w+)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE
+    r"(?:^<!-- not run: (?P<reason>.+?) -->\n)?(?:^<!-- file: (?P<file>[\w-]+\.toml) -->\n)?"
+    r"^```(?P<language>\w+)\n(?P<text>.*?)^```$",
+    re.DOTALL | re.MULTILINE,
 )
 SLOW_VERBS = (
     "fit",
@@ -49,20 +52,21 @@ SLOW_VERBS = (
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block of a page; `skipped` is the reason why it is not run, empty if it is."""
+    """A fenced block of a page; `skipped` is the reason why it is not run, empty if it is; `file` the one that it stands for."""
 
     page: str
     line: int
     language: str
     text: str
     skipped: str
+    file: str = ""
 
 
 def blocks(path: Path) -> list[Block]:
     """All fenced blocks of a page that name a language."""
     page = path.read_text(encoding="utf-8")
     return [
-        Block(path.name, page.count("\n", 0, m.start("text")), m["language"], m["text"], m["reason"] or "")
+        Block(path.name, page.count("\n", 0, m.start("text")), m["language"], m["text"], m["reason"] or "", m["file"] or "")
         for m in BLOCK.finditer(page)
     ]
 
@@ -154,6 +158,8 @@ def run_block(block: Block, names: dict[str, Any]) -> None:
         run_python(block, names)
     elif block.language == "toml":
         validate({"experiments": [], **tomllib.loads(block.text)})
+        if block.file:
+            Path(block.file).write_text(block.text, encoding="utf-8")
     elif block.language == "bash":
         for arguments in command_lines(block.text):
             run_command(arguments)

@@ -22,6 +22,8 @@ prior = { normal = [0.0, 1e-7] }
 coefficients = { TnuNdRR_1122 = 1 }
 prior = { uniform = [-2e-5, 2e-5] }
 """
+TWO = RUN.replace('["lab"]', '["lab", "field"]')
+"""A run of two experiments."""
 ATTRS = {"created_at": "2026-03-04T05:06:07+00:00", "seed": "1", "commit": "", "platform": "somewhere", "version_jax": "0.11.0"}
 PROFILE: dict[str, Any] = {
     "grid": {"mu_eff_solar": [0.0, 1.0, 2.0, 3.0]},
@@ -51,6 +53,55 @@ VALIDATION: dict[str, Any] = {
         },
     },
 }  # fmt: skip
+TENSION: dict[str, Any] = {
+    "chi2": 5.0, "dof": 1, "nominal_p_value": 0.025, "p_value": 0.4, "p_error": 0.22, "toys": 4, "failed": 1, "converged": True,
+    "toy_values": [0.1, 0.5, 7.0, 6.0], "constraints": 0.5, "seed": 3, "theory": {"form_factor": "helm"},
+    "point": {"L_dipole": 1e-9, "L_T_s": 0.0, "sns.flux": 0.5, "lab.light": -1.0},
+    "identified": {"mu_eff_solar": 2.0, "mu_eff_sns_mu": 2.0},
+    "experiments": {
+        "lab": {"rank": 1, "chi2": 3.0, "point": {"L_dipole": 5e-10, "L_T_s": 0.0, "sns.flux": 0.1, "lab.light": -1.1},
+                "identified": {"mu_eff_solar": 1.0}},
+        "field": {"rank": 1, "chi2": 1.5, "point": {"L_dipole": 2e-9, "L_T_s": 1e-6, "sns.flux": 0.1, "lab.light": -1.1},
+                  "identified": {"mu_eff_sns_mu": 4.0}},
+    },
+    "units": {"mu_eff_solar": "1e-11 mu_B", "mu_eff_sns_mu": "1e-11 mu_B", "L_dipole": "GeV^-1", "L_T_s": "GeV^-2",
+              "sns.flux": "1", "lab.light": "1"},
+    "provenance": {"created_at": "2026-03-04T05:06:07+00:00", "seed": "3", "commit": "", "version_jax": "0.11.0"},
+}  # fmt: skip
+IMPACTS: dict[str, Any] = {
+    "fit": {
+        "kind": "maximum likelihood", "converged": True, "value": 100.0, "gradient_norm": 1e-6, "distance": 1e-9,
+        "parameters": {
+            "L_dipole": {"value": 7e-9, "error": 1e-9, "unit": "GeV^-1"},
+            "L_T_s": {"value": 0.0, "error": None, "unit": "GeV^-2"},
+            "sns.flux": {"value": 0.5, "error": 0.8, "unit": "1"}, "theory.c_T": {"value": -2.9, "error": 0.3, "unit": "1"},
+        },
+        "identified": {"mu_eff_solar": 2.0}, "flat": {"L_T_s": "flat direction: L_dipole compensates L_T_s exactly"},
+        "minima": [],
+    },
+    "targets": {"mu_eff_solar": {"value": 2.0, "unit": "1e-11 mu_B"}, "mu_eff_sns_mu": {"value": 2.0, "unit": "1e-11 mu_B"},
+                "L_dipole": {"value": 7e-9, "unit": "GeV^-1"}},
+    "nuisances": {
+        "sns.flux": {"value": 0.5, "error": 0.8, "prior_mean": 0.0, "prior_sd": 1.0, "pull": 0.5, "constraint": 0.8,
+                     "impacts": {"mu_eff_solar": [-0.25, 0.5], "mu_eff_sns_mu": [-0.25, 0.5], "L_dipole": [-1e-10, None]}},
+        "theory.c_T": {"value": -2.9, "error": 0.3, "prior_mean": None, "prior_sd": None, "pull": None, "constraint": None,
+                       "impacts": {"mu_eff_solar": [0.0, 0.0], "mu_eff_sns_mu": [0.0, 0.0], "L_dipole": [2e-10, -2e-10]}},
+    },
+    "converged": True, "failed": [], "seed": 1, "theory": {"form_factor": "helm"},
+}  # fmt: skip
+
+
+def leave_out_payload(**changes: Any) -> dict[str, Any]:
+    """The object of `leave-one-out --json`: three fits of known distributions; one of them knows no tensor charge."""
+
+    def summary(seed: int, factor: float) -> dict[str, Any]:
+        result = make_result(seed, draws=200)
+        result.identified["mu_solar"] *= factor
+        return fit_json(result, summarise_fit(result), out="x", choices={"form_factor": "helm"})
+
+    fits = {"all": summary(1, 1.0), "lab": summary(2, 3.0), "field": summary(3, 1.0)}
+    del fits["field"]["identified"]["tensor_Cs133"]
+    return json.loads(json.dumps({"fits": fits, "converged": True, "interrupted": False} | changes))
 
 
 def write_fit_folder(path: Path, run: str = RUN, attrs: dict[str, str] | None = None) -> Path:
@@ -65,7 +116,9 @@ def write_fit_folder(path: Path, run: str = RUN, attrs: dict[str, str] | None = 
 def write_json_folder(path: Path, verb: str, payload: Any, run: str | None = RUN) -> Path:
     """What a verb writes that has no posterior."""
     path.mkdir()
-    (path / f"{verb}.json").write_text(payload if isinstance(payload, str) else json.dumps(payload), encoding="utf-8")
+    (path / f"{verb.replace('-', '_')}.json").write_text(
+        payload if isinstance(payload, str) else json.dumps(payload), encoding="utf-8"
+    )
     if run is not None:
         (path / "run.toml").write_text(run, encoding="utf-8")
     return path
@@ -101,4 +154,7 @@ def write_all(base: Path) -> dict[str, Path]:
         "limits": write_json_folder(base / "limits", "limits", limits_payload()),
         "profile": write_json_folder(base / "profile", "profile", PROFILE),
         "validate": validation,
+        "tension": write_json_folder(base / "tension", "tension", TENSION, TWO),
+        "impacts": write_json_folder(base / "impacts", "impacts", IMPACTS, TWO),
+        "leave-one-out": write_json_folder(base / "leave", "leave-one-out", leave_out_payload(), TWO),
     }

@@ -9,10 +9,12 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from markdown_examples import blocks, run_block
 from scipy.stats import norm, poisson
 
 import nmmfit
@@ -108,6 +110,17 @@ def test_it_is_predicted_and_fitted_together_with_others(capsys: pytest.CaptureF
     assert set(joint.names) >= {"sns.flux", "my_experiment.quenching", "my_experiment.background", "theory.rn_ar40"}
     priors = sum(float(p.prior.log_prob(p.start)) for p in joint.of_kind("theory"))
     assert float(joint.nll({})) == pytest.approx(-expected - priors, rel=1e-9)
+
+
+@pytest.mark.slow
+def test_the_tutorial_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its commands, with the package installed; the run file that it shows is the one that they use."""
+    monkeypatch.chdir(tmp_path)
+    page = blocks(ROOT / "docs" / "tutorials" / "own_experiment.md")
+    assert [block.file for block in page if block.language == "toml"] == ["mine.toml"]
+    for block in page:
+        assert "test_own_experiment" in block.skipped or block.language == "text"
+        run_block(replace(block, skipped=""), {})
 
 
 @pytest.mark.slow

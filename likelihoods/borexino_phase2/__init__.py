@@ -101,7 +101,7 @@ def build(theory: TheoryChoices | None = None, **options: Any) -> BinnedExperime
         channels=(Channel("spectrum", np.asarray(spectrum["counts"]), solar + backgrounds, {"energy_hits": hit_edges()}),),
         pulls={**solar_pull_priors(), **oscillation_pull_priors(), **{name: dist.Normal(0.0, 1.0) for name in own}},
         references=(
-            "Nature 562 (2018) 505 (data)",
+            "doi:10.1038/s41586-018-0624-y (data)",
             "arXiv:1707.09279 (fit components)",
             "arXiv:2204.03011 (response)",
             "arXiv:1707.09355 (the collaboration's limit on the magnetic moment)",

@@ -17,6 +17,7 @@ from numpy.polynomial import chebyshev
 from scipy.optimize import least_squares
 
 from nmmfit.errors import DataError
+from nmmfit.release import release_reader
 from nmmfit.tables import find_release, run_maker, sha256, write_table
 
 SPECTRUM_FILE = "Nature2018_Fig2a_DATA.txt"
@@ -62,6 +63,7 @@ RELEASE_NAME = {"c14": "C14", "pileup": "pileup", "po210": "Po210", "kr85": "Kr8
 SOLAR_ARTEFACT = 506
 
 
+@release_reader
 def read_spectrum(path: Path) -> dict[str, np.ndarray]:
     """Official spectrum: `n_hits`, `counts` (whole numbers) and `fit`, the collaboration's fit in counts.
 
@@ -82,6 +84,7 @@ def read_spectrum(path: Path) -> dict[str, np.ndarray]:
     return {"n_hits": n_hits, "counts": whole.astype(int), "fit": fit}
 
 
+@release_reader
 def read_components(path: Path) -> dict[str, np.ndarray]:
     """Drawn curves of the fit, counts / (day x 100 t x N_h), by the release's column names."""
     lines = [line for line in path.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]

@@ -9,6 +9,8 @@ from numpyro import distributions as dist
 
 from nmmfit.experiment import BinnedExperiment, Channel, Component, Factor, TheoryChoices
 from nmmfit.listing import Listing
+from nmmfit.physics.quenching import LINDHARD_SOURCES
+from nmmfit.physics.reactor import ENERGY_SOURCES, SPECTRUM_SOURCES
 from nmmfit.physics.sources import flavour_projector
 from nmmfit.shapes import Array
 from nmmfit.validation import chosen_options
@@ -63,7 +65,8 @@ def build(theory: TheoryChoices = TheoryChoices(), **options: Any) -> BinnedExpe
             ),
         ),
         pulls={PREDICTION: dist.Normal(0.0, 1.0)},
-        references=("arXiv:2501.05206", "doi:10.1038/s41586-025-09322-2"),
+        references=("arXiv:2501.05206", "doi:10.1038/s41586-025-09322-2", "arXiv:2407.11912 (set-up)"),
+        formulae=(*SPECTRUM_SOURCES[chosen.spectrum], *ENERGY_SOURCES, *LINDHARD_SOURCES),
         overlaps=LISTING.overlaps,
         status=LISTING.status,
         choices={

@@ -13,7 +13,7 @@ LISTING = Listing(
     status="2.9e-11 mu_B seen as quoted in arXiv:2206.13122, eq. (3.6); 3.2e-11 mu_B seen in the abstract of arXiv:1005.2736",
 )
 MOMENT_LIMIT_MUB = {"2012": 2.9e-11, "2010": 3.2e-11}
-REFERENCES = {"2012": ("Adv. High Energy Phys. 2012, 350150", "arXiv:2206.13122, eq. (3.6)"), "2010": ("arXiv:1005.2736",)}
+REFERENCES = {"2012": ("doi:10.1155/2012/350150", "arXiv:2206.13122, eq. (3.6)"), "2010": ("arXiv:1005.2736",)}
 
 
 class Options(LimitOptions):

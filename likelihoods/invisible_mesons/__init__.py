@@ -10,7 +10,7 @@ from nmmfit.experiment import BinnedExperiment, Pulls, TheoryChoices
 from nmmfit.limit_experiment import LimitOptions, PublishedLimit, limit_experiment
 from nmmfit.listing import Listing
 from nmmfit.physics.forms import Forms, trace
-from nmmfit.physics.mesons import OMEGA, PHI, VectorMeson
+from nmmfit.physics.mesons import MESON_SOURCES, OMEGA, PHI, VectorMeson
 from nmmfit.shapes import Array
 
 LISTING = Listing(
@@ -47,6 +47,7 @@ def build(theory: TheoryChoices | None = None, **options: Any) -> BinnedExperime
         "Invisible decays of omega and phi: published limits",
         (limit(OMEGA), limit(PHI)),
         references=("arXiv:1805.05613",),
+        formulae=MESON_SOURCES,
         overlaps=LISTING.overlaps,
         status=LISTING.status,
         choices={

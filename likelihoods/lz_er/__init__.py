@@ -41,7 +41,7 @@ def build(theory: TheoryChoices = TheoryChoices(), **options: Any) -> BinnedExpe
         [_run(files(__name__) / "data", run) for run in RUNS],
         chosen,
         theory,
-        references=("arXiv:2511.17350", "arXiv:2307.15753", "arXiv:2410.17036"),
+        references=("arXiv:2511.17350", "arXiv:2307.15753", "arXiv:2410.17036", "arXiv:2207.03764 (backgrounds of WS2022)"),
         published=(
             Published(
                 "mu_eff_solar_pp",

@@ -16,6 +16,7 @@ import numpy as np
 from likelihoods.lz_er.inputs import EDGES_KEV, RUNS, response
 from nmmfit.errors import DataError
 from nmmfit.physics.xenon_response import flat_fold
+from nmmfit.release import release_reader
 from nmmfit.tables import find_release, run_maker, sha256, write_table
 
 # Where 37Ar (2.8 keV) stands out of the drawn background of WS2022, and where that is flat.
@@ -28,12 +29,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     return run_maker(make, Path(__file__).parent / "data", argv)
 
 
+@release_reader
 def read_bins(path: Path, delimiter: str | None) -> np.ndarray:
     """Values of the 1-keV bins from 1 to 20 keV. Raises: DataError unless there are rows from 0 to 20 keV, the first empty."""
     rows = np.loadtxt(path, delimiter=delimiter)
     if len(rows) != 20 or np.any(np.abs(rows[:, 0] - np.arange(0.5, 20.0)) > 0.05) or rows[0, 1] > 0.2:
         raise DataError(f"{path.name}: expected one row for every keV from 0 to 20, the first one empty")
     return rows[1:, 1]
+
+
+@release_reader
+def read_efficiency(path: Path) -> np.ndarray:
+    """Points (keV, efficiency) of a curve, (point, 2), at increasing energies. Raises: DataError for anything else."""
+    points = np.loadtxt(path)
+    if points.ndim != 2 or points.shape[1] != 2 or np.any(np.diff(points[:, 0]) < 0.0):
+        raise DataError(f"{path.name}: expected two columns, energies that do not fall and efficiencies")
+    return points
 
 
 def argon_peak(background: np.ndarray, flat: np.ndarray) -> np.ndarray:
@@ -56,7 +67,7 @@ def make(release: Path, out: Path) -> None:
         if np.any(counts != np.round(counts)):
             raise DataError(f"{paths['counts.txt'].name}: counts must be whole numbers")
         background = read_bins(paths["bkgfit.csv"], ",")
-        efficiency = np.loadtxt(paths["efficiency.txt"])
+        efficiency = read_efficiency(paths["efficiency.txt"])
         curve = response(efficiency[:, 0], efficiency[:, 1])
         peak = argon_peak(background, flat_fold(curve, EDGES_KEV)) if run == "ws2022" else np.zeros(len(counts))
         origin = {

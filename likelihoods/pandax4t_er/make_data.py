@@ -16,6 +16,7 @@ import numpy as np
 from likelihoods.pandax4t_er.inputs import EDGES_KEV, response
 from nmmfit.errors import DataError
 from nmmfit.physics.xenon_response import flat_fold
+from nmmfit.release import release_reader
 from nmmfit.tables import find_release, run_maker, sha256, write_table
 
 COUNTS_FILE, BACKGROUND_FILE, EFFICIENCY_FILE = (
@@ -35,12 +36,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     return run_maker(make, Path(__file__).parent / "data", argv)
 
 
+@release_reader
 def read_bins(path: Path) -> np.ndarray:
     """Values of the 1-keV bins from 1 to 30 keV. Raises: DataError unless the rows are those from 0 to 30 keV."""
     rows = np.loadtxt(path, delimiter=",", skiprows=1)
     if len(rows) != 30 or np.any(np.abs(rows[:, 0] - np.arange(0.5, 30.0)) > 0.01) or rows[0, 1] > 1.0:
         raise DataError(f"{path.name}: expected one row for every keV from 0 to 30, the first one nearly empty")
     return rows[1:, 1]
+
+
+@release_reader
+def read_efficiency(path: Path) -> np.ndarray:
+    """Points (keV, efficiency) of a curve, (point, 2), at increasing energies. Raises: DataError for anything else."""
+    points = np.loadtxt(path, delimiter=",", skiprows=1)
+    if points.ndim != 2 or points.shape[1] != 2 or np.any(np.diff(points[:, 0]) < 0.0):
+        raise DataError(f"{path.name}: expected two columns, energies that do not fall and efficiencies")
+    return points
 
 
 def tritium(background: np.ndarray, flat: np.ndarray) -> np.ndarray:
@@ -63,7 +74,7 @@ def make(release: Path, out: Path) -> None:
     if np.any(np.abs(counts - whole) > LARGEST_FRACTION):
         raise DataError(f"{COUNTS_FILE}: counts are too far from whole numbers")
     background = read_bins(folder / BACKGROUND_FILE)
-    efficiency = np.loadtxt(folder / EFFICIENCY_FILE, delimiter=",", skiprows=1)
+    efficiency = read_efficiency(folder / EFFICIENCY_FILE)
     excess = tritium(background, flat_fold(response(efficiency[:, 0], efficiency[:, 1]), EDGES_KEV))
     origin = {
         "arxiv": "2408.07641",

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from nmmfit.errors import DataError
+from nmmfit.release import release_reader
 from nmmfit.tables import find_release, run_maker, sha256, write_table
 
 RUNS = ("sr0", "sr1", "sr2")
@@ -29,6 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return run_maker(make, Path(__file__).parent / "data", argv)
 
 
+@release_reader
 def read_edges(path: Path) -> list[np.ndarray]:
     """Bin edges of the four axes, from the release's plain YAML lists. Raises: DataError unless there are four edges of each."""
     edges: dict[str, list[float]] = {}
@@ -44,6 +46,7 @@ def read_edges(path: Path) -> list[np.ndarray]:
     return [np.array(edges[axis]) for axis in AXES]
 
 
+@release_reader
 def read_counts(path: Path, edges: list[np.ndarray], expected: int) -> np.ndarray:
     """Events per bin, (81,). Raises: DataError unless the expected number of events is there and inside the bins."""
     lines = path.read_text(encoding="utf-8").splitlines()
@@ -55,10 +58,17 @@ def read_counts(path: Path, edges: list[np.ndarray], expected: int) -> np.ndarra
     return counts.ravel().astype(int)
 
 
+@release_reader
+def read_templates(path: Path) -> dict[str, np.ndarray]:
+    """Every array of the release's file of templates, by name."""
+    with np.load(path) as stored:
+        return {str(name): stored[name] for name in stored.files}
+
+
 def make(release: Path, out: Path) -> None:
     """Write `<run>_bins.csv` and `<run>_efficiency.csv` of every run into `out`, which must exist."""
     folder = find_release(release, "xenonnt_cevns")
-    templates = np.load(folder / TEMPLATES)
+    templates = read_templates(folder / TEMPLATES)
     for run in RUNS:
         edges = read_edges(folder / "binning" / f"{run}.yaml")
         if any(np.max(np.abs(a - b)) > 1e-9 for a, b in zip(edges, templates[f"{run}_bins"], strict=True)):

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from nmmfit.errors import DataError
+from nmmfit.release import release_reader
 from nmmfit.tables import find_release, run_maker, sha256, write_table
 
 COUNTS_FILE = "xenonnt2022_binned_data_bkgnonu.txt"
@@ -33,6 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return run_maker(make, Path(__file__).parent / "data", argv)
 
 
+@release_reader
 def read_counts(path: Path) -> np.ndarray:
     """Whole counts per bin, in increasing energy. Raises: DataError unless there is one bin each, near a whole number."""
     rows = np.loadtxt(path)
@@ -45,12 +47,22 @@ def read_counts(path: Path) -> np.ndarray:
     return whole.astype(int)
 
 
+@release_reader
 def read_curve(path: Path, column: int) -> tuple[np.ndarray, np.ndarray]:
     """Points (keV, events / (tonne year keV)) of one digitised curve, in increasing energy."""
     lines = [line.split(",") for line in path.read_text(encoding="utf-8").splitlines()[2:]]
     points = np.array([(float(r[column]), float(r[column + 1])) for r in lines if r[column]])
     points = points[np.argsort(points[:, 0])]
     return points[:, 0], points[:, 1]
+
+
+@release_reader
+def read_efficiency(path: Path) -> np.ndarray:
+    """Points (keV, efficiency) of a curve, (point, 2), at increasing energies. Raises: DataError for anything else."""
+    points = np.loadtxt(path, delimiter=",")
+    if points.ndim != 2 or points.shape[1] != 2 or np.any(np.diff(points[:, 0]) < 0.0):
+        raise DataError(f"{path.name}: expected two columns, energies that do not fall and efficiencies")
+    return points
 
 
 def bin_integrals(energy: np.ndarray, value: np.ndarray) -> np.ndarray:
@@ -99,7 +111,7 @@ def make(release: Path, out: Path) -> None:
         },
         digits=DIGITS,
     )
-    efficiency = np.loadtxt(folder / EFFICIENCY_FILE, delimiter=",")
+    efficiency = read_efficiency(folder / EFFICIENCY_FILE)
     write_table(
         out / "efficiency.csv",
         {"energy_kev": efficiency[:, 0], "efficiency": efficiency[:, 1]},

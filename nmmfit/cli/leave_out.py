@@ -55,8 +55,14 @@ def leave_one_out(
         if not fits:
             raise InterruptedRunError("interrupted before the first fit was done; nothing was written")
         from nmmfit.results.leave_out import leave_out_tables, write_leave_out
+        from nmmfit.results.provenance import made_by
 
-        payload = {"fits": fits, "converged": all(f["converged"] for f in fits.values()), "interrupted": stopped}
+        payload = {
+            "fits": fits,
+            "converged": all(f["converged"] for f in fits.values()),
+            "interrupted": stopped,
+            "provenance": made_by(chosen.config.sampler.seed),
+        }
         folder.write_text("leave_one_out.json", json_text(payload))
         folder.write_text(RUN_FILE, chosen.to_toml())
         write_leave_out(folder.path, fits, labels)

@@ -79,6 +79,7 @@ def limits(
         start_computing()
         from nmmfit.inference.limits import limits as engine
         from nmmfit.results.plots import write_forest
+        from nmmfit.results.provenance import made_by
         from nmmfit.results.store import json_text, stored_draws
 
         joint = chosen.joint()
@@ -96,7 +97,8 @@ def limits(
         with counting_bar("limits") as advance:
             found = engine(joint, cl, posterior, parameters=names, seed=chosen.config.sampler.seed, progress=advance)
         problems += [f"limit of {failed}" for failed in found.failed]
-        payload = plain({**found.to_json(), "converged": not problems, "problems": problems, "theory": joint.choices})
+        outcome = {"converged": not problems, "problems": problems, "theory": joint.choices}
+        payload = plain({**found.to_json(), **outcome, "provenance": made_by(chosen.config.sampler.seed)})
         labels = {q.name: q.label for q in joint.identified}
         folder.write_text("limits.json", json_text(payload))
         folder.write_text(RUN_FILE, chosen.to_toml())
@@ -212,12 +214,14 @@ def profile(
 
         start_computing()
         from nmmfit.inference.profile import profile as engine
+        from nmmfit.results.provenance import made_by
         from nmmfit.results.store import json_text
 
         joint = chosen.joint()
         with counting_bar("profile") as advance:
             found = engine(joint, parameter, points=points, low=low, high=high, seed=chosen.config.sampler.seed, progress=advance)
-        payload = plain({**found.to_json(), "theory": joint.choices})
+        made = {"theory": joint.choices, "provenance": made_by(chosen.config.sampler.seed)}
+        payload = plain({**found.to_json(), **made})
         folder.write_text("profile.json", json_text(payload))
         folder.write_text(RUN_FILE, chosen.to_toml())
         place = folder.publish()

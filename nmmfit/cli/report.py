@@ -22,7 +22,7 @@ def register(app: typer.Typer) -> None:
 
 
 def report(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder that fit, limits, profile or validate wrote.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of results.")],
     as_json: Json = False,
     out: Annotated[
         Path | None,

@@ -45,13 +45,14 @@ def tension(
 
         start_computing()
         from nmmfit.inference.tension import tension as engine
+        from nmmfit.results.provenance import made_by
         from nmmfit.results.store import json_text
         from nmmfit.results.tension import tension_tables, write_tension
 
         joint = chosen.joint()
         with counting_bar("toys") as advance:
             found = engine(joint, toys=toys, seed=seed, starts=starts, progress=advance)
-        payload = plain({**found.to_json(), "seed": seed, "theory": joint.choices})
+        payload = plain({**found.to_json(), "seed": seed, "theory": joint.choices, "provenance": made_by(seed)})
         folder.write_text("tension.json", json_text(payload))
         folder.write_text(RUN_FILE, chosen.to_toml())
         write_tension(folder.path, found)
@@ -93,12 +94,13 @@ def impacts(
         start_computing()
         from nmmfit.inference.impacts import impacts as engine
         from nmmfit.results.impacts import impacts_table, write_impacts
+        from nmmfit.results.provenance import made_by
         from nmmfit.results.store import json_text
 
         joint = chosen.joint()
         with counting_bar("impacts") as advance:
             found = engine(joint, names, starts=starts, seed=seed, progress=advance)
-        payload = plain({**found.to_json(), "seed": seed, "theory": joint.choices})
+        payload = plain({**found.to_json(), "seed": seed, "theory": joint.choices, "provenance": made_by(seed)})
         folder.write_text("impacts.json", json_text(payload))
         folder.write_text(RUN_FILE, chosen.to_toml())
         write_impacts(folder.path, found, {q.name: q.label for q in joint.identified})

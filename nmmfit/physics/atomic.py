@@ -24,6 +24,10 @@ from nmmfit.tables import read_table
 from nmmfit.units import AVOGADRO_PER_MOL
 
 BINDINGS = ("stepping", "free")
+STEPPING_SOURCES = tuple(
+    (paper, "stepping approximation of bound electrons") for paper in ("arXiv:2207.05036", "arXiv:2208.06415")
+)
+"""(paper, what it stands for)."""
 ELEMENTS = ("xenon",)
 # Standard atomic weight of xenon, IUPAC.
 MOLAR_MASS_G_MOL = {"xenon": 131.293}

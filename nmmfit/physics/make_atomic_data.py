@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nmmfit.errors import DataError
+from nmmfit.release import release_reader
 from nmmfit.tables import find_release, run_maker, sha256, write_table
 
 XENON_ELECTRONS = 54
@@ -22,9 +23,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     return run_maker(make, Path(__file__).parent / "data", argv)
 
 
-def make(release: Path, out: Path) -> None:
-    """Write `xenon_shells.csv` into folder `out`. Raises: DataError unless the shells hold 54 electrons, outermost first."""
-    path = find_release(release, "xenon_er") / "xenon_binding_energies.csv"
+@release_reader
+def read_shells(path: Path) -> tuple[list[str], list[float], list[int]]:
+    """Names, binding energies in eV and electrons. Raises: DataError unless the shells hold 54 electrons, outermost first."""
     rows = [line.split(",") for line in path.read_text(encoding="utf-8").splitlines()[1:] if line.strip()]
     # The name of a shell with a fraction reads 5p3/2.
     names, binding, electrons = [r[0] for r in rows], [float(r[1]) for r in rows], [int(r[2]) for r in rows]
@@ -32,6 +33,13 @@ def make(release: Path, out: Path) -> None:
         raise DataError(
             f"{path.name}: {sum(electrons)} electrons in {len(rows)} shells, expected {XENON_ELECTRONS}, outermost first"
         )
+    return names, binding, electrons
+
+
+def make(release: Path, out: Path) -> None:
+    """Write `xenon_shells.csv` into folder `out`. Raises: DataError unless the shells hold 54 electrons, outermost first."""
+    path = find_release(release, "xenon_er") / "xenon_binding_energies.csv"
+    names, binding, electrons = read_shells(path)
     write_table(
         out / "xenon_shells.csv",
         {"shell": names, "binding_ev": binding, "electrons": electrons},

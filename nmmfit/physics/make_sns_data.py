@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from nmmfit.errors import DataError
+from nmmfit.release import release_reader
 from nmmfit.tables import find_release, run_maker, sha256, write_table
 
 RELEASE = "coherent_csi_2021"
@@ -70,6 +71,7 @@ def make(release: Path, out: Path) -> None:
     )
 
 
+@release_reader
 def read_columns(path: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
     """Named columns of a release file with one line of column names. Raises: DataError if something is missing or no number."""
     try:

@@ -23,6 +23,7 @@ from numpy.polynomial import chebyshev
 from nmmfit.errors import DataError
 from nmmfit.numerics.quadrature import gauss_legendre_smooth_ends, measure_gauss
 from nmmfit.physics.beta_spectrum import SmoothSpectrum, allowed_shape
+from nmmfit.release import release_reader
 from nmmfit.tables import find_release, run_maker, sha256, write_table
 
 RELEASE = "solar"
@@ -165,6 +166,7 @@ def make_production(folder: Path, out: Path, model: str) -> None:
     )
 
 
+@release_reader
 def read_numbers(path: Path, columns: int | None = None) -> np.ndarray:
     """Numbers of a release file, (row, column): lines of blank- or comma-separated numbers, '#' begins a comment.
 

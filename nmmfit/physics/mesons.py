@@ -24,6 +24,8 @@ from nmmfit.shapes import Array
 
 _PDG = "PDG 2024, as tabulated by scikit-hep/particle, particle2024.csv"
 _F_T = "arXiv:1503.05534, table 1, run to 2 GeV (MS-bar), as quoted in flav-io/flavio"
+MESON_SOURCES = (("arXiv:1503.05534", "tensor decay constants of omega and phi"),)
+"""(paper, what it stands for)."""
 _F = "from Gamma_ee = 4 pi alpha^2 c^2 f^2 / (3 m) with the measured {} keV"
 
 

@@ -26,6 +26,8 @@ from nmmfit.shapes import Array, ArrayLike
 from nmmfit.units import KEV_PER_MEV
 
 GERMANIUM_Z = 32
+LINDHARD_SOURCES = (("doi:10.1016/S0927-6505(96)00047-3", "parametrisation of Lindhard's quenching"),)
+"""(paper, what it stands for)."""
 
 
 class Quenching(Protocol):

@@ -43,6 +43,20 @@ HUBER_MUELLER: Mapping[str, tuple[float, ...]] = MappingProxyType(
     }
 )
 
+SPECTRUM_SOURCES: Mapping[str, tuple[tuple[str, str], ...]] = MappingProxyType(
+    {
+        "huber_mueller": (
+            ("arXiv:1106.0687", "reactor spectra of 235U, 239Pu and 241Pu from 2 to 8 MeV"),
+            ("arXiv:1101.2663", "reactor spectrum of 238U from 2 to 8 MeV"),
+            ("arXiv:2304.14992", "reactor spectra elsewhere"),
+        ),
+        "bestiole": (("arXiv:2304.14992", "reactor spectra"),),
+    }
+)
+"""Spectrum -> (paper, what it stands for)."""
+ENERGY_SOURCES = (("arXiv:1212.6625", "energy released per fission"), ("hep-ph/0410100", "neutron captures on 238U per fission"))
+"""(paper, what it stands for)."""
+
 # Energy released per fission, MeV, without that of the antineutrinos: arXiv:1212.6625 (errors 0.26, 0.52, 0.34, 0.33), read in
 # public codes. The older set of hep-ph/0410100 is smaller by 0.2 to 0.5 %.
 ENERGY_PER_FISSION_MEV: Mapping[str, float] = MappingProxyType({"u235": 202.36, "u238": 205.99, "pu239": 211.12, "pu241": 214.26})

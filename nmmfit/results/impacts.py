@@ -13,7 +13,7 @@ from rich.table import Table
 from nmmfit.inference.impacts import Impacts, Pull
 from nmmfit.results.figure import BLACK, BLUE, GREY, ORANGE, new_figure, save, style
 from nmmfit.results.tables import plain_table
-from nmmfit.results.wording import axis_label, heading, number, symbol
+from nmmfit.results.wording import axis_label, heading, literal, number, symbol
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -40,7 +40,7 @@ def impacts_figure(found: Impacts, labels: Mapping[str, str] | None = None, most
         )[0]
         places = list(range(len(rows)))
         _draw_pulls(grid[0], rows)
-        grid[0].set_yticks(places, [p.name for p in rows], fontsize=7.5)
+        grid[0].set_yticks(places, [literal(p.name) for p in rows], fontsize=7.5)
         grid[0].set_ylim(len(rows) - 0.4, -0.6)
         for axes, name in zip(grid[1:], found.targets, strict=True):
             for side, colour in ((0, ORANGE), (1, BLUE)):

@@ -11,7 +11,7 @@ from rich.markup import escape
 
 from nmmfit.results.figure import BLACK, BLUE, GREY, new_figure, save, style
 from nmmfit.results.tables import plain_table
-from nmmfit.results.wording import axis_label, common_scale, heading, symbol
+from nmmfit.results.wording import axis_label, common_scale, heading, literal, symbol
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -89,7 +89,7 @@ def leave_out_figure(fits: Mapping[str, Mapping[str, Any]], labels: Mapping[str,
                 colour = BLACK if fit == ALL else BLUE
                 axes.plot((low, high), (row, row), color=colour, linewidth=1.8, solid_capstyle="butt")
                 axes.plot(entries[fit]["mean"] / scale.factor, row, marker="o", markersize=4, color=colour)
-            axes.set_yticks(range(len(names)), [label_of(fit) for fit in names], fontsize=8)
+            axes.set_yticks(range(len(names)), [literal(label_of(fit)) for fit in names], fontsize=8)
             axes.set_ylim(len(names) - 0.5, -0.5)
             axes.tick_params(axis="y", which="both", left=False, right=False)
             axes.set_xlabel(axis_label(written.get(name) or symbol(name), scale.unit), fontsize=9)

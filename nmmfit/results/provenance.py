@@ -49,6 +49,17 @@ def _git(root: Path, *arguments: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
 
 
+def made_by(seed: int) -> dict[str, str]:
+    """How a result was made, all text: when, by which code and versions, on what, with which seed of the random numbers."""
+    return {
+        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seed": str(seed),
+        "commit": git_commit(),
+        "platform": platform.platform(),
+        **{f"version_{name}": version for name, version in package_versions().items()},
+    }
+
+
 def provenance(run_toml: str, seed: int) -> dict[str, str]:
     """Attributes of a posterior file, all text.
 
@@ -59,12 +70,4 @@ def provenance(run_toml: str, seed: int) -> dict[str, str]:
     run_file = run_toml
     if len(run_toml) > MAX_ATTRIBUTE_CHARACTERS:
         run_file = run_toml[:MAX_ATTRIBUTE_CHARACTERS] + "\n# cut here; the whole file is run.toml beside this one\n"
-    return {
-        "inference_library": "nmmfit",
-        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "seed": str(seed),
-        "commit": git_commit(),
-        "platform": platform.platform(),
-        "run_file": run_file,
-        **{f"version_{name}": version for name, version in package_versions().items()},
-    }
+    return {"inference_library": "nmmfit", "run_file": run_file, **made_by(seed)}

@@ -34,7 +34,8 @@ def tension_figure(found: Tension) -> Figure:
                 values, edges.tolist(), weights=weights, color=SKY, alpha=0.7, label=f"{len(values)} toys at the joint best fit"
             )
         nominal = np.diff(chi2.cdf(edges, found.dof)) / np.diff(edges)
-        axes.stairs(nominal, edges, color=BLACK, linestyle="--", label=rf"$\chi^2$, {found.dof} degrees of freedom")
+        freedom = "degree of freedom" if found.dof == 1 else "degrees of freedom"
+        axes.stairs(nominal, edges, color=BLACK, linestyle="--", label=rf"$\chi^2$, {found.dof} {freedom}")
         axes.axvline(found.chi2, color=VERMILLION, linewidth=1.8, label=f"data: {found.chi2:.2f}, p = {found.p_value:.3g}")
         axes.set_xlim(0.0, top)
         axes.set_xlabel(r"$\chi^2_{\rm PG}$")

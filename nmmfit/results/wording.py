@@ -106,8 +106,13 @@ def quantity_label(name: str) -> str:
 
 
 def sentence(words: str) -> str:
-    """Words with a capital at the beginning; a name of a program's kind ("mu_x", "L_T_u") stays as it is."""
-    return f"{words[:1].upper()}{words[1:]}" if " " in words else words
+    """Words with a capital at the beginning; names of a program's kind ("mu_x", "L_T_u, L_T_d") stay as they are."""
+    return f"{words[:1].upper()}{words[1:]}" if " " in words and "_" not in words.partition(" ")[0] else words
+
+
+def literal(text: str) -> str:
+    """A text as matplotlib writes it as it stands: dollar signs begin no mathematics."""
+    return text.replace("$", r"\$")
 
 
 def symbol(name: str) -> str:
@@ -117,7 +122,7 @@ def symbol(name: str) -> str:
     """
     head, *indices = name.removeprefix("theory.").split("_")
     if not indices or len(head) > 2 or not head.isalpha() or not all(i.isalnum() for i in indices):
-        return name.replace("$", r"\$")
+        return literal(name)
     return rf"${head}_{{{','.join(i if len(i) == 1 else rf'{chr(92)}rm {i}' for i in indices)}}}$"
 
 

@@ -99,6 +99,9 @@ def test_a_folder_per_fit_and_one_table(capsys, tmp_path):
         "leave_one_out.json", "leave_one_out.png", "leave_one_out.pdf", "run.toml",
     }  # fmt: skip
     assert "not converged: all:" in printed.err
+    assert main(["report", "mine", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["kind"], report["converged"]) == ("leave-one-out", False)
 
 
 @pytest.mark.usefixtures("_synthetic")

@@ -16,7 +16,9 @@ from nmmfit.cli.main import main
 def _lab(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("nmmfit.compilation_cache.enable", lambda: None)
-    lab = SimpleNamespace(title="A laboratory", status="invented", references=("arXiv:1234.56789",), pulls={})
+    lab = SimpleNamespace(
+        title="A laboratory", status="invented", references=("arXiv:1234.56789",), formulae=(), choices={}, pulls={}
+    )
     monkeypatch.setattr("nmmfit.catalogue.build", lambda name, options=None: lab)
 
 

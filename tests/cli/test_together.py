@@ -58,6 +58,11 @@ def test_tension_as_json_and_on_disk(capsys, tmp_path):
     assert printed["chi2"] >= 0.0
     assert {p.name for p in (tmp_path / "t").iterdir()} == {"tension.json", "tension.png", "tension.pdf", "run.toml"}
     assert json.loads((tmp_path / "t" / "tension.json").read_text())["chi2"] == printed["chi2"]
+    assert (printed["provenance"]["seed"], printed["provenance"]["version_numpy"]) == ("1", np.__version__)
+    # What it wrote can be reported; the run names no experiment.
+    assert main(["report", "t", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["kind"], report["title"]) == ("tension", "Tension between solar_like, nuclear_like")
 
 
 @pytest.mark.slow
@@ -67,6 +72,10 @@ def test_impacts_as_json_and_on_disk(capsys, tmp_path, joint):
     assert set(printed["nuisances"]) == {p.name for p in joint.parameters[joint.n_own :]}
     assert set(printed["targets"]) == {"mu"}
     assert {p.name for p in (tmp_path / "i").iterdir()} == {"impacts.json", "impacts.png", "impacts.pdf", "run.toml"}
+    assert main(["report", "i", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["kind"] == "impacts"
+    assert report["converged"] == printed["converged"]
 
 
 @pytest.mark.parametrize(

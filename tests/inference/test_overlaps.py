@@ -10,6 +10,7 @@ import pytest
 from likelihoods import borexino_phase2_limit, gemma, lsnd
 from nmmfit import catalogue, parse_run
 from nmmfit.cli.arguments import experiment_overrides
+from nmmfit.cli.main import main
 from nmmfit.errors import UserInputError
 from nmmfit.inference.compatibility import overlapping, refuse_overlaps
 
@@ -36,6 +37,19 @@ def test_a_run_may_insist(caplog):
         parse_run(text).joint("direct")
     parse_run(text + "allow_overlaps = true\n").joint("direct")
     assert "counts twice" in caplog.text
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("verb", ["fit", "limits", "tension", "impacts", "leave-one-out"])
+def test_a_verb_refuses_before_it_computes_and_writes_nothing(verb, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main([verb, "--experiments", "coherent_ge_2024,coherent_ge_2026", "--out", "x"]) == 2
+    printed = capsys.readouterr()
+    (line,) = [line for line in printed.err.splitlines() if not line.startswith("default run:")]
+    assert line.startswith("nmmfit: experiments: 'coherent_ge_2024' and 'coherent_ge_2026' share data")
+    assert "allow_overlaps" in line
+    assert printed.out == ""
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_experiments_of_the_command_line():

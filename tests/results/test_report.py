@@ -31,11 +31,13 @@ from nmmfit.runfile import read_toml
 
 NOTHING: dict[str, dict] = {"identified": {}, "parameters": {}}
 """Limits of nothing, which need no plot."""
-KINDS = ("fit", "limits", "profile", "validate")
+KINDS = ("fit", "limits", "profile", "validate", "tension", "impacts", "leave-one-out")
 LAB = SimpleNamespace(
     title="A laboratory",
     status="invented",
     references=("arXiv:1234.56789", "doi:10.1000/xyz(2020)1.", "Lab Book 7"),
+    formulae=(("arXiv:1111.22222", "a formula"),),
+    choices={"quenching": "that of arXiv:3333.44444", "binning": "fine"},
     pulls={"solar.be7": None, "lab.flux": None},
 )
 
@@ -271,7 +273,9 @@ def test_an_experiment_that_is_not_installed_is_no_obstacle(tmp_path: Path, monk
 def test_hostile_strings_are_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Names, titles, reasons and attributes that would be elements, attributes or template code."""
     evil = "$x^$</pre></section>\"'><script>alert(1)</script><img src=x onerror=alert(2)>{{ 7*7 }}{% raw %}"
-    lab = SimpleNamespace(title=evil, status=evil, references=(evil, "doi:10.1000/a}\\write18{x}"), pulls={})
+    lab = SimpleNamespace(
+        title=evil, status=evil, references=(evil, "doi:10.1000/a}\\write18{x}"), formulae=(), choices={evil: evil}, pulls={}
+    )
     monkeypatch.setattr("nmmfit.catalogue.build", lambda name, options=None: lab)
     quoted = json.dumps(evil)
     run = RUN.replace('"lab"', quoted) + f"[options]\n{quoted} = {{x = {quoted}}}\n"

@@ -7,12 +7,23 @@ from pathlib import Path
 from nmmfit.results.report.document import Document
 from nmmfit.results.report.fit import fit_document
 from nmmfit.results.report.folder import Results, read_results
+from nmmfit.results.report.impacts import impacts_document
+from nmmfit.results.report.leave_out import leave_out_document
 from nmmfit.results.report.limits import limits_document
 from nmmfit.results.report.profile import profile_document
 from nmmfit.results.report.render import html
+from nmmfit.results.report.tension import tension_document
 from nmmfit.results.report.validation import validation_document
 
-_MAKERS = {"fit": fit_document, "limits": limits_document, "profile": profile_document, "validate": validation_document}
+_MAKERS = {
+    "fit": fit_document,
+    "limits": limits_document,
+    "profile": profile_document,
+    "validate": validation_document,
+    "tension": tension_document,
+    "impacts": impacts_document,
+    "leave-one-out": leave_out_document,
+}
 
 
 def make_document(results: Results) -> Document:
@@ -21,7 +32,7 @@ def make_document(results: Results) -> Document:
 
 
 def page_of(folder: Path | str) -> str:
-    """The page about a folder that `fit`, `limits`, `profile` or `validate` wrote, as HTML.
+    """The page about a folder that one of these verbs wrote, as HTML.
 
     The same folder and the same installed experiments give the same bytes.
 

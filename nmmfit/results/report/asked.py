@@ -81,6 +81,18 @@ def _inputs(config: RunConfig) -> Table:
     return table("Theory inputs", ("input", "prior or value [unit in the name]", "default?"), rows, note=note)
 
 
+def made_facts(attrs: object) -> list[tuple[str, str]]:
+    """What results say about how they were made (`nmmfit.results.provenance.made_by`), as rows; nothing where they do not."""
+    if not isinstance(attrs, Mapping):
+        return []
+    known = {str(k): str(v) for k, v in attrs.items()}
+    labels = {"created_at": "made at", "seed": "seed", "commit": "commit", "platform": "platform"}
+    rows = [(words, known[key] or "unknown") for key, words in labels.items() if key in known]
+    return rows + [
+        (f"version of {key.removeprefix('version_')}", value) for key, value in known.items() if key.startswith("version_")
+    ]
+
+
 def provenance_section(results: Results, facts: Sequence[tuple[str, str]] = ()) -> Section:
     """Versions, seed, hash of the run and checksums of the files that the report rests on.
 

@@ -17,12 +17,12 @@ from nmmfit.results import adapter
 from nmmfit.results.diagnostics import ParameterSummary, Thresholds
 from nmmfit.results.files import POSTERIOR
 from nmmfit.results.plots import coefficient_corner, identified_corner
-from nmmfit.results.report.asked import asked_section, provenance_section
+from nmmfit.results.report.asked import asked_section, made_facts, provenance_section
 from nmmfit.results.report.document import Document, Picture, Section, Table, table
 from nmmfit.results.report.folder import Results, plain_unit, reading
 from nmmfit.results.report.nuisances import Summaries, distinct, nuisances_section
 from nmmfit.results.report.pictures import drawn, stored
-from nmmfit.results.report.references import FOUNDING, SAMPLING, formulae, of_experiments, references_section, told
+from nmmfit.results.report.references import SAMPLING, asked_of
 from nmmfit.results.store import KIND_ATTRIBUTE
 from nmmfit.results.wording import common_scale, fixed, measured, quantity_label, quantity_words, sentence, together, unit_text
 
@@ -37,12 +37,8 @@ def fit_document(results: Results) -> Document:
     """The report of a folder that `fit` wrote."""
     summaries = _summaries(results)
     result = _result(results)
-    experiments = told(results.run.experiments, results.run.options)
     converged = results.payload["converged"]
-    cited, bibtex = references_section(
-        [*FOUNDING, *formulae(results.run), *of_experiments(experiments), *SAMPLING],
-        [f"{e.name}: {e.problem}" for e in experiments if e.problem],
-    )
+    experiments, cited, bibtex = asked_of(results.run, SAMPLING)
     answer = _answer(result, summaries)
     names = ", ".join(results.run.experiments) or "the priors alone"
     sections = (
@@ -51,7 +47,7 @@ def fit_document(results: Results) -> Document:
         nuisances_section(result, summaries, _priors_of_nuisances(results)),
         _spectra(results),
         _diagnostics(results, summaries),
-        provenance_section(results, _facts(results)),
+        provenance_section(results, made_facts(adapter.as_tree(results.data).attrs)),
         cited,
     )
     verdict = "Converged: the draws can be believed." if converged else "NOT converged: the numbers below cannot be trusted yet."
@@ -271,13 +267,3 @@ def _diagnostics(results: Results, summaries: Summaries) -> Section:
     made = table("Diagnostics", ("check", "found", "wanted"), rows, (1,))
     points = () if p.converged else tuple(map(str, p.problems))
     return Section("Diagnostics", (how, verdict), points, (made,), () if trace is None else (trace,))
-
-
-def _facts(results: Results) -> list[tuple[str, str]]:
-    """What the posterior file says about how it was made."""
-    attrs = {str(k): str(v) for k, v in dict(adapter.as_tree(results.data).attrs).items()}
-    labels = {"created_at": "made at", "seed": "seed", "commit": "commit", "platform": "platform"}
-    rows = [(words, attrs[key] or "unknown") for key, words in labels.items() if key in attrs]
-    return rows + [
-        (f"version of {key.removeprefix('version_')}", value) for key, value in attrs.items() if key.startswith("version_")
-    ]

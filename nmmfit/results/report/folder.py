@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import string
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,13 +18,24 @@ from nmmfit.results.files import POSTERIOR, RUN_FILE, SUMMARY
 from nmmfit.results.store import read_run
 from nmmfit.runfile import read_toml
 
-KINDS = {"fit": SUMMARY, "limits": "limits.json", "profile": "profile.json", "validate": "validate.json"}
+KINDS = {
+    "fit": SUMMARY,
+    "limits": "limits.json",
+    "profile": "profile.json",
+    "validate": "validate.json",
+    "tension": "tension.json",
+    "impacts": "impacts.json",
+    "leave-one-out": "leave_one_out.json",
+}
 """Verb -> the file by which its folder is known."""
 NEEDED: Mapping[str, tuple[tuple[str, type | tuple[type, ...]], ...]] = {
     "fit": (("identified", dict), ("parameters", dict), ("converged", bool), ("problems", list)),
     "limits": (("cl", float), ("identified", dict), ("parameters", dict), ("converged", bool), ("problems", list)),
     "profile": (("grid", dict), ("delta_chi2", list), ("converged", list), ("best", dict), ("unit", str)),
     "validate": (("experiments", dict),),
+    "tension": (("experiments", dict), ("identified", dict), ("units", dict), ("toy_values", list), ("converged", bool)),
+    "impacts": (("fit", dict), ("targets", dict), ("nuisances", dict), ("converged", bool), ("failed", list)),
+    "leave-one-out": (("fits", dict), ("converged", bool)),
 }
 """Keys that an object must hold, with their types."""
 
@@ -57,7 +69,7 @@ class Results:
 
 
 def read_results(folder: Path | str) -> Results:
-    """Read a folder that `fit`, `limits`, `profile` or `validate` wrote.
+    """Read a folder that one of the verbs of KINDS wrote.
 
     Raises: UserInputError, one line: no such folder, not a folder of these verbs, or a file in it is missing or broken.
     """
@@ -90,6 +102,20 @@ def reading(results: Results) -> Iterator[None]:
         what = f"{problem} is missing" if isinstance(problem, KeyError) else " ".join(str(problem).split())
         place = results.path / KINDS[results.kind]
         raise UserInputError(f"{place}: not what `nmmfit {results.kind}` writes ({what})") from None
+
+
+def finite(given: object) -> float:
+    """A number of a stored object that must be there. Raises: TypeError, ValueError for anything else, nan and infinities too."""
+    if isinstance(given, bool) or not isinstance(given, int | float):
+        raise TypeError(f"{given!r} is no number")
+    if not math.isfinite(given):
+        raise ValueError(f"{given!r} is no finite number")
+    return float(given)
+
+
+def known_or_nan(given: object) -> float:
+    """A number of a stored object, nan where it has none."""
+    return float("nan") if given is None else finite(given)
 
 
 def plain_unit(given: object) -> str:

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from nmmfit.results.forest import forest_figure
-from nmmfit.results.report.asked import asked_section, provenance_section
+from nmmfit.results.report.asked import asked_section, made_facts, provenance_section
 from nmmfit.results.report.document import Document, Section, Table, table
 from nmmfit.results.report.folder import Results, plain_unit, reading
 from nmmfit.results.report.pictures import drawn
-from nmmfit.results.report.references import FOUNDING, SAMPLING, formulae, of_experiments, references_section, told
+from nmmfit.results.report.references import SAMPLING, asked_of
 from nmmfit.results.tables import LIMIT_KINDS
 from nmmfit.results.wording import common_scale, fixed, measured, quantity_label, quantity_words, sentence, unit_text
 
@@ -21,13 +21,9 @@ SECTIONS = (("identified", "Identified by the data"), ("parameters", "Coefficien
 def limits_document(results: Results) -> Document:
     """The report of a folder that `limits` wrote."""
     limits = _checked(results)
-    experiments = told(results.run.experiments, results.run.options)
     converged = results.payload["converged"]
     sampled = any(entry["marginalised"] for part, _ in SECTIONS for entry in limits[part].values())
-    cited, bibtex = references_section(
-        [*FOUNDING, *formulae(results.run), *of_experiments(experiments), *(SAMPLING if sampled else ())],
-        [f"{e.name}: {e.problem}" for e in experiments if e.problem],
-    )
+    experiments, cited, bibtex = asked_of(results.run, SAMPLING if sampled else ())
     level = f"{100 * limits['cl']:g} %"
     names = ", ".join(results.run.experiments) or "the priors alone"
     question = f"Intervals at {level} confidence or credible level: one at a time, profiled and marginalised where sampled."
@@ -42,7 +38,7 @@ def limits_document(results: Results) -> Document:
             _found(limits, level),
             _presets(results, limits),
             _diagnostics(results),
-            provenance_section(results),
+            provenance_section(results, made_facts(results.payload.get("provenance"))),
             cited,
         ),
         bibtex,

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nmmfit.results.report.asked import asked_section, provenance_section
+from nmmfit.results.report.asked import asked_section, made_facts, provenance_section
 from nmmfit.results.report.document import Document, Section, table
 from nmmfit.results.report.figures import LEVELS, profile_figure
 from nmmfit.results.report.folder import Results, plain_unit, reading
 from nmmfit.results.report.pictures import drawn
-from nmmfit.results.report.references import FOUNDING, formulae, of_experiments, references_section, told
+from nmmfit.results.report.references import asked_of
 from nmmfit.results.wording import common_scale, fixed, measured, quantity_words, sentence, unit_text
 
 
@@ -42,11 +42,7 @@ def _checked(results: Results) -> _Profile:
 def profile_document(results: Results) -> Document:
     """The report of a folder that `profile` wrote."""
     p = _checked(results)
-    experiments = told(results.run.experiments, results.run.options)
-    cited, bibtex = references_section(
-        [*FOUNDING, *formulae(results.run), *of_experiments(experiments)],
-        [f"{e.name}: {e.problem}" for e in experiments if e.problem],
-    )
+    experiments, cited, bibtex = asked_of(results.run)
     names = ", ".join(results.run.experiments) or "the priors alone"
     failed = [f"{p.name} = {measured(x, p.unit)}" for x, fine in zip(p.grid, p.converged, strict=True) if not fine]
     question = (
@@ -60,7 +56,13 @@ def profile_document(results: Results) -> Document:
         *([p.reason] if p.reason else []),
     ]
     verdict = "Every point converged." if not failed else f"NOT converged at {len(failed)} of {len(p.grid)} points."
-    sections = (asked_section(results, experiments, question), _found(p), checks, provenance_section(results), cited)
+    sections = (
+        asked_section(results, experiments, question),
+        _found(p),
+        checks,
+        provenance_section(results, made_facts(results.payload.get("provenance"))),
+        cited,
+    )
     return Document("profile", f"Profile of {p.name} from {names}", tuple(answer), not failed, verdict, sections, bibtex)
 
 

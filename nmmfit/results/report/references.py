@@ -41,22 +41,32 @@ SAMPLING = (
 
 SHARED_PULLS: Mapping[str, tuple[tuple[str, str], ...]] = {
     "solar": (("arXiv:1611.09867", "solar neutrino fluxes"),),
+    **{f"solar.{c}": (("hep-ph/9710491", "spectra of pp and hep neutrinos of the Sun"),) for c in ("pp", "hep")},
+    "solar.b8": (("nucl-ex/0406019", "spectrum of 8B neutrinos of the Sun"),),
+    **{f"solar.{c}": (("doi:10.1103/RevModPhys.60.297", "spectra of CNO neutrinos of the Sun"),) for c in ("n13", "o15", "f17")},
+    "sns": (("arXiv:2109.11049", "neutrino flux of the SNS"), ("arXiv:2110.07730", "times of arrival at the SNS")),
+    **{f"theory.rn_{n}": (("arXiv:1710.02730", "neutron radii of caesium and iodine"),) for n in ("cs133", "i127")},
     "oscillation": (
         ("arXiv:2511.21650", "oscillation parameters of the Sun"),
         ("arXiv:2410.05380", "other oscillation parameters"),
     ),
 }
-"""Owner of a pull -> what its numbers come from."""
+"""Owner of a pull, or a pull -> what its numbers and spectra come from."""
 
 
 @dataclass(frozen=True)
 class Told:
-    """What an experiment says of itself: title, status of its data, references, pulls; `problem` where it cannot be asked."""
+    """What an experiment says of itself: title, status of its data, references, formulae, choices with what they rest on, pulls.
+
+    `problem`: why it cannot be asked.
+    """
 
     name: str
     title: str = ""
     status: str = ""
     references: tuple[str, ...] = ()
+    formulae: tuple[tuple[str, str], ...] = ()
+    choices: tuple[tuple[str, str], ...] = ()
     pulls: tuple[str, ...] = ()
     problem: str = ""
 
@@ -73,7 +83,8 @@ def told(names: Iterable[str], options: Mapping[str, Mapping[str, object]]) -> l
         except UserInputError as problem:
             found.append(Told(name, problem=str(problem)))
         else:
-            found.append(Told(name, e.title, e.status, tuple(e.references), tuple(e.pulls)))
+            chosen = tuple((str(key), str(value)) for key, value in e.choices.items())
+            found.append(Told(name, e.title, e.status, tuple(e.references), tuple(e.formulae), chosen, tuple(e.pulls)))
     return found
 
 
@@ -107,6 +118,9 @@ _SMNEFT = {6: ("2004.13869", "2001.07732", "2005.01543"), 7: ("1607.07309", "161
 """Dimension of operators above m_W -> arXiv numbers of their basis and matching."""
 
 
+_FORM_FACTORS = {"helm": "doi:10.1103/PhysRev.104.1466", "klein_nystrand": "hep-ph/9902259"}
+
+
 def formulae(config: RunConfig) -> list[tuple[str, str]]:
     """(reference, what it stands for) of the formulae and theory inputs that a run uses, beside the founding papers."""
     theory = config.theory
@@ -121,8 +135,8 @@ def formulae(config: RunConfig) -> list[tuple[str, str]]:
             *((f"arXiv:{n}", "tensor charges of the nucleon") for n in ("1808.07597", "1806.09006")),
             ("arXiv:2105.12095", "scalar charges of the nucleon"),
         ]
-    if theory.form_factor == "klein_nystrand":
-        found.append(("hep-ph/9902259", "nuclear form factor"))
+    if theory.form_factor in _FORM_FACTORS:
+        found.append((_FORM_FACTORS[theory.form_factor], "nuclear form factor"))
     if theory.running == "exact" and config.scale_gev > LOW_SCALE_GEV:
         found += [
             ("hep-ph/9701390", "running of alpha_s"),
@@ -149,10 +163,26 @@ def _named(prior: PriorSpec, presets: Mapping[str, Preset]) -> Preset | None:
 
 
 def of_experiments(experiments: Sequence[Told]) -> list[tuple[str, str]]:
-    """(reference, what it stands for) of data sets and of the pulls that they share."""
+    """(reference, what it stands for) of data sets, of the formulae of their models, and of the pulls that they share."""
     found = [(text, f"data of {e.name}") for e in experiments for text in e.references]
-    owners = dict.fromkeys(pull.partition(".")[0] for e in experiments for pull in e.pulls)
+    found += [(text, f"{what} ({e.name})") for e in experiments for text, what in e.formulae]
+    # A choice may name its source, as that of a quenching model does.
+    found += [(text, f"{key} of {e.name}") for e in experiments for key, text in e.choices if identifiers(text)]
+    pulls = [pull for e in experiments for pull in e.pulls]
+    owners = dict.fromkeys(name for pull in pulls for name in (pull.partition(".")[0], pull))
     return found + [entry for owner in owners for entry in SHARED_PULLS.get(owner, ())]
+
+
+def asked_of(config: RunConfig, method: Sequence[tuple[str, str]] = ()) -> tuple[list[Told], Section, str]:
+    """What the experiments of a run say of themselves, the section about what to cite, and its BibTeX.
+
+    Args:
+        config: the run.
+        method: (reference, what it stands for) of the verb.
+    """
+    experiments = told(config.experiments, config.options)
+    named = [*FOUNDING, *formulae(config), *of_experiments(experiments), *method]
+    return experiments, *references_section(named, [f"{e.name}: {e.problem}" for e in experiments if e.problem])
 
 
 def references_section(named: Sequence[tuple[str, str]], problems: Sequence[str] = ()) -> tuple[Section, str]:
