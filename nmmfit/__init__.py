@@ -23,6 +23,7 @@ _PUBLIC = {
     "dsigma_dt": "nmmfit.physics.cross_section",
     "effective_moments": "nmmfit.moments",
     "evolve": "nmmfit.evolution",
+    "fisher": "nmmfit.inference.fisher",
     "fit": "nmmfit.inference.fit",
     "impacts": "nmmfit.inference.impacts",
     "limits": "nmmfit.inference.limits",

@@ -13,7 +13,7 @@ import ast
 import contextlib
 import importlib
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.machinery import PathFinder
@@ -87,6 +87,11 @@ def problems() -> dict[str, str]:
 def names_in_all() -> tuple[str, ...]:
     """Names of the experiments that "all" means: our own, but for those whose LISTING says otherwise, and installed ones."""
     return tuple(entry.name for entry in entries() if entry.listing is None or entry.listing.in_all)
+
+
+def digitised(names: Collection[str]) -> frozenset[str]:
+    """Those of some experiments whose listing says that their data were read from figures or by third parties."""
+    return frozenset(e.name for e in entries() if e.name in names and e.listing is not None and e.listing.kind == "digitised")
 
 
 def left_out() -> dict[str, str]:

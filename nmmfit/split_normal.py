@@ -52,3 +52,8 @@ class SplitNormal(dist.Distribution):
         """(1 - 2 / pi) (s2 - s1)^2 + s1 s2."""
         spread = (1.0 - 2.0 / math.pi) * (self.above - self.below) ** 2 + self.below * self.above
         return jnp.broadcast_to(spread, jnp.shape(self.centre))
+
+    @property
+    def information(self) -> Array:
+        """Fisher information about m, 1 / (s1 s2): the variance of the score (x - m) / s^2, a side at a time."""
+        return jnp.broadcast_to(1.0 / (self.below * self.above), jnp.shape(self.centre))

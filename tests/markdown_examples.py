@@ -35,7 +35,19 @@ BLOCK = re.compile(
     r"^```(?P<language>\w+)\n(?P<text>.*?)^```$",
     re.DOTALL | re.MULTILINE,
 )
-SLOW_VERBS = ("fit", "limits", "profile", "tension", "leave-one-out", "impacts", "validate", "report", "check-experiment")
+SLOW_VERBS = (
+    "fit",
+    "limits",
+    "profile",
+    "tension",
+    "leave-one-out",
+    "impacts",
+    "fisher",
+    "tighten",
+    "validate",
+    "report",
+    "check-experiment",
+)
 
 
 @dataclass(frozen=True)

@@ -64,7 +64,7 @@ LAYERS = (
         "nmmfit.xenon_massive",
     ),
     ("likelihoods",),
-    ("nmmfit.entry_points", "nmmfit.catalogue"),
+    ("nmmfit.entry_points", "nmmfit.catalogue", "nmmfit.stages"),
     ("nmmfit.inference",),
     ("nmmfit.results",),
     ("nmmfit.run",),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -111,14 +111,25 @@ def without(chosen: Run, name: str, pulls: Mapping[str, Any]) -> Run:
         name: the experiment.
         pulls: experiment -> names of its pulls.
     """
+    smaller = restricted(chosen, [e for e in chosen.config.experiments if e != name], pulls)
+    return replace(smaller, overrides=(*chosen.overrides, f"without {name}"))
+
+
+def restricted(chosen: Run, names: Collection[str], pulls: Mapping[str, Any]) -> Run:
+    """A run with some of its experiments only, without options of the others and what it says about pulls that these alone have.
+
+    Args:
+        chosen: the run.
+        names: the experiments that stay, in any order.
+        pulls: experiment -> names of its pulls, of all experiments of the run.
+    """
     config = chosen.config
-    left = [e for e in config.experiments if e != name]
+    left = [e for e in config.experiments if e in names]
     kept = {pull for e in left for pull in pulls.get(e, ())}
-    gone = set(pulls.get(name, ())) - kept
+    gone = {pull for e in config.experiments if e not in left for pull in pulls.get(e, ())} - kept
     changes = {
         "experiments": left,
-        "options": {e: options for e, options in config.options.items() if e != name},
+        "options": {e: options for e, options in config.options.items() if e in left},
         "pulls": {pull: prior for pull, prior in config.pulls.items() if pull not in gone},
     }
-    smaller = config.model_copy(update=changes)
-    return replace(chosen, config=smaller, overrides=(*chosen.overrides, f"without {name}"))
+    return replace(chosen, config=config.model_copy(update=changes), overrides=(*chosen.overrides, f"only {', '.join(left)}"))

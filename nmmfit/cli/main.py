@@ -14,6 +14,7 @@ from nmmfit.cli import (
     check,
     evolve,
     export,
+    fisher,
     fit,
     leave_out,
     limits,
@@ -22,6 +23,7 @@ from nmmfit.cli import (
     predict,
     report,
     reproduce,
+    tighten,
     together,
     validate,
     wcxf,
@@ -76,6 +78,8 @@ moments.register(app)
 limits.register(app)
 together.register(app)
 leave_out.register(app)
+fisher.register(app)
+tighten.register(app)
 predict.register(app)
 reproduce.register(app)
 validate.register(app)

@@ -76,3 +76,25 @@ def fits_bar(fits: int) -> Iterator[Callable[[str], Any]]:
             return bar
 
         yield of_fit
+
+
+@contextmanager
+def stages_bar(stages: int) -> Iterator[Callable[[str], Callable[[int, int], None]]]:
+    """One bar for several computations in turn: called with a name it gives the callback of one, as `counting_bar` does."""
+    with _bars() as bars:
+        task = bars.add_task("compiling", total=None, state="")
+        begun = 0
+
+        def of_stage(name: str) -> Callable[[int, int], None]:
+            nonlocal begun
+            before = begun
+            begun += 1
+            bars.update(task, description=f"{name}: compiling", state=f"stage {begun} of {stages}")
+
+            def advance(done: int, total: int) -> None:
+                state = f"stage {before + 1} of {stages}, {done}/{total}"
+                bars.update(task, description=name, total=stages, completed=before + done / max(total, 1), state=state)
+
+            return advance
+
+        yield of_stage

@@ -28,7 +28,7 @@ _POINTS = 3
 
 @dataclass(frozen=True)
 class SignSymmetry:
-    """A set of coefficient parameters (indices into the vector) whose common sign the posterior does not fix."""
+    """A set of coefficient parameters (indices into the vector) whose common sign is not fixed."""
 
     indices: tuple[int, ...]
     names: tuple[str, ...]
@@ -56,6 +56,12 @@ def decoupled_sets(finals: tuple[frozenset[int], ...]) -> list[list[int]]:
 
 def sign_symmetries(joint: JointLikelihood) -> tuple[SignSymmetry, ...]:
     """Every sign symmetry of the posterior of `joint`."""
+    found = [s for s in even_sets(joint) if all(joint.parameters[i].is_symmetric for i in s.indices)]
+    return (*found, *_of_models(joint))
+
+
+def even_sets(joint: JointLikelihood) -> tuple[SignSymmetry, ...]:
+    """Sets of coefficient parameters in which every rate is even, whatever their priors."""
     found = []
     n = joint.n_coefficients
     for members in decoupled_sets(joint.coupling_map.finals):
@@ -64,10 +70,8 @@ def sign_symmetries(joint: JointLikelihood) -> tuple[SignSymmetry, ...]:
             continue
         if any(joint.coupling_map.finals[i] & SM_FINAL_STATES for i in members):
             continue
-        parameters = [joint.parameters[i] for i in members]
-        if all(p.is_symmetric for p in parameters):
-            found.append(SignSymmetry(tuple(members), tuple(p.name for p in parameters)))
-    return (*found, *_of_models(joint))
+        found.append(SignSymmetry(tuple(members), tuple(joint.names[i] for i in members)))
+    return tuple(found)
 
 
 def _of_models(joint: JointLikelihood) -> tuple[SignSymmetry, ...]:

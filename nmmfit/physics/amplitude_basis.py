@@ -103,6 +103,11 @@ class AmplitudeBasis:
         """(amplitude,) whether an amplitude is an entry of the dipole matrix."""
         return np.asarray(self.rows % (N_COORDINATES // 2) < _BLOCK)
 
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Of each amplitude the coupling of `TargetCouplings` that it is an entry of."""
+        return tuple(_FIELDS[int(row) % (N_COORDINATES // 2) // _BLOCK] for row in self.rows)
+
     def couplings(self, amplitudes: Array) -> TargetCouplings:
         """Target couplings of the amplitudes (amplitude,)."""
         return vector_to_couplings(jnp.asarray(self.directions) @ amplitudes)

@@ -15,6 +15,7 @@ from nmmfit.results.corner import CornerVariable, corner_figure
 from nmmfit.results.diagnostics import FitSummary
 from nmmfit.results.figure import save
 from nmmfit.results.forest import forest_figure
+from nmmfit.results.pulls import pull_bars, pulls_figure
 from nmmfit.results.spectra import ChannelSpectrum, spectrum_figure
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def write_fit_plots(
 ) -> list[Path]:
     """Draw and save everything that a fit shows; each file appears complete or not at all. Returns the paths.
 
-    Files: corner_identified, corner_coefficients, trace_and_rank (PNG only), spectrum_<experiment>.<channel>.
+    Files: corner_identified, corner_coefficients, pulls, trace_and_rank (PNG only), spectrum_<experiment>.<channel>.
 
     Args:
         folder: where to write; must exist.
@@ -114,6 +115,9 @@ def write_fit_plots(
         made += save(identified_corner(result), folder / "corner_identified", formats)
     if result.coefficient_names():
         made += save(coefficient_corner(result, parameters), folder / "corner_coefficients", formats)
+    bars = pull_bars(result, parameters)
+    if bars:
+        made += save(pulls_figure(bars), folder / "pulls", formats)
     # Thousands of lines: a raster picture says the same in less.
     made += save(trace_figure(result, worst_names(result, summary)), folder / "trace_and_rank", ("png",))
     for spectrum in spectra:

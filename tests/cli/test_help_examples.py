@@ -38,12 +38,14 @@ def _marked(example: str) -> object:
     heavy = example.split()[1] in (
         "check-experiment",
         "export",
+        "fisher",
         "fit",
         "impacts",
         "leave-one-out",
         "limits",
         "predict",
         "tension",
+        "tighten",
     )
     return pytest.param(example, marks=pytest.mark.slow if heavy else ())
 

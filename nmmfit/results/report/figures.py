@@ -1,40 +1,20 @@
-"""Figures that only a report draws: pulls of nuisances, and a profile."""
+"""Figures that only a report draws: a profile."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from nmmfit.results.figure import BLUE, GREY, VERMILLION, new_figure, style
-from nmmfit.results.wording import axis_label, literal, quantity_label
+from nmmfit.results.wording import axis_label, quantity_label
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LEVELS = (("68.3 %", 0.6826894921370859), ("90 %", 0.90), ("95 %", 0.95))
 """Confidence levels of one parameter that a profile shows."""
-
-
-def pulls_figure(values: Mapping[str, tuple[float, float]]) -> Figure:
-    """Mean and standard deviation of every nuisance in its own unit, with a band from -1 to 1, one below the other."""
-    names = list(values)[::-1]
-    height = 0.21 * len(names) + 1.0
-    with style():
-        figure = new_figure(6.4, height)
-        axes = figure.subplots()
-        axes.axvspan(-1.0, 1.0, color=GREY, alpha=0.2, linewidth=0)
-        axes.axvline(0.0, color=GREY, linewidth=0.8)
-        means, widths = (np.array([values[n][k] for n in names]) for k in (0, 1))
-        axes.errorbar(means, np.arange(len(names)), xerr=widths, fmt="o", color=BLUE, markersize=4, linewidth=0, elinewidth=1.3)
-        axes.set_yticks(range(len(names)), [literal(n) for n in names], fontsize=8)
-        axes.tick_params(axis="y", which="both", left=False, right=False)
-        axes.set_ylim(-0.7, len(names) - 0.3)
-        reach = max(2.0, 1.05 * float(np.max(np.abs(means) + widths)))
-        axes.set_xlim(-reach, reach)
-        axes.set_xlabel("pull [its own unit]")
-    return figure
 
 
 def profile_figure(name: str, unit: str, grid: Sequence[float], heights: Sequence[float], converged: Sequence[bool]) -> Figure:

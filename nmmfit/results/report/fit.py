@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 
@@ -43,7 +44,7 @@ def fit_document(results: Results) -> Document:
     sections = (
         asked_section(results, experiments, "The joint posterior of all parameters and nuisances was sampled."),
         _found(results, result, summaries),
-        nuisances_section(result, summaries),
+        nuisances_section(result, summaries, _priors_of_nuisances(results)),
         _spectra(results),
         _diagnostics(results, summaries),
         provenance_section(results, made_facts(adapter.as_tree(results.data).attrs)),
@@ -198,6 +199,13 @@ def _corners(results: Results, result: SampleResult) -> list[Picture]:
         )
         made.append(drawn(coefficient_corner(result, parameters), alt, caption))
     return made
+
+
+def _priors_of_nuisances(results: Results) -> dict[str, Any]:
+    """Priors of nuisances and theory inputs that the run file gives."""
+    config = results.run
+    priors = {**config.pulls, **{f"theory.{n}": p for n, p in config.theory.inputs().items()}}
+    return {name: to_distribution(prior) for name, prior in priors.items() if not prior.is_fixed}
 
 
 def _finite(draws: Mapping[str, np.ndarray]) -> bool:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from nmmfit.inference.result import SampleResult
 from nmmfit.results.diagnostics import ParameterSummary
 from nmmfit.results.plots import distinct_quantities
+from nmmfit.results.pulls import PullBar, pulls_figure
 from nmmfit.results.report.document import Section, Table, table
-from nmmfit.results.report.figures import pulls_figure
 from nmmfit.results.report.pictures import drawn
 from nmmfit.results.wording import fixed, measured, unit_text
 
@@ -24,8 +25,11 @@ def distinct(result: SampleResult) -> dict[str, tuple[str, ...]]:
     return distinct_quantities(result.identified, result.identified_units)
 
 
-def nuisances_section(result: SampleResult, summaries: Summaries) -> Section:
-    """Nuisances and theory inputs: summaries, pulls, and what they do to the identified quantities; empty without any."""
+def nuisances_section(result: SampleResult, summaries: Summaries, priors: Mapping[str, Any] | None = None) -> Section:
+    """Nuisances and theory inputs: summaries, pulls, and what they do to the identified quantities; empty without any.
+
+    `priors`: distributions of those whose priors the run file gives; pulls without one are centred at 0.
+    """
     names = result.nuisance_names()
     if not names:
         return Section("Nuisances and theory inputs")
@@ -46,22 +50,34 @@ def nuisances_section(result: SampleResult, summaries: Summaries) -> Section:
     heads = ("name", "unit", "mean [unit of its row]", "sd [unit of its row]", "r_hat [1]", "ESS bulk [draws]", "contraction [1]")
     tables = [table("Nuisances and theory inputs", heads, rows, range(2, 7)), *_impacts(result)]
     pictures = []
-    pulled = [n for n in names if not n.startswith("theory.") and np.isfinite(summaries[n][1].sd)]
-    if pulled:
-        values = {n: (summaries[n][1].mean, summaries[n][1].sd) for n in pulled}
-        far = max(pulled, key=lambda n: abs(values[n][0]))
+    bars = [bar for n in names if (bar := _bar(n, summaries[n][1], (priors or {}).get(n))) is not None]
+    if bars:
+        far = max(bars, key=lambda bar: abs(bar.pull))
+        narrow = min(bars, key=lambda bar: bar.width)
         alt = (
-            f"Pulls: posterior mean and standard deviation of {len(pulled)} nuisances with a band from -1 to 1; the "
-            f"farthest from 0 is {far} at {values[far][0]:.2f}."
+            f"Pulls of {len(bars)} nuisances and theory inputs, posterior against prior: the farthest from its prior mean is "
+            f"{far.name} at {far.pull:.2f} prior standard deviations; the data narrow {narrow.name} most, to "
+            f"{narrow.width:.2f} of its prior width."
         )
-        pictures.append(
-            drawn(pulls_figure(values), alt, "Posterior mean and standard deviation of every nuisance; band: -1 to 1.")
-        )
+        caption = "Posterior against prior of every nuisance in units of the prior's width, and how much of that width is left."
+        pictures.append(drawn(pulls_figure(bars), alt, caption))
     meaning = (
         "Nuisances are in units of their own published uncertainty, 0 is nominal; a free normalisation has a wider prior, and a "
         "contraction near 1."
     )
     return Section("Nuisances and theory inputs", (meaning,), tables=tuple(tables), pictures=tuple(pictures))
+
+
+def _bar(name: str, summary: ParameterSummary, prior: Any) -> PullBar | None:
+    """A nuisance before and after the fit; None where its prior is not known to have a width."""
+    if prior is not None:
+        mean, width = float(prior.mean), float(prior.variance) ** 0.5
+    elif name.startswith("theory.") or not summary.contraction < 1.0:
+        return None
+    else:
+        mean, width = 0.0, summary.sd / (1.0 - summary.contraction) ** 0.5
+    bar = PullBar(name, summary.mean, summary.sd, mean, width)
+    return bar if bar.is_known else None
 
 
 def _impacts(result: SampleResult) -> list[Table]:

@@ -1,0 +1,78 @@
+"""`fisher`: directions in coefficient space, from best to worst constrained, and which experiment constrains which."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated
+
+import typer
+
+from nmmfit.checks import whole_number
+from nmmfit.cli.arguments import Experiments, Json, Out, Overrides, RunFile, experiment_overrides, name_values, open_run
+from nmmfit.cli.fit import not_converged
+from nmmfit.cli.output import emit, note, plain
+from nmmfit.cli.progress import counting_bar
+from nmmfit.cli.together import Seed, Starts
+from nmmfit.errors import UserInputError
+
+
+def register(app: typer.Typer) -> None:
+    """Add this verb to the program."""
+    app.command(epilog="Example: nmmfit fisher my-run.toml --experiments all --at L_dipole=1e-9 --out my-directions")(fisher)
+
+
+def real_values(pairs: Iterable[str], option: str) -> dict[str, float]:
+    """NAME=VALUE pairs of real numbers. Raises: UserInputError."""
+    values = name_values(pairs)
+    for name, value in values.items():
+        if value.imag != 0.0:
+            raise UserInputError(f"{option} {name}: expected a real number, got {value:g}")
+    return {name: value.real for name, value in values.items()}
+
+
+def fisher(
+    run: RunFile = None,
+    experiments: Experiments = None,
+    at: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--at",
+            metavar="NAME=VALUE",
+            help="Where to take the information; may be repeated. Without it: a mean over points around the Standard Model.",
+            show_default=False,
+        ),
+    ] = None,
+    seed: Seed = 1,
+    starts: Starts = 8,
+    overrides: Overrides = None,
+    as_json: Json = False,
+    out: Out = None,
+) -> None:
+    """Information about the coefficients: directions from best to worst constrained, by which experiment, and blind ones."""
+    whole_number(seed, "--seed", 0)
+    whole_number(starts, "--starts", 1)
+    point = None if at is None else real_values(at, "--at")
+    chosen = open_run(run, [*(overrides or ()), *experiment_overrides(experiments)])
+
+    from nmmfit.results.files import RUN_FILE, RunFolder
+
+    with RunFolder(out) as folder:
+        from nmmfit.cli.runtime import start_computing
+
+        start_computing()
+        from nmmfit.inference.fisher import fisher as engine
+        from nmmfit.results.fisher import fisher_payload, fisher_tables, write_fisher
+        from nmmfit.results.store import json_text
+
+        joint = chosen.joint()
+        with counting_bar("fisher") as advance:
+            found = engine(joint, point, starts=starts, seed=seed, progress=advance)
+        payload = plain({**fisher_payload(found, joint.choices), "seed": seed})
+        folder.write_text("fisher.json", json_text(payload))
+        folder.write_text(RUN_FILE, chosen.to_toml())
+        write_fisher(folder.path, found)
+        place = folder.publish()
+    emit("fisher", {**payload, "out": str(place)}, as_json, None, lambda console: console.print(fisher_tables(found)))
+    note(f"wrote {place}")
+    if found.problems:
+        raise not_converged(found.problems)

@@ -1,0 +1,115 @@
+"""`tighten`: limits for nested sets of experiments, and how they tighten as experiments are added."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nmmfit.checks import confidence_level
+from nmmfit.cli.arguments import Json, Out, Overrides, RunFile, experiment_overrides, open_run, usable
+from nmmfit.cli.fit import not_converged
+from nmmfit.cli.interrupts import one_interrupt
+from nmmfit.cli.leave_out import restricted
+from nmmfit.cli.limits import Names
+from nmmfit.cli.output import emit, note, plain
+from nmmfit.cli.progress import stages_bar
+from nmmfit.errors import InterruptedRunError, unknown
+
+if TYPE_CHECKING:
+    from nmmfit.inference.joint import JointLikelihood
+    from nmmfit.inference.tighten import Bounds
+    from nmmfit.run import Run
+    from nmmfit.stages import Stage
+
+
+def register(app: typer.Typer) -> None:
+    """Add this verb to the program."""
+    app.command(epilog="Example: nmmfit tighten my-run.toml --stage borexino_phase2 --stage +lz_er --out my-bounds")(tighten)
+
+
+def tighten(
+    run: RunFile = None,
+    given: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--stage",
+            metavar="NAMES",
+            help="Experiments of a stage, with commas between; each holds the stage before it, +NAMES adds to that. Without it: "
+            "Borexino and COHERENT, then xenon, reactors, published limits.",
+            show_default=False,
+        ),
+    ] = None,
+    cl: Annotated[float, typer.Option("--cl", metavar="LEVEL", help="Confidence level, between 0 and 1.")] = 0.90,
+    names: Names = None,
+    overrides: Overrides = None,
+    as_json: Json = False,
+    out: Out = None,
+) -> None:
+    """Limits, one at a time and profiled, for a few experiments, then for more and more; one picture of how they tighten."""
+    confidence_level(cl, "--cl")
+    from nmmfit import catalogue, stages
+
+    wanted = stages.default_stages(usable(catalogue.names_in_all())) if given is None else stages.read_stages(given)
+    everything = ",".join(wanted[-1].experiments)
+    chosen = open_run(run, [*(overrides or ()), *experiment_overrides(everything)])
+    if not chosen.config.allow_overlaps:
+        stages.refuse_overlaps(wanted)
+
+    from nmmfit.results.files import RUN_FILE, RunFolder
+
+    with RunFolder(out) as folder:
+        from nmmfit.cli.runtime import start_computing
+
+        start_computing()
+        from nmmfit.inference.tighten import Tightening
+        from nmmfit.results.store import json_text
+        from nmmfit.results.tighten import tighten_tables, write_tighten
+
+        joint = chosen.joint()
+        made, stopped = _bounds(chosen, joint, wanted, cl, names)
+        if not made:
+            raise InterruptedRunError("interrupted before the first stage was done; nothing was written")
+        found = Tightening(tuple(made))
+        payload = plain({**found.to_json(), "interrupted": stopped, "theory": joint.choices})
+        folder.write_text("tighten.json", json_text(payload))
+        folder.write_text(RUN_FILE, chosen.to_toml())
+        if found.identified or found.parameters:
+            write_tighten(folder.path, found, {q.name: q.label for q in joint.identified})
+        place = folder.publish()
+    emit("tighten", {**payload, "out": str(place)}, as_json, None, lambda console: console.print(tighten_tables(found)))
+    note(f"wrote {place}")
+    if stopped:
+        raise InterruptedRunError(f"interrupted after {len(made)} of {len(wanted)} stages; they are in {place}")
+    if found.failed:
+        raise not_converged([f"limit of {failed}" for failed in found.failed])
+
+
+def _bounds(
+    chosen: Run, joint: JointLikelihood, wanted: tuple[Stage, ...], cl: float, names: list[str] | None
+) -> tuple[list[Bounds], bool]:
+    """Limits of every stage, and whether they were interrupted.
+
+    Args:
+        chosen: the run with all experiments. `joint`: its likelihood, that of the last stage.
+    """
+    from nmmfit.inference.tighten import bounds
+
+    known = [*(p.name for p in joint.own), *(q.name for q in joint.identified)]
+    for name in names or ():
+        if name not in known:
+            raise unknown("coefficient or identified quantity", name, known, "--parameter")
+    pulls: dict[str, Any] = {e.name: tuple(e.pulls) for e in joint.experiments}
+    made: list[Bounds] = []
+    with stages_bar(len(wanted)) as bar_of:
+        for stage in wanted:
+            try:
+                with one_interrupt(lambda: False):
+                    last = stage is wanted[-1]
+                    likelihood = joint if last else restricted(chosen, stage.experiments, pulls).joint()
+                    seed = chosen.config.sampler.seed
+                    advance = bar_of(stage.label)
+                    made.append(bounds(stage.label, stage.added, likelihood, cl, parameters=names, seed=seed, progress=advance))
+            except KeyboardInterrupt:
+                return made, True
+    return made, False
