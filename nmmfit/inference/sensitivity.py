@@ -20,12 +20,24 @@ _KNEE_REACH = 4.0
 _KNEE_LEAST = 1.5
 # How many standard deviations of a nuisance, or of a signal, are worth straightening a posterior for.
 _SIGMAS = 4.0
+# Of an empty bin without background.
+_LEAST_VARIANCE = 1e-12
 
 
 def _moving(joint: JointLikelihood, bounded: tuple[tuple[int, Any], ...]) -> list[int]:
     """Indices of the unbounded nuisances."""
     held = {i for i, _ in bounded}
     return [i for i, p in enumerate(joint.parameters) if p.kind == "nuisance" and i not in held]
+
+
+def _variances(joint: JointLikelihood, counts: Array) -> Array:
+    """(bin,) variances of all counts (bin,): a published limit is a normal distribution around 0, no count."""
+    parts, first = [jnp.zeros(0)], 0
+    for name, channel in joint.channels.items():
+        last = first + len(joint.observed[name])
+        parts.append(jnp.broadcast_to(channel.distribution(counts[first:last]).variance, (last - first,)))
+        first = last
+    return jnp.maximum(jnp.abs(jnp.concatenate(parts)), _LEAST_VARIANCE)
 
 
 def signal_response(joint: JointLikelihood, bounded: tuple[tuple[int, Any], ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -53,10 +65,9 @@ def signal_response(joint: JointLikelihood, bounded: tuple[tuple[int, Any], ...]
     def at(values: Array) -> tuple[Array, Array, Array, Array]:
         zero, constraint = jnp.zeros(n_products), lambda v: joint.constraint_vector(start.at[index].set(v))
         slopes = jax.jacfwd(counts, argnums=(0, 1))(values, zero)
-        return counts(values, zero), *slopes, -jax.hessian(constraint)(values)
+        return 1.0 / _variances(joint, counts(values, zero)), *slopes, -jax.hessian(constraint)(values)
 
-    mean, slopes, signal, prior = (np.asarray(part) for part in jax.jit(at)(start[index]))
-    weights = 1.0 / np.maximum(np.abs(mean), 1e-12)
+    weights, slopes, signal, prior = (np.asarray(part) for part in jax.jit(at)(start[index]))
     weighted = slopes * weights[:, None]
     information = slopes.T @ weighted + prior
     values, vectors = np.linalg.eigh(information)
@@ -95,7 +106,7 @@ def nuisance_knees(joint: JointLikelihood, bounded: tuple[tuple[int, Any], ...],
             return joint.counts_of_products(x, products)
 
         mean, slope = jax.jvp(counts, (start + step * direction,), (direction,))
-        return jnp.sum(slope**2 / jnp.maximum(jnp.abs(mean), 1e-12))
+        return jnp.sum(slope**2 / _variances(joint, mean))
 
     # All at once would need gigabytes where counts are evaluated directly.
     pairs = jnp.repeat(directions, len(grid), axis=0), jnp.tile(jnp.asarray(grid), len(moving))
@@ -129,12 +140,12 @@ def amplitude_sensitivity(joint: JointLikelihood, start: np.ndarray | None = Non
     n, linear = joint.amplitudes.size, list(joint.amplitudes.linear)
     tried = jnp.concatenate([jnp.zeros((1, n)), jnp.eye(n), -jnp.eye(n)[np.asarray(linear, dtype=int)]])
 
-    def at(x: Array) -> Array:
-        return jax.vmap(lambda a: joint.counts_of_products(x, joint.amplitudes.products(a)))(tried)
+    def at(x: Array) -> tuple[Array, Array]:
+        counts = jax.vmap(lambda a: joint.counts_of_products(x, joint.amplitudes.products(a)))(tried)
+        return counts, _variances(joint, counts[0])[None]
 
     # (point, trial, bin), one point after the other: directly evaluated counts are large inside.
-    values = np.asarray(jax.jit(lambda xs: jax.lax.map(at, xs))(points))
-    background = np.maximum(np.abs(values[:, :1]), 1e-12)
+    values, background = (np.asarray(part) for part in jax.jit(lambda xs: jax.lax.map(at, xs))(points))
     change = values[:, 1 : n + 1] - values[:, :1]
     # An amplitude that interferes is seen linearly before its square is.
     odd = np.zeros_like(change)
