@@ -128,8 +128,8 @@ class Coordinates:
         shift = jnp.asarray(self.response) @ products
         if self.knee.is_identity:
             return shift
-        # A background answers until it is used up.
-        most = np.where(self.knee.ratio == 1.0, np.inf, np.abs(self.knee.centre) * self.scale)
+        # A background answers until it is used up, that is to where its bend ends.
+        most = np.where(self.knee.ratio == 1.0, np.inf, (np.abs(self.knee.centre) + self.knee.width) * self.scale)
         return shift / jnp.sqrt(1.0 + (shift / most) ** 2)
 
     def to_parameters(self, z: Array) -> tuple[Array, Array]:

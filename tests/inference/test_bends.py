@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import arviz
 import jax
 import jax.numpy as jnp
@@ -117,6 +119,18 @@ def test_a_background_bends_where_it_vanishes():
 def test_what_is_out_of_reach_stays_straight():
     assert nuisance_knees(vanishing_background(), (), np.full(2, 0.1)).is_identity
     assert nuisance_knees(vanishing_background(0.02), (), np.full(2, np.inf)).is_identity
+
+
+def test_a_bend_at_the_nominal_point_leaves_coordinates_a_bijection():
+    """A nuisance that bends just where it starts answers to a signal all the same."""
+    found = amplitude_coordinates(vanishing_background())
+    assert np.any(found.response)
+    bent = replace(found, knee=Knee(np.zeros(2), np.ones(2), np.asarray([1.0, 1.6])))
+    for z in (jnp.zeros(2), jnp.asarray([1.2, -0.7])):
+        x, log_det = bent.to_parameters(z)
+        assert np.asarray(bent.from_parameters(x)) == pytest.approx(np.asarray(z), abs=1e-9)
+        jacobian = jax.jacfwd(lambda y: bent.to_parameters(y)[0])(z)
+        assert float(log_det) == pytest.approx(float(np.linalg.slogdet(np.asarray(jacobian))[1]), rel=1e-9, abs=1e-12)
 
 
 def test_unit_of_an_amplitude_is_what_the_data_still_see():
