@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FORMATS = ("png", "pdf")
+
+# Characters of a line of a label, no wider than a panel of a corner plot.
+_LABEL_WIDTH = 24
+# In place of the spaces of a name, which shall not be broken.
+_TIED = "\u00a0"
 
 
 def prior_density(parameter: Parameter) -> Any:
@@ -63,13 +69,20 @@ def common_label(labels: Sequence[str]) -> str:
     return f"{heads.pop()}\n{', '.join(label.partition(' ')[2] for label in labels)}"
 
 
+def wrapped_label(label: str, width: int) -> str:
+    """A label with its second line broken after commas, so that lines have up to `width` characters; names stay whole."""
+    head, _, rest = label.partition("\n")
+    lines = textwrap.wrap(", ".join(part.replace(" ", _TIED) for part in rest.split(", ")), width, break_long_words=False)
+    return "\n".join([head, *(line.replace(_TIED, " ") for line in lines)])
+
+
 def identified_corner(result: SampleResult, title: str = "") -> Figure:
     """Corner plot of the identified quantities; those that are equal in every draw share a panel."""
     variables = {}
     units = {name: result.unit(name) for name in result.identified}
     for name, equal in distinct_quantities(result.identified, units).items():
         draws = result.identified[name]
-        label = common_label([plot_label(result, n) for n in equal])
+        label = wrapped_label(common_label([plot_label(result, n) for n in equal]), _LABEL_WIDTH)
         variables[name] = CornerVariable(draws, label, units[name], nonnegative=bool(np.all(draws >= 0.0)))
     return corner_figure(variables, title)
 

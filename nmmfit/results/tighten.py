@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +15,7 @@ from nmmfit.catalogue import digitised
 from nmmfit.inference.intervals import Interval
 from nmmfit.inference.tighten import Bounds, Tightening
 from nmmfit.results.figure import CYCLE, GREY, new_figure, save, style
-from nmmfit.results.plots import common_label
+from nmmfit.results.plots import common_label, wrapped_label
 from nmmfit.results.tables import LIMIT_KINDS, plain_table
 from nmmfit.results.wording import axis_label, common_scale, heading, number, symbol
 
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLUMNS = 2
-_TIED = "\N{NO-BREAK SPACE}"
 LABEL_WIDTH = 20
 """Letters of a line of a quantity's label."""
 
@@ -107,9 +105,7 @@ def tighten_figure(found: Tightening, labels: Mapping[str, str] | None = None) -
 
 def _label(found: Tightening, name: str, written: Mapping[str, str]) -> str:
     equal = _distinct(found).get(name, (name,))
-    head, _, rest = common_label([written.get(n) or symbol(n) for n in equal]).partition("\n")
-    parts = ", ".join(part.replace(" ", _TIED) for part in rest.split(", "))
-    return "\n".join([head, *(line.replace(_TIED, " ") for line in textwrap.wrap(parts, LABEL_WIDTH))])
+    return wrapped_label(common_label([written.get(n) or symbol(n) for n in equal]), LABEL_WIDTH)
 
 
 def _panels(found: Tightening) -> list[tuple[str, list[str]]]:

@@ -23,9 +23,11 @@ from nmmfit.results.diagnostics import summarise_fit
 from nmmfit.results.forest import forest_figure
 from nmmfit.results.plots import (
     coefficient_corner,
+    common_label,
     distinct_quantities,
     identified_corner,
     prior_density,
+    wrapped_label,
     write_fit_plots,
     write_forest,
 )
@@ -342,3 +344,9 @@ def test_many_axes_are_wrapped_and_share_their_abscissa(axes, shape):
     for below in (a for a in shown if a.get_xlabel()):
         low = float(below.get_xlabel()[1:])
         assert below.get_xlim() == (low, low + 2.0)
+
+
+def test_long_labels_break_between_names():
+    label = common_label([r"$\mu$ nu tau", r"$\mu$ reactor e", r"$\mu$ sns e", r"$\mu$ solar b8"])
+    assert wrapped_label(label, 18).split("\n") == [r"$\mu$", "nu tau, reactor e,", "sns e, solar b8"]
+    assert wrapped_label("tensor charge", 4) == "tensor charge"
