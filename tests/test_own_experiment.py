@@ -95,6 +95,7 @@ def test_counts_without_smearing_are_those_of_a_plain_sum(experiment: BinnedExpe
     np.testing.assert_allclose(counts[:3], expected[:3], rtol=2e-3)
 
 
+@pytest.mark.slow
 def test_it_is_predicted_and_fitted_together_with_others(capsys: pytest.CaptureFixture[str]) -> None:
     """At the Standard Model: Poisson probabilities of its counts, unit normals of its pulls, and the other one's Gaussian."""
     assert main(["predict", NAME, "--json"]) == 0

@@ -89,6 +89,7 @@ def test_one_experiment_as_json_and_on_disk(capsys, tmp_path):
 SMALL = ["--toys", "3", "--no-options", "--no-plots"]
 
 
+@pytest.mark.slow
 def test_an_experiment_is_done_anew_in_a_folder(capsys, tmp_path):
     out = tmp_path / "v"
     assert main(["validate", "lsnd", "borexino_phase2_limit", *SMALL, "--out", str(out)]) == 0

@@ -83,6 +83,7 @@ def test_a_gaussian_measurement_has_the_p_value_of_chi_square():
     assert abs(found.p_value - exact) < 4.0 * np.sqrt(exact * (1.0 - exact) / 4000)
 
 
+@pytest.mark.slow
 def test_toys_with_more_counts_leave_the_saddle_at_zero_coupling():
     # One bin with background b and a rate d^2: more counts than b are fitted exactly, fewer are best at d = 0. Hence the deviance
     # of n < b counts has the p-value P(N <= n); fits that stayed at d = 0 would nearly double it.
