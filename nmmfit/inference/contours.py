@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -110,14 +111,9 @@ def _interval(
     if evaluate is not None and len(roots):
         roots, error = _moved_roots(roots, level, evaluate, float(np.min(np.diff(x))), (x[0], x[-1]))
     edges = np.concatenate([[x[0]], roots, [x[-1]]])
-    known = np.isfinite(heights)
     segments: list[tuple[float | None, float | None]] = []
-    for left, right in zip(edges[:-1], edges[1:], strict=True):
-        if (
-            right <= left
-            or np.interp(0.5 * (left + right), x[known], heights[known]) >= level
-            and not _dips(x, heights, slopes, left, right, level)
-        ):
+    for left, right in pairwise(edges):
+        if right <= left or not _below(x, heights, slopes, 0.5 * (left + right), level):
             continue
         low = None if left == x[0] else float(left)
         high = None if right == x[-1] else float(right)
@@ -146,12 +142,11 @@ def _roots(x: np.ndarray, heights: np.ndarray, slopes: np.ndarray, level: float)
     return np.unique(found[np.isfinite(found) & (found > x[0]) & (found < x[-1])])
 
 
-def _dips(x: np.ndarray, heights: np.ndarray, slopes: np.ndarray, left: float, right: float, level: float) -> bool:
-    """Whether the interpolation lies below the level half-way between."""
-    middle = 0.5 * (left + right)
+def _below(x: np.ndarray, heights: np.ndarray, slopes: np.ndarray, at: float, level: float) -> bool:
+    """Whether the interpolation lies below the level; between points that failed there is none."""
     for part in _stretches(heights):
-        if x[part][0] <= middle <= x[part][-1]:
-            return bool(_spline(x[part], heights[part], slopes[part])(middle) < level)
+        if x[part][0] <= at <= x[part][-1]:
+            return bool(_spline(x[part], heights[part], slopes[part])(at) < level)
     return False
 
 

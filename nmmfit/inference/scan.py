@@ -213,9 +213,8 @@ def _refuse_memory(n: int, axes: Sequence[Axis]) -> None:
     """Raises: UserInputError where the results would not fit."""
     if (needed := _gib(n, axes)) > MOST_GIB:
         raise UserInputError(
-            f"scan: {size_of(axes):.3g} points take about {needed:.3g} GiB of memory (allowed: {MOST_GIB:g}); make the grid
-            coarser: "
-            "contours are refined where they run"
+            f"scan: {size_of(axes):.3g} points take about {needed:.3g} GiB of memory (allowed: {MOST_GIB:g}); make the "
+            "grid coarser: contours are refined where they run"
         )
 
 

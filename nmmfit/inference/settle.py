@@ -156,6 +156,7 @@ def settle(
             jnp.asarray(limit),
             jnp.asarray(tolerance),
         )
-        parts.append(jax.tree.map(lambda leaf, keep=min(block, total - first): np.asarray(leaf)[:keep], raw))
+        kept = min(block, total - first)
+        parts.append(jax.tree.map(lambda leaf, kept=kept: np.asarray(leaf)[:kept], raw))
     joined: Settled = jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
     return replace(joined, x=np.ascontiguousarray(joined.x))
