@@ -24,7 +24,7 @@ from nmmfit.inference.endpoints import IMPROVED, SMALLEST
 from nmmfit.inference.fit import DIFFERENCE_STEP, gradients_of
 from nmmfit.inference.lattice import coarse_places, enclosing, misfits, neighbours
 from nmmfit.inference.minimise import Minima, Progress, minimise, no_quantities
-from nmmfit.inference.profiling import Profiler
+from nmmfit.inference.profiling import Job, Profiler
 from nmmfit.inference.settle import MOST_STEPS, settle
 from nmmfit.inference.space import Space
 
@@ -133,7 +133,7 @@ class GridSolver:
         *,
         starts: int = 8,
         seed: int = 0,
-        extra: np.ndarray | None = None,
+        like: Job | None = None,
     ) -> None:
         """Finds the best fit and the modes.
 
@@ -141,7 +141,7 @@ class GridSolver:
             space: of the likelihood. axes: of the grid.
             fixed: parameters held at these values, on the grid as in the best fit.
             starts: scattered starts of the best fit. seed: of the scatter.
-            extra: further starts (k, n).
+            like: a job with the same things held, whose modes serve; None: they are found.
         """
         self.space, self.axes = space, tuple(axes)
         self.profiler = Profiler(space, seed=seed)
@@ -149,7 +149,10 @@ class GridSolver:
         kept = [space.index(name, "fixed") for name in (fixed or {})]
         free = np.setdiff1d(np.arange(space.n), kept)
         self.job = self.profiler.job(None, start=start, free=free)
-        self.profiler.find_modes([self.job], starts, extra)
+        if like is None:
+            self.profiler.find_modes([self.job], starts)
+        else:
+            self.job.modes, self.job.mode_values, self.job.fit = like.modes, like.mode_values, like.fit
         self.held = [(k, axis.held) for k, axis in enumerate(axes) if axis.held is not None]
         self.sized = [k for k, axis in enumerate(axes) if axis.held is None]
         self.free = np.setdiff1d(free, [h for _, h in self.held])
@@ -403,7 +406,7 @@ class GridSolver:
     def _mode_starts(self, at: np.ndarray, scattered: int = 0) -> tuple[np.ndarray, np.ndarray]:
         """Starts from every mode, (start, n), and whose they are; a mode at which a scanned size vanishes gives scattered
         ones."""
-        points = []
+        points: list[np.ndarray] = []
         for mode in self.job.modes:
             sizes = [self.profiler.value_of(self.axes[k].target, mode) / self.steps[k] for k in self.sized]
             if any(size < 0.1 for size in sizes):
@@ -480,6 +483,21 @@ class GridSolver:
         at = np.stack([a.values[index[:, k]] for k, a in enumerate(self.axes)], axis=1)
         return self.between(at, coarse)
 
+    def whole(self, coarse: Coarse, progress: Progress | None = None) -> Solution:
+        """All points, in C order of the axes, with neighbours that do not fit together solved again.
+
+        `progress` is called with (points done, points in all).
+        """
+        parts, done = [], 0
+        for number in range(self.chunks):
+            parts.append(self.chunk(number, coarse))
+            done += len(parts[-1].at)
+            if progress is not None:
+                progress(done, size_of(self.axes))
+        solution = Solution(**{name: np.concatenate([getattr(p, name) for p in parts]) for name in vars(parts[0])})
+        self.repaired(solution, coarse, [a.points for a in self.axes])
+        return solution
+
     def between(self, at: np.ndarray, coarse: Coarse) -> Solution:
         """Points anywhere on the grid, from the coarse ones around them."""
         solution = Solution.empty(at, self.space.n)
@@ -541,7 +559,7 @@ class GridSolver:
             part.put(late, anew)
         solution.put(bad, part)
 
-    def repaired(self, solution: Solution, coarse: Coarse, shape: Sequence[int], progress: Progress | None = None) -> None:
+    def repaired(self, solution: Solution, coarse: Coarse, shape: Sequence[int]) -> None:
         """Solve neighbours that do not fit together, and points that failed, from each other's solutions."""
         spacings = [a.spacing for a in self.axes]
         tried: dict[int, float] = {}

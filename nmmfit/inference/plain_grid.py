@@ -82,7 +82,7 @@ class PlainGrid:
             value, gradient = joint.compiled["nll_slopes"](jnp.asarray(x[np.resize(np.arange(first, first + count), size)]))
             parts.append((np.asarray(value)[:count], np.asarray(gradient)[:count]))
         value, gradient = (np.concatenate(column) for column in zip(*parts, strict=True))
-        return self._solution(at, x, value, gradient[:, [a.held for a in self.axes]])
+        return self._solution(at, x, value, gradient[:, [a.held for a in self.axes if a.held is not None]])
 
     def _solution(self, at: np.ndarray, x: np.ndarray, value: np.ndarray, slopes: np.ndarray | None) -> Solution:
         solution = Solution.empty(at, self.space.n)

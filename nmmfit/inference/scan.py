@@ -144,7 +144,9 @@ def _contour(contour: Contour) -> dict[str, Any]:
 
 def _numbers(values: np.ndarray) -> Any:
     """Nested lists; None for what is not finite."""
-    return np.where(np.isfinite(values), values, None).tolist() if values.size else []
+    plain = values.astype(object)
+    plain[~np.isfinite(values)] = None
+    return plain.tolist()
 
 
 def lowest_over_others(heights: np.ndarray, names: Sequence[str], pair: tuple[str, str]) -> np.ndarray:
@@ -254,18 +256,8 @@ class _Profiled:
 
     def solve(self, progress: Progress | None) -> Solution:
         """All points."""
-        total = size_of(self.axes)
-        self.coarse = coarse = self.solver.coarse()
-        parts = []
-        done = 0
-        for number in range(self.solver.chunks):
-            parts.append(self.solver.chunk(number, coarse))
-            done += len(parts[-1].at)
-            if progress is not None:
-                progress(done, total)
-        solution = Solution(**{name: np.concatenate([getattr(p, name) for p in parts]) for name in vars(parts[0])})
-        self.solver.repaired(solution, coarse, [a.points for a in self.axes])
-        return solution
+        self.coarse = self.solver.coarse()
+        return self.solver.whole(self.coarse, progress)
 
     def best(self, solution: Solution) -> tuple[float, np.ndarray]:
         """The best fit."""

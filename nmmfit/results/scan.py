@@ -152,7 +152,7 @@ def _map(
     )
     handles: list[Any] = []
     for k, contour in enumerate(contours):
-        look = {"color": ORANGE if k % 2 else BLACK, "linestyle": LINES[k % len(LINES)], "linewidth": 1.4}
+        look: dict[str, Any] = {"color": ORANGE if k % 2 else BLACK, "linestyle": LINES[k % len(LINES)], "linewidth": 1.4}
         for line in contour["lines"]:
             vertices = np.asarray(line, dtype=float)
             axes.plot(vertices[:, 0] / x.scale.factor, vertices[:, 1] / y.scale.factor, **look)

@@ -5,46 +5,19 @@ from dataclasses import replace
 from functools import cache
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from iminuit import Minuit
 from numpyro import distributions as dist
+from scan_joints import OBSERVED, SIGMA, SLOPES, gaussian, two_coefficients, valley
 from scipy.optimize import minimize_scalar
 from scipy.stats import chi2
-from small_joint import counts_of, couplings, experiment, joint
 
 from nmmfit.errors import UserInputError
-from nmmfit.experiment import BinnedExperiment, Channel, Component, Factor
 from nmmfit.inference.axes import make_axes
 from nmmfit.inference.grid_solver import GridSolver, Solution
 from nmmfit.inference.scan import Estimate, scan
 from nmmfit.inference.space import space_of
-
-SLOPES = {"lab.a": 0.03, "lab.b": -0.02, "lab.c": 0.04}
-OBSERVED, SIGMA = 107.0, 3.0
-
-
-@cache
-def gaussian(edge=np.inf):
-    """100 (1 + a p_a + b p_b + c p_c) events with a normal error: a Gaussian in the pulls; not defined where p_a > edge."""
-
-    def scale(values):
-        mean = 1.0 + sum(SLOPES[name] * values[name] for name in SLOPES)
-        return jnp.where(values["lab.a"] > edge, jnp.nan, mean)
-
-    factor = Factor(counts_of([100.0], [0.0]), (), ("dipole",))
-    component = Component("all", (factor,), scale, tuple(SLOPES))
-    channel = Channel(
-        "bins",
-        np.array([OBSERVED]),
-        (component,),
-        {"x": np.arange(2.0)},
-        distribution=lambda mean: dist.Normal(mean, SIGMA),
-        statistic="other",
-    )
-    lab = BinnedExperiment("lab", "Gaussian", (channel,), {name: dist.Normal(0.0, 1.0) for name in SLOPES})
-    return joint(lab, {"L": couplings(1.0)})
 
 
 def gaussian_precision():
@@ -117,13 +90,6 @@ def test_one_axis_has_intervals():
     assert wide.is_open
 
 
-@cache
-def valley(observed=100.0):
-    """Counts (100 + 4 L^2, 50 + L^2) exp(0.1 p): quartic in L where the data show no signal."""
-    lab = experiment([observed, 0.5 * observed], counts_of([100.0, 50.0], [4.0, 1.0]), {"norm": lambda p: 0.1 * p})
-    return joint(lab, {"L": couplings(1.0)})
-
-
 def valley_height(size, pull, observed=100.0):
     counts = np.array([observed, 0.5 * observed])
     mean = (np.array([100.0, 50.0]) + np.array([4.0, 1.0]) * size**2) * np.exp(0.1 * pull)
@@ -151,18 +117,6 @@ def test_without_profiling_everything_else_is_held():
     np.testing.assert_allclose(held.delta_chi2, [valley_height(t, 0.5) - lowest for t in held.grid["L"]], atol=1e-6)
     with pytest.raises(UserInputError, match="does not say which coefficients move"):
         scan(valley(), {"mu": (0.0, 1.0, 5)}, profiled=False)
-
-
-@cache
-def two_coefficients():
-    """Counts with a dipole d = L + 0.8 (c_T / -3) T and a tensor T; a pull on the normalisation."""
-    lab = experiment(
-        [118.0, 80.0, 47.0],
-        counts_of([100.0, 80.0, 40.0], [6.0, 2.0, 0.5], tensor_pp=[0.5, 1.0, 2.0]),
-        {"norm": lambda p: 0.05 * p},
-    )
-    units = {"L": couplings(1.0), "T": couplings(0.0, 1.0)}
-    return joint(lab, units, {"T": -0.27}, dist.Normal(-3.0, 0.3))
 
 
 def test_two_identified_quantities_against_their_closed_form():
