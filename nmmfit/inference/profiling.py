@@ -24,6 +24,9 @@ MAX_MODES = 4
 """Distinct minima that every profiled point is started from."""
 
 
+GRADIENTS = 64
+"""Points at which gradients of a quantity are made side by side."""
+
 SAME_MODE = 1.0
 """Units of sensitivity within which two minima of equal value are one: what lies between them rises by less than a unit, and a
 quartic minimum, as at zero dipole, is so flat that fits end at different places."""
@@ -275,8 +278,15 @@ class Profiler:
         """Gradient (point, n) of a target at points (point, n); zero where it does not exist."""
         n = self.space.n
         out = np.tile(target.weights[:n], (len(x), 1))
-        if not target.linear:
-            out = out + np.asarray(_values_and_gradients(self.space.quantities, np.asarray(x), target.weights[n:])[1])
+        if target.linear:
+            return out
+        # blocks of one size, so that one program serves any number of points
+        for first in range(0, len(x), GRADIENTS):
+            block = np.asarray(x[first : first + GRADIENTS], dtype=float)
+            filled = block[np.resize(np.arange(len(block)), GRADIENTS)]
+            out[first : first + len(block)] += np.asarray(
+                _values_and_gradients(self.space.quantities, filled, target.weights[n:])[1]
+            )[: len(block)]
         return out
 
     def value_of(self, target: Target, x: np.ndarray) -> float:
