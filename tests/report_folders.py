@@ -89,6 +89,62 @@ IMPACTS: dict[str, Any] = {
     },
     "converged": True, "failed": [], "seed": 1, "theory": {"form_factor": "helm"},
 }  # fmt: skip
+THREE = RUN.replace('["lab"]', '["lab", "field", "dome"]')
+"""A run of three experiments."""
+FISHER: dict[str, Any] = {
+    "parameters": {
+        "L_dipole": {"unit": "GeV^-1", "prior_width": 1e-7, "expected": 2e-9, "observed": 2.5e-9, "expected_profiled": 2e-9,
+                     "observed_profiled": None},
+        "L_T_u": {"unit": "GeV^-2", "prior_width": 1e-5, "expected": 2.5e-5, "observed": None, "expected_profiled": None,
+                  "observed_profiled": None},
+        "L_T_s": {"unit": "GeV^-2", "prior_width": 1e-5, "expected": 3.3e-5, "observed": None, "expected_profiled": None,
+                  "observed_profiled": None},
+    },
+    "directions": [
+        {"composition": {"L_dipole": 1.0, "L_T_u": 0.0, "L_T_s": 0.0}, "information": 2500.0, "observed_information": 1600.0,
+         "shares": {"lab": 0.9, "field": 0.06, "shared constraints": 0.04}, "blind": False, "delta_chi2_along": None,
+         "cause": None},
+        {"composition": {"L_dipole": 0.0, "L_T_u": 0.8, "L_T_s": 0.6}, "information": 0.25, "observed_information": -1.0,
+         "shares": {"lab": 0.3, "field": 0.7, "shared constraints": 0.0}, "blind": False, "delta_chi2_along": None,
+         "cause": None},
+        {"composition": {"L_dipole": 0.0, "L_T_u": 0.6, "L_T_s": -0.8}, "information": 0.0, "observed_information": None,
+         "shares": {}, "blind": True, "delta_chi2_along": {"1": 0.0, "10": 0.0, "10000": 1e-6},
+         "cause": "L_T_u and L_T_s cancel in the dipole"},
+    ],
+    "experiments": ["lab", "field", "shared constraints"], "where": "the Standard Model; mean over 4 points",
+    "observed_where": "the best fit of everything", "points": 4, "converged": True, "problems": [], "seed": 1,
+    "theory": {"form_factor": "helm"},
+}  # fmt: skip
+
+
+def _sides(unit: str, alone: Any, profiled: Any, reason: str = "flat: the tensors undo it") -> dict[str, Any]:
+    """Limits as `tighten` has them, of pairs of sides; a pair with an open side has a reason."""
+    more = {"best": 0.0, "segments": [], "note": None, "converged": True}
+    kinds = {"one_at_a_time": alone, "profiled": profiled}
+    return {"unit": unit} | {
+        kind: {"lower": low, "upper": high, "reason": reason if None in (low, high) else None} | more
+        for kind, (low, high) in kinds.items()
+    }
+
+
+_MOMENTS = [_sides("1e-11 mu_B", (0.0, 3.0), (0.0, 4.0)), _sides("1e-11 mu_B", (0.0, 3.0), (0.0, 2.0)),
+            _sides("1e-11 mu_B", (0.0, 1.5), (0.0, 1.6))]  # fmt: skip
+_CHARGES = [_sides("GeV^-2", (0.0, 2e-6), (0.0, None)), _sides("GeV^-2", (0.0, 1e-6), (0.0, 1e-6))]
+_DIPOLES = [_sides("GeV^-1", side, (None, None)) for side in ((-2e-9, 2e-9), (-2e-9, 1e-9), (-1e-9, 5e-10))]
+TIGHTEN: dict[str, Any] = {
+    "cl": 0.9,
+    "stages": [
+        {"label": "lab", "experiments": ["lab"], "added": ["lab"], "identified": {"mu_eff_solar": _MOMENTS[0]},
+         "parameters": {"L_dipole": _DIPOLES[0]}},
+        {"label": "+ field", "experiments": ["lab", "field"], "added": ["field"], "parameters": {"L_dipole": _DIPOLES[1]},
+         "identified": {"mu_eff_solar": _MOMENTS[1], "mu_eff_sns_mu": _MOMENTS[1], "tensor_charge_cs133": _CHARGES[0]}},
+        {"label": "+ dome", "experiments": ["lab", "field", "dome"], "added": ["dome"], "parameters": {"L_dipole": _DIPOLES[2]},
+         "identified": {"mu_eff_solar": _MOMENTS[2], "mu_eff_sns_mu": _MOMENTS[2], "tensor_charge_cs133": _CHARGES[1]}},
+    ],
+    "conventions": {"one_at_a_time": "the others are 0", "profiled": "the others are free"},
+    "converged": True, "failed": [], "interrupted": False, "missing": [], "theory": {"form_factor": "helm"},
+}  # fmt: skip
+"""Bounds of the moment go from 4 to 2 to 1.6, profiled; the tensor charge is unknown, then open, then bounded."""
 
 
 def leave_out_payload(**changes: Any) -> dict[str, Any]:
@@ -157,4 +213,6 @@ def write_all(base: Path) -> dict[str, Path]:
         "tension": write_json_folder(base / "tension", "tension", TENSION, TWO),
         "impacts": write_json_folder(base / "impacts", "impacts", IMPACTS, TWO),
         "leave-one-out": write_json_folder(base / "leave", "leave-one-out", leave_out_payload(), TWO),
+        "fisher": write_json_folder(base / "fisher", "fisher", FISHER, TWO),
+        "tighten": write_json_folder(base / "tighten", "tighten", TIGHTEN, THREE),
     }

@@ -62,12 +62,13 @@ def fisher(
         start_computing()
         from nmmfit.inference.fisher import fisher as engine
         from nmmfit.results.fisher import fisher_payload, fisher_tables, write_fisher
+        from nmmfit.results.provenance import made_by
         from nmmfit.results.store import json_text
 
         joint = chosen.joint()
         with counting_bar("fisher") as advance:
             found = engine(joint, point, starts=starts, seed=seed, progress=advance)
-        payload = plain({**fisher_payload(found, joint.choices), "seed": seed})
+        payload = plain({**fisher_payload(found, joint.choices), "seed": seed, "provenance": made_by(seed)})
         folder.write_text("fisher.json", json_text(payload))
         folder.write_text(RUN_FILE, chosen.to_toml())
         write_fisher(folder.path, found)

@@ -63,6 +63,7 @@ def tighten(
 
         start_computing()
         from nmmfit.inference.tighten import Tightening
+        from nmmfit.results.provenance import made_by
         from nmmfit.results.store import json_text
         from nmmfit.results.tighten import tighten_tables, write_tighten
 
@@ -71,7 +72,11 @@ def tighten(
         if not made:
             raise InterruptedRunError("interrupted before the first stage was done; nothing was written")
         found = Tightening(tuple(made))
-        payload = plain({**found.to_json(), "interrupted": stopped, "theory": joint.choices})
+        made_how = made_by(chosen.config.sampler.seed)
+        left = [stage.label for stage in wanted[len(made) :]]
+        payload = plain(
+            {**found.to_json(), "interrupted": stopped, "missing": left, "theory": joint.choices, "provenance": made_how}
+        )
         folder.write_text("tighten.json", json_text(payload))
         folder.write_text(RUN_FILE, chosen.to_toml())
         if found.identified or found.parameters:

@@ -256,11 +256,11 @@ def flat_cause(axes: Axes, direction: np.ndarray) -> str:
             continue
         members = tuple(name for name, x in zip(names, part, strict=True) if abs(x) > 1e-6 * largest)
         cancelling.setdefault(members, {})[WORDS[kind]] = None
-    said = [f"{_listed(members)} cancel in {_listed(list(kinds))}" for members, kinds in cancelling.items()]
+    said = [f"{listed(members)} cancel in {listed(list(kinds))}" for members, kinds in cancelling.items()]
     if unseen:
-        said.append(f"what they leave of {_listed(list(unseen))} is in a combination that no chosen experiment sees")
+        said.append(f"what they leave of {listed(list(unseen))} is in a combination that no chosen experiment sees")
     if not said:
-        said.append(f"no chosen experiment depends on what {_listed(names)} make together")
+        said.append(f"no chosen experiment depends on what {listed(names)} make together")
     turning = _turning(axes, direction, seen)
     if turning:
         said.append(f"so at {', '.join(turning)}; with other values another combination is blind")
@@ -296,5 +296,6 @@ def vanishing_cause(axes: Axes, direction: np.ndarray, points: Sequence[np.ndarr
     return "no rate changes to first order here"
 
 
-def _listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
+    """A list in a sentence: "a", "a and b", "a, b and c"."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

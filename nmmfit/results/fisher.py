@@ -18,7 +18,7 @@ from nmmfit.inference.fisher import Fisher
 from nmmfit.inference.information import SHARED
 from nmmfit.results.figure import BLACK, CYCLE, GREY, new_figure, save, style
 from nmmfit.results.tables import plain_table
-from nmmfit.results.wording import common_scale, heading, number, symbol
+from nmmfit.results.wording import common_scale, heading, literal, number, symbol
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -35,6 +35,8 @@ LEAST_COMPONENT = 0.05
 
 MOST_NUMBERS = 12
 """Parameters up to which components stand in the picture as numbers."""
+SHORT_NAME = 10
+"""Letters of a parameter's name up to which it is written upright below its column."""
 
 _HATCHES = ("", "////", "....", "xxxx")
 
@@ -46,12 +48,18 @@ def direction_words(direction: Direction) -> str:
     return " ".join(f"{x:+.2f} {name}" for name, x in ranked).removeprefix("+")
 
 
+def along(fisher: Fisher, direction: Direction) -> dict[str, float]:
+    """A step along a direction in the units of its parameters: the largest component moves by a prior width and comes first."""
+    largest = max(abs(x) for x in direction.composition.values())
+    ranked = sorted(direction.composition, key=lambda n: -abs(direction.composition[n]))
+    moved = {n: direction.composition[n] / largest * fisher.widths[n] for n in ranked}
+    return {n: x for n, x in moved.items() if x != 0.0}
+
+
 def named_direction(fisher: Fisher, direction: Direction) -> str:
     """A direction in the units of its parameters, the largest component moved by a prior width."""
-    largest = max(abs(x) for x in direction.composition.values())
-    moved = {n: x / largest * fisher.widths[n] for n, x in direction.composition.items() if x != 0.0}
-    ranked = sorted(moved, key=lambda n: -abs(direction.composition[n]))
-    return ", ".join(f"{n} = {moved[n]:.3g} {'' if fisher.units[n] == '1' else fisher.units[n]}".rstrip() for n in ranked)
+    moved = along(fisher, direction)
+    return ", ".join(f"{n} = {x:.3g} {'' if fisher.units[n] == '1' else fisher.units[n]}".rstrip() for n, x in moved.items())
 
 
 def _contributors(fisher: Fisher) -> list[str]:
@@ -124,11 +132,13 @@ def fisher_figure(found: Fisher, most: int = SHOWN) -> Figure:
         found: the information.
         most: directions that are shown; the worst constrained ones that are not blind make way.
     """
-    blind = [d for d in found.directions if d.information == 0.0][:most]
-    rows = [*[d for d in found.directions if d.information > 0.0][: most - len(blind)], *blind]
+    places = list(enumerate(found.directions, 1))
+    blind = [(k, d) for k, d in places if d.information == 0.0][:most]
+    shown = [*[(k, d) for k, d in places if d.information > 0.0][: most - len(blind)], *blind]
+    rows = [d for _, d in shown]
     names = list(found.names)
     cell = 0.52 if len(names) <= 8 else 0.3
-    height = 0.36 * len(rows) + 1.75
+    height = 0.36 * len(rows) + 1.75 + (0.0 if _upright(names) else 0.06 * max(map(len, names)))
     with style():
         figure = new_figure(5.6 + cell * len(names), height)
         ratios = [cell * len(names), 1.5, 3.1]
@@ -136,7 +146,7 @@ def fisher_figure(found: Fisher, most: int = SHOWN) -> Figure:
         _draw_composition(left, rows, names)
         _draw_errors(middle, rows)
         _draw_shares(right, rows, _contributors(found))
-        left.set_yticks(range(len(rows)), [str(k + 1) for k in range(len(rows))])
+        left.set_yticks(range(len(rows)), [str(k) for k, _ in shown])
         left.set_ylabel("direction")
         left.set_ylim(len(rows) - 0.5, -0.5)
         for axes in (left, middle, right):
@@ -158,10 +168,15 @@ def _draw_composition(axes: Any, rows: Sequence[Direction], names: Sequence[str]
                 if abs(x) >= LEAST_COMPONENT:
                     colour = "white" if abs(x) > 0.6 else BLACK
                     axes.text(column, row, f"{x:+.2f}", ha="center", va="center", fontsize=7, color=colour)
-    axes.set_xticks(range(len(names)), [symbol(n) for n in names], rotation=0 if len(names) <= 6 else 90)
+    axes.set_xticks(range(len(names)), [symbol(n) for n in names], rotation=0 if _upright(names) else 90)
     axes.tick_params(axis="x", which="both", top=False, bottom=False)
     axes.minorticks_off()
     axes.set_xlabel("component\n[prior widths]", fontsize=9)
+
+
+def _upright(names: Sequence[str]) -> bool:
+    """Whether names fit below their columns without being turned."""
+    return len(names) <= 6 and all(len(n) <= SHORT_NAME for n in names)
 
 
 def _draw_errors(axes: Any, rows: Sequence[Direction]) -> None:
@@ -206,7 +221,7 @@ def _draw_shares(axes: Any, rows: Sequence[Direction], shown: Sequence[str]) -> 
 def _labels(shown: Sequence[str]) -> list[str]:
     """How experiments are written in the legend: digitised data are called so."""
     read = digitised(shown)
-    return [f"{name} (digitised)" if name in read else name for name in shown]
+    return [f"{literal(name)} (digitised)" if name in read else literal(name) for name in shown]
 
 
 def _look(k: int, name: str) -> tuple[str, str]:

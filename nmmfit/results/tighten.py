@@ -17,7 +17,7 @@ from nmmfit.inference.tighten import Bounds, Tightening
 from nmmfit.results.figure import CYCLE, GREY, new_figure, save, style
 from nmmfit.results.plots import common_label, wrapped_label
 from nmmfit.results.tables import LIMIT_KINDS, plain_table
-from nmmfit.results.wording import axis_label, common_scale, heading, number, symbol
+from nmmfit.results.wording import axis_label, common_scale, heading, literal, number, symbol
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -30,7 +30,8 @@ NAMED = 60
 """Letters of a stage's label in the picture; the table has all."""
 
 
-def _interval(found: Tightening, stage: int, name: str, kind: str) -> Interval | None:
+def interval_of(found: Tightening, stage: int, name: str, kind: str) -> Interval | None:
+    """The interval of a quantity in a stage (from 0 on), `kind` "profiled" or "one_at_a_time"; None where there is none."""
     limits = found.stages[stage].of(name)
     return None if limits is None else limits.profiled if kind == "profiled" else limits.one_at_a_time
 
@@ -55,7 +56,7 @@ def tighten_tables(found: Tightening) -> RenderableType:
     parts.append(listed)
     for name in (*found.identified, *found.parameters):
         unit = found.unit(name)
-        sizes = [size_of(_interval(found, k, name, kind)) for k in stages for kind in ("one_at_a_time", "profiled")]
+        sizes = [size_of(interval_of(found, k, name, kind)) for k in stages for kind in ("one_at_a_time", "profiled")]
         scale = common_scale(sizes, unit)
         made = plain_table(escape(name))
         made.add_column("stage")
@@ -64,7 +65,7 @@ def tighten_tables(found: Tightening) -> RenderableType:
         for k in stages:
             cells = []
             for kind in ("one_at_a_time", "profiled"):
-                interval = _interval(found, k, name, kind)
+                interval = interval_of(found, k, name, kind)
                 cells.append("-" if interval is None else scale.interval(interval.lower, interval.upper))
                 if interval is not None and interval.reason:
                     reasons[f"{name}, {LIMIT_KINDS[kind]}, stage {k + 1}: {interval.reason}"] = None
@@ -85,14 +86,14 @@ def tighten_figure(found: Tightening, labels: Mapping[str, str] | None = None) -
         found: limits of all stages.
         labels: how quantities are written; missing: the name, as a symbol where it is short.
     """
-    panels = _panels(found)
+    panels = panels_of(found)
     if not panels:
         raise ValueError("a picture of limits needs at least one quantity")
     written = labels or {}
     count = len(found.stages)
     rows = sum(len(names) for _, names in panels)
     with style():
-        figure = new_figure(6.6, 0.2 * (count + 1) * rows + 0.8 * len(panels) + 0.75 + 0.17 * count)
+        figure = new_figure(6.6, picture_height(count, rows, len(panels)))
         heights = [len(names) + 0.3 for _, names in panels]
         grid = figure.subplots(len(panels), 1, squeeze=False, gridspec_kw={"height_ratios": heights})
         for axes, (unit, names) in zip(grid[:, 0], panels, strict=True):
@@ -103,15 +104,20 @@ def tighten_figure(found: Tightening, labels: Mapping[str, str] | None = None) -
     return figure
 
 
+def picture_height(stages: int, rows: int, panels: int) -> float:
+    """Height in inches of the picture of so many stages, of quantities in so many rows, and panels."""
+    return 0.2 * (stages + 1) * rows + 0.8 * panels + 0.75 + 0.17 * stages
+
+
 def _label(found: Tightening, name: str, written: Mapping[str, str]) -> str:
-    equal = _distinct(found).get(name, (name,))
+    equal = distinct_bounds(found).get(name, (name,))
     return wrapped_label(common_label([written.get(n) or symbol(n) for n in equal]), LABEL_WIDTH)
 
 
-def _panels(found: Tightening) -> list[tuple[str, list[str]]]:
+def panels_of(found: Tightening) -> list[tuple[str, list[str]]]:
     """(unit, names) of each panel, identified quantities first; of those that are equal in all stages only one."""
     panels: list[tuple[str, list[str]]] = []
-    for section in (list(_distinct(found)), found.parameters):
+    for section in (list(distinct_bounds(found)), found.parameters):
         groups: dict[str, list[str]] = {}
         for name in section:
             groups.setdefault(found.unit(name), []).append(name)
@@ -119,7 +125,7 @@ def _panels(found: Tightening) -> list[tuple[str, list[str]]]:
     return panels
 
 
-def _distinct(found: Tightening) -> dict[str, tuple[str, ...]]:
+def distinct_bounds(found: Tightening) -> dict[str, tuple[str, ...]]:
     """Identified quantities that differ -> those that have the same bounds wherever both are known, themselves first.
 
     Flavour-universal couplings give all sources the same effective moment. The name is that of the one known to most stages.
@@ -136,7 +142,7 @@ def _distinct(found: Tightening) -> dict[str, tuple[str, ...]]:
 def _equal(found: Tightening, one: str, other: str, stages: Sequence[int]) -> bool:
     for k in stages:
         for kind in ("one_at_a_time", "profiled"):
-            a, b = (size_of(_interval(found, k, name, kind)) for name in (one, other))
+            a, b = (size_of(interval_of(found, k, name, kind)) for name in (one, other))
             if (a is None) != (b is None) or (a is not None and b is not None and abs(a - b) > 2e-3 * abs(a)):
                 return False
     return True
@@ -146,7 +152,7 @@ def _sizes(found: Tightening, names: Sequence[str]) -> list[float]:
     """All bounds of some quantities; at least one number."""
     stages = range(len(found.stages))
     kinds = ("profiled", "one_at_a_time")
-    return [s for n in names for k in stages for kind in kinds if (s := size_of(_interval(found, k, n, kind)))] or [1.0]
+    return [s for n in names for k in stages for kind in kinds if (s := size_of(interval_of(found, k, n, kind)))] or [1.0]
 
 
 def _draw_panel(axes: Any, found: Tightening, names: Sequence[str], written: Sequence[str], unit: float) -> None:
@@ -164,7 +170,7 @@ def _draw_panel(axes: Any, found: Tightening, names: Sequence[str], written: Seq
         for k in range(count):
             y = row - 0.42 + (k + 0.5) * step
             colour = CYCLE[k % len(CYCLE)]
-            profiled, alone = (_interval(found, k, name, kind) for kind in kinds)
+            profiled, alone = (interval_of(found, k, name, kind) for kind in kinds)
             if profiled is None and alone is None:
                 axes.text(low * (high / low) ** 0.01, y, "not seen", va="center", fontsize=6.5, color=GREY, style="italic")
                 continue
@@ -220,7 +226,7 @@ def _legend(figure: Figure, found: Tightening) -> None:
 
 def _stage_label(stage: Bounds) -> str:
     """Label of a stage, cut short where it is long; digitised data among what it adds are called so."""
-    label = stage.label if len(stage.label) <= NAMED else f"{stage.label[: NAMED - 3]}..."
+    label = literal(stage.label if len(stage.label) <= NAMED else f"{stage.label[: NAMED - 3]}...")
     read = digitised(stage.added)
     return f"{label} ({'' if len(read) == len(stage.added) else 'partly '}digitised)" if read else label
 

@@ -31,7 +31,7 @@ from nmmfit.runfile import read_toml
 
 NOTHING: dict[str, dict] = {"identified": {}, "parameters": {}}
 """Limits of nothing, which need no plot."""
-KINDS = ("fit", "limits", "profile", "validate", "tension", "impacts", "leave-one-out")
+KINDS = ("fit", "limits", "profile", "validate", "tension", "impacts", "leave-one-out", "fisher", "tighten")
 LAB = SimpleNamespace(
     title="A laboratory",
     status="invented",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from nmmfit.results.report.document import Document
+from nmmfit.results.report.fisher import fisher_document
 from nmmfit.results.report.fit import fit_document
 from nmmfit.results.report.folder import Results, read_results
 from nmmfit.results.report.impacts import impacts_document
@@ -14,6 +15,7 @@ from nmmfit.results.report.profile import profile_document
 from nmmfit.results.report.render import html
 from nmmfit.results.report.scan import scan_document
 from nmmfit.results.report.tension import tension_document
+from nmmfit.results.report.tighten import tighten_document
 from nmmfit.results.report.validation import validation_document
 
 _MAKERS = {
@@ -25,6 +27,8 @@ _MAKERS = {
     "tension": tension_document,
     "impacts": impacts_document,
     "leave-one-out": leave_out_document,
+    "fisher": fisher_document,
+    "tighten": tighten_document,
 }
 
 

@@ -27,6 +27,8 @@ KINDS = {
     "tension": "tension.json",
     "impacts": "impacts.json",
     "leave-one-out": "leave_one_out.json",
+    "fisher": "fisher.json",
+    "tighten": "tighten.json",
 }
 """Verb -> the file by which its folder is known."""
 NEEDED: Mapping[str, tuple[tuple[str, type | tuple[type, ...]], ...]] = {
@@ -38,6 +40,11 @@ NEEDED: Mapping[str, tuple[tuple[str, type | tuple[type, ...]], ...]] = {
     "tension": (("experiments", dict), ("identified", dict), ("units", dict), ("toy_values", list), ("converged", bool)),
     "impacts": (("fit", dict), ("targets", dict), ("nuisances", dict), ("converged", bool), ("failed", list)),
     "leave-one-out": (("fits", dict), ("converged", bool)),
+    "fisher": (
+        *(("parameters", dict), ("directions", list), ("experiments", list), ("where", str), ("observed_where", str)),
+        *(("points", int), ("converged", bool), ("problems", list)),
+    ),
+    "tighten": (("cl", float), ("stages", list), ("conventions", dict), ("converged", bool), ("failed", list)),
 }
 """Keys that an object must hold, with their types."""
 
@@ -118,6 +125,11 @@ def finite(given: object) -> float:
 def known_or_nan(given: object) -> float:
     """A number of a stored object, nan where it has none."""
     return float("nan") if given is None else finite(given)
+
+
+def finite_or_none(given: object) -> float | None:
+    """A number of a stored object, None where it has none."""
+    return None if given is None else finite(given)
 
 
 def plain_unit(given: object) -> str:

@@ -15,7 +15,7 @@ from nmmfit.results.impacts import SHOWN, impacts_figure
 from nmmfit.results.plots import distinct_quantities
 from nmmfit.results.report.asked import asked_section, made_facts, provenance_section
 from nmmfit.results.report.document import Document, Picture, Section, Table, table
-from nmmfit.results.report.folder import Results, finite, known_or_nan, plain_unit, reading
+from nmmfit.results.report.folder import Results, finite, finite_or_none, known_or_nan, plain_unit, reading
 from nmmfit.results.report.pictures import drawn
 from nmmfit.results.report.references import asked_of
 from nmmfit.results.wording import (
@@ -76,7 +76,7 @@ def _checked(results: Results) -> Impacts:
             kind=str(given["kind"]),
             point={str(n): finite(entry["value"]) for n, entry in given["parameters"].items()},
             units={str(n): plain_unit(entry["unit"]) for n, entry in given["parameters"].items()},
-            errors={str(n): _finite_or_none(entry["error"]) for n, entry in given["parameters"].items()},
+            errors={str(n): finite_or_none(entry["error"]) for n, entry in given["parameters"].items()},
             identified={str(n): finite(v) for n, v in given["identified"].items()},
             value=finite(given["value"]),
             gradient_norm=finite(given["gradient_norm"]),
@@ -93,17 +93,13 @@ def _checked(results: Results) -> Impacts:
     return Impacts(best, targets, units, pulls, failed)
 
 
-def _finite_or_none(given: object) -> float | None:
-    return None if given is None else finite(given)
-
-
 def _pull(name: str, entry: Mapping[str, Any], targets: Mapping[str, float]) -> Pull:
     width = known_or_nan(entry["prior_sd"])
     if width == 0.0:
         raise ValueError(f"the prior of {name} has no width")
     changes = {}
     for target in targets:
-        below, above = (_finite_or_none(v) for v in entry["impacts"][target])
+        below, above = (finite_or_none(v) for v in entry["impacts"][target])
         changes[target] = (below, above)
     return Pull(name, finite(entry["value"]), finite(entry["error"]), known_or_nan(entry["prior_mean"]), width, changes)
 
