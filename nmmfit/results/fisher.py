@@ -159,7 +159,10 @@ def fisher_figure(found: Fisher, most: int = SHOWN) -> Figure:
 
 def _draw_composition(axes: Any, rows: Sequence[Direction], names: Sequence[str]) -> None:
     table = np.array([[d.composition[n] for n in names] for d in rows])
-    image = axes.imshow(table, cmap="RdBu_r", vmin=-1.0, vmax=1.0, aspect="auto", interpolation="nearest")
+    edges = [np.arange(size + 1) - 0.5 for size in reversed(table.shape)]
+    # Cells as shapes, not as a raster image.
+    image = axes.pcolormesh(*edges, table, cmap="RdBu_r", vmin=-1.0, vmax=1.0, edgecolors="white", linewidth=0.4)
+    axes.set_xlim(-0.5, len(names) - 0.5)
     if len(names) > MOST_NUMBERS:
         axes.figure.colorbar(image, ax=axes, location="left", shrink=0.8)
     else:

@@ -131,6 +131,8 @@ def _answer(found: Tightening) -> tuple[str, ...]:
     said = [f"{_stage(found, k)} for {what}" for k, what in chief.items() if what]
     if said:
         lines.append(f"What matters most: {'; '.join(said)}.")
+    elif told_of and len(found.stages) > 1:
+        lines.append(f"No stage tightens any bound by {100 * (MATTERS - 1):.0f} % or more.")
     lines += [_told(found, c) for c in told_of[:MOST_ANSWERS]]
     more = len(told_of) - MOST_ANSWERS
     lines += [f"And {more} more in the tables."] if more > 0 else []
