@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 PAGE = "report.html"
+WRITTEN_BY = (
+    "Folder that fit, limits, profile, scan, validate, tension, impacts, leave-one-out, fisher or tighten wrote; which of these "
+    "it was, its files tell."
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -22,7 +26,7 @@ def register(app: typer.Typer) -> None:
 
 
 def report(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of results.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help=WRITTEN_BY)],
     as_json: Json = False,
     out: Annotated[
         Path | None,

@@ -38,6 +38,11 @@ def test_fisher_as_json_on_disk_and_as_tables(capsys, tmp_path, joint):
     assert {p.name for p in (tmp_path / "f").iterdir()} == {"fisher.json", "fisher.png", "fisher.pdf", "run.toml"}
     stored = json.loads((tmp_path / "f" / "fisher.json").read_text())
     assert stored["directions"] == printed["directions"]
+    assert stored["provenance"]["seed"] == "1"
+    assert main(["report", "f"]) == 0
+    told_of = " ".join(capsys.readouterr().out.split())
+    assert "Directions that are constrained by solar_like, nuclear_like" in told_of
+    assert "and 1 is blind." in told_of
 
     assert main(["fisher", "run.toml", "--starts", "2", "--at", "L_dipole=0", "--at", "L_T_u=0"]) == 0
     shown = " ".join(capsys.readouterr().out.split())
@@ -81,10 +86,14 @@ def test_tighten_as_json_and_on_disk(capsys, tmp_path):
         assert set(stage["identified"]) == {"mu"}
         assert stage["identified"]["mu"]["profiled"]["upper"] > 0.0
     assert printed["interrupted"] is False
+    assert printed["missing"] == []
+    assert printed["provenance"]["commit"] == json.loads((tmp_path / "t" / "tighten.json").read_text())["provenance"]["commit"]
     assert {p.name for p in (tmp_path / "t").iterdir()} == {"tighten.json", "tighten.png", "tighten.pdf", "run.toml"}
     from nmmfit.run import load_run
 
     assert load_run(tmp_path / "t" / "run.toml").config.experiments == ["gemma", "texono"]
+    assert main(["report", "t"]) == 0
+    assert "mu: below" in capsys.readouterr().out
 
 
 @pytest.mark.slow
@@ -103,7 +112,10 @@ def test_an_interrupted_tightening_keeps_its_stages(capsys, monkeypatch, tmp_pat
     assert main(["tighten", "run.toml", *stages, "--parameter", "mu", "--json", "--out", "t"]) == 130
     printed = capsys.readouterr()
     assert len(json.loads(printed.out)["stages"]) == 1
+    assert json.loads(printed.out)["missing"] == ["+ texono"]
     assert printed.err.splitlines()[-1] == "nmmfit: interrupted after 1 of 2 stages; they are in t"
+    assert main(["report", "t"]) == 0
+    assert "Interrupted; not computed: + texono." in capsys.readouterr().out
     monkeypatch.setattr(tighten, "bounds", lambda *_, **__: bounds("+"))
     assert main(["tighten", "run.toml", *stages, "--out", "u"]) == 130
     assert not (tmp_path / "u").exists()

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from report_folders import PROFILE, limits_payload, write_json_folder
 
+import nmmfit
 from nmmfit.cli.main import main
+from nmmfit.cli.report import WRITTEN_BY
+from nmmfit.results.report.folder import KINDS
 
 
 @pytest.fixture(autouse=True)
@@ -39,6 +43,16 @@ def test_results_that_did_not_converge_are_reported_all_the_same(capsys: pytest.
     write_json_folder(tmp_path / "mine", "profile", PROFILE)
     assert main(["report", "mine"]) == 0
     assert "NOT converged at 1 of 4 points." in capsys.readouterr().out
+
+
+def test_the_help_names_every_verb_whose_folders_are_taken() -> None:
+    """And so does the page about reports, where there is a repository."""
+    texts = [WRITTEN_BY]
+    page = Path(nmmfit.__file__).resolve().parent.parent / "docs" / "report.md"
+    if page.exists():
+        texts.append(page.read_text(encoding="utf-8").partition("| section |")[0])
+    for text in texts:
+        assert [kind for kind in KINDS if not re.search(rf"\b{kind}\b", text)] == []
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,7 @@ def cells(document: Document, caption: str) -> dict[str, tuple[str, ...]]:
 def test_directions_in_words_and_tables(tmp_path: Path) -> None:
     """Errors are 1 / sqrt of 2500 and 0.25; the observed one of 1600; the blind step moves L_T_s by its prior width."""
     document = document_of(tmp_path, "fisher", FISHER)
-    assert document.title == "Directions that are constrained by lab, field, dome"
+    assert document.title == "Directions that are constrained by lab, field"
     assert document.converged
     assert document.verdict == "Every fit and the region that is averaged over converged."
     assert list(map(plain, document.answer)) == [

@@ -38,7 +38,7 @@ def fisher_document(results: Results) -> Document:
     """The report of a folder that `fisher` wrote."""
     found = _checked(results)
     experiments, cited, bibtex = asked_of(results.run)
-    names = ", ".join(results.run.experiments) or "the constraints alone"
+    names = ", ".join(e for e in found.experiments if e != SHARED) or "the constraints alone"
     question = (
         "Which directions among the coefficients do the data constrain, how well, which experiment constrains which, and "
         f"to which are they blind? The expected information is taken at: {found.where}."
@@ -127,7 +127,7 @@ def _ranked(d: Direction, least: float) -> list[tuple[str, float]]:
 
 
 def _percent(share: float) -> str:
-    return f"{fixed(100.0 * share, 0)} %"
+    return f"{fixed(100.0 * share, 0)}\N{NO-BREAK SPACE}%"
 
 
 def _by(d: Direction) -> str:
