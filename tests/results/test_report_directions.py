@@ -168,10 +168,10 @@ def test_bounds_that_tighten_in_words_and_tables(tmp_path: Path) -> None:
     assert list(map(plain, document.answer)) == [
         "What matters most: stage 2 (+ field) for effective magnetic moment (solar, sns mu); stage 3 (+ dome) for tensor charge "
         "(Cs133).",
-        "Effective magnetic moment (solar, sns mu): below 1.60 × 10⁻¹¹ μ_B in size with all stages, profiled. That is 2.50 times "
-        "tighter than 4.00 × 10⁻¹¹ μ_B of stage 1 (lab). Stage 2 (+ field) tightens it most, by a factor of 2.00.",
-        "Tensor charge (Cs133): below 1.00 × 10⁻⁶ GeV⁻² in size with all stages, profiled. Stage 3 (+ dome) is the first that "
-        "bounds it.",
+        "Effective magnetic moment (solar, sns mu): below 1.60 × 10⁻¹¹ μ_B in size in stage 3 (+ dome), profiled. That is 2.50 "
+        "times tighter than 4.00 × 10⁻¹¹ μ_B of stage 1 (lab). Stage 2 (+ field) tightens it most, by a factor of 2.00.",
+        "Tensor charge (Cs133): below 1.00 × 10⁻⁶ GeV⁻² in size in stage 3 (+ dome), profiled. Stage 3 (+ dome) is the first "
+        "that bounds it.",
         "No stage bounds, when everything else is profiled: L_dipole. The reasons are below.",
     ]
     assert [s.title for s in document.sections] == [
@@ -251,7 +251,9 @@ def test_the_answer_follows_the_bounds(sizes, expected, tmp_path: Path) -> None:
 def test_without_profiled_bounds_the_answer_is_one_at_a_time(tmp_path: Path) -> None:
     first, told, none = document_of(tmp_path, "tighten", courses_of([4.0, 2.0, 2.0], "one_at_a_time")).answer
     assert first == "What matters most: stage 2 (+ field) for mu."
-    assert plain(told).startswith("mu: below 1.00 × 10⁻¹¹ μ_B in size with all stages, one at a time. That is 2.00 times tighter")
+    assert plain(told).startswith(
+        "mu: below 1.00 × 10⁻¹¹ μ_B in size in stage 3 (+ dome), one at a time. That is 2.00 times tighter"
+    )
     assert none == "No stage bounds, when everything else is profiled: mu. The reasons are below."
 
 
@@ -380,7 +382,7 @@ MU = "stages.0.identified.mu_eff_solar"
         ("tighten", "cl", 90.0, "(cl is 90, not between 0 and 1)"),
         ("tighten", "conventions", {}, "('one_at_a_time' is missing)"),
         ("tighten", "stages.0.parameters", ..., "('parameters' is missing)"),
-        ("tighten", "stages.1.added", ["dome"], "(stage 2 is not the stage before it with what it adds)"),
+        ("tighten", "stages.1.experiments", ["field"], "(stage 2 lacks experiments of the stage before it)"),
         ("tighten", f"{MU}.unit", "GeV^-1", "(mu_eff_solar has several units)"),
         ("tighten", f"{MU}.unit", "$x", "('$x' is no unit)"),
         ("tighten", f"{MU}.profiled", ..., "('profiled' is missing)"),

@@ -69,10 +69,11 @@ def _checked(results: Results) -> tuple[Tightening, tuple[str, ...], tuple[str, 
         stages = tuple(_bounds(entry, cl, conventions) for entry in p["stages"])
         if not stages:
             raise ValueError("there is no stage")
-        found, before = Tightening(stages), ()
+        found = Tightening(stages)
+        before: tuple[str, ...] = ()
         for k, stage in enumerate(stages, 1):
-            if set(stage.experiments) != {*before, *stage.added}:
-                raise ValueError(f"stage {k} is not the stage before it with what it adds")
+            if set(before) - set(stage.experiments):
+                raise ValueError(f"stage {k} lacks experiments of the stage before it")
             before = stage.experiments
         for name in (*found.identified, *found.parameters):
             if any(limits.unit != found.unit(name) for s in stages if (limits := s.of(name)) is not None):
@@ -142,7 +143,8 @@ def _answer(found: Tightening) -> tuple[str, ...]:
 
 def _told(found: Tightening, c: Course) -> str:
     """The last bound, and how it came about."""
-    text = f"{sentence(together(c.equal))}: below {measured(c.last, c.unit)} in size with all stages, {LIMIT_KINDS[c.kind]}."
+    end = _stage(found, len(found.stages) - 1)
+    text = f"{sentence(together(c.equal))}: below {measured(c.last, c.unit)} in size in {end}, {LIMIT_KINDS[c.kind]}."
     if c.first is None or len(found.stages) == 1:
         return text
     if c.first > 0:
@@ -278,13 +280,14 @@ def _pictures(found: Tightening) -> list[Picture]:
 
 def _only(found: Tightening, names: Sequence[str]) -> Tightening:
     """All stages with some of the quantities only."""
+
+    def some(part: Mapping[str, Limits]) -> dict[str, Limits]:
+        return {n: limits for n, limits in part.items() if n in names}
+
     stages = []
     for stage in found.stages:
-        parts = {
-            part: {n: limits for n, limits in getattr(stage.limits, part).items() if n in names}
-            for part in ("identified", "parameters")
-        }
-        stages.append(replace(stage, limits=replace(stage.limits, **parts)))
+        limits = replace(stage.limits, identified=some(stage.limits.identified), parameters=some(stage.limits.parameters))
+        stages.append(replace(stage, limits=limits))
     return Tightening(tuple(stages))
 
 
