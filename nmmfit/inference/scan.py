@@ -15,10 +15,11 @@ from nmmfit.errors import UserInputError
 from nmmfit.inference.axes import Axis, make_axes, size_of
 from nmmfit.inference.contours import Contour, Evaluate, Interval, contours, intervals
 from nmmfit.inference.endpoints import IMPROVED
-from nmmfit.inference.grid_solver import Coarse, GridSolver, Solution
+from nmmfit.inference.grid_solver import Coarse, GridSolver
 from nmmfit.inference.joint import JointLikelihood
 from nmmfit.inference.minimise import Progress
 from nmmfit.inference.plain_grid import PlainGrid
+from nmmfit.inference.solution import Solution
 from nmmfit.inference.space import space_of
 from nmmfit.precision import require_double_precision
 
@@ -380,7 +381,7 @@ def _crossings(
         x = axes[0].values
         slope = slopes[..., 0]
         if np.any(np.isnan(slope[np.isfinite(known)])):
-            slope = np.gradient(known, x)
+            slope = np.nan_to_num(np.gradient(known, x))
         return tuple(intervals(x, known, slope, cl, evaluate)), (), {}
     if len(axes) == 2:
         exact = None if np.any(np.isnan(slopes[np.isfinite(known)])) else slopes
