@@ -44,6 +44,7 @@ def _marked(example: str) -> object:
         "leave-one-out",
         "limits",
         "predict",
+        "scan",
         "tension",
         "tighten",
     )
