@@ -69,6 +69,7 @@ def test_the_table_says_what_came_out(capsys: pytest.CaptureFixture[str]) -> Non
     assert "Intervals" in shown
 
 
+@pytest.mark.slow
 def test_points_that_failed_are_named(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("nmmfit.run.Run.joint", lambda self, method="templates": gaussian(1.5))
     assert main(["scan", "run.toml", "--grid", "lab.a=-2:3:6", "--json", "--out", "s"]) == 3
