@@ -20,6 +20,7 @@ from nmmfit.inference.grid_solver import GridSolver
 from nmmfit.inference.scan import Estimate, scan
 from nmmfit.inference.solution import Solution
 from nmmfit.inference.space import space_of
+from nmmfit.run import default_run
 
 
 def gaussian_precision():
@@ -167,6 +168,32 @@ def test_sampled_points_agree_with_iminuit():
         minuit.values["L"], minuit.values["T"] = found.grid["L"][i], found.grid["T"][k]
         minuit.migrad()
         assert found.delta_chi2[i, k] == pytest.approx(2.0 * (minuit.fval - min(free)), abs=1e-3)
+
+
+@pytest.mark.slow
+def test_the_default_run_agrees_with_iminuit():
+    likelihood = default_run().joint()
+    ends = {"L_dipole": 1e-7, "L_T_u": 2e-5}
+    found = scan(likelihood, {name: (-end, end, 9) for name, end in ends.items()}, refine=False)
+    assert np.all(found.converged)
+    space = space_of(likelihood)
+    value, gradient = jax.jit(likelihood.nll_vector), jax.jit(jax.grad(likelihood.nll_vector))
+    lowest = 2.0 * float(likelihood.nll(found.best_point))
+    free = np.array([n not in ends for n in likelihood.names])
+    random = np.random.default_rng(1)
+    for place in ((0, 0), (2, 7), (4, 4), (8, 3)):
+        center = np.array([found.points[name][place] for name in likelihood.names])
+        basis = space.basis(center, np.flatnonzero(free))
+        minuit = Minuit(
+            lambda z, x=center, b=basis: float(value(x + b @ z)),
+            0.1 * random.normal(size=len(center)) * free,
+            grad=lambda z, x=center, b=basis: b.T @ np.asarray(gradient(x + b @ z)),
+        )
+        minuit.errordef, minuit.strategy, minuit.tol = 0.5, 1, 1e-3
+        minuit.fixed[:] = ~free
+        for _ in range(3):
+            minuit.migrad()
+        assert found.delta_chi2[place] == pytest.approx(2.0 * minuit.fval - lowest, abs=1e-3)
 
 
 @pytest.mark.slow
