@@ -10,7 +10,9 @@ nothing out (`polished`).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
+import jax
 import numpy as np
 
 from nmmfit.inference.anchors import Anchors
@@ -72,6 +74,8 @@ class GridPoints:
         self.sized = [k for k, axis in enumerate(axes) if axis.held is None]
         self.free = np.setdiff1d(free, [h for _, h in self.held])
         self.basis = space.basis(start, self.free)
+        # fits are sheared, and so is what uses their program; steps from near need no shear
+        self.shear = space.shear(start, self.free)
         self.weights = np.stack([axes[k].target.weights for k in self.sized] or [np.zeros(space.n + space.n_quantities)])
         self.wanted = np.zeros((len(axes), len(self.weights)))
         for i, k in enumerate(self.sized):
@@ -131,8 +135,8 @@ class GridPoints:
         missing = self._images(at)[:, None, :] - starts[..., places]
         return self.placed(at, starts + missing @ carry.T)
 
-    def problems(self, at: np.ndarray, starts: np.ndarray) -> Problems:
-        """Minimisations at scanned values (point, axis)."""
+    def problems(self, at: np.ndarray, starts: np.ndarray, shear: Any = None) -> Problems:
+        """Minimisations at scanned values (point, axis), from starts (point, n); `shear` without an axis of points."""
         # one constraint has no axis of its own: that is the program which fits have compiled
         several = len(self.weights) if len(self.weights) > 1 else None
         return Problems.make(
@@ -142,6 +146,7 @@ class GridPoints:
             weights=self.weights if several else self.weights[0],
             target=self._targets(at) if several else self._targets(at)[:, 0],
             constraints=several,
+            shear=jax.tree.map(lambda leaf: np.broadcast_to(leaf, (len(starts), *np.shape(leaf))), shear),
         )
 
     # -- stages -------------------------------------------------------------------------------------------------------
@@ -171,7 +176,7 @@ class GridPoints:
         """
         found = minimise(
             self.space.nll,
-            self.problems(at[owner], starts),
+            self.problems(at[owner], starts, self.shear),
             quantities=self.space.quantities,
             block=self.profiler.block,
             max_iterations=MOST_NEWTON,
