@@ -52,8 +52,11 @@ class GridSolver(GridPoints):
         other.axes, other.cost = tuple(axes), Cost()
         return other
 
-    def coarse(self) -> Coarse:
-        """The coarse sub-grid: a few points from every mode, the others from those too."""
+    def coarse(self, progress: Progress | None = None) -> Coarse:
+        """The coarse sub-grid: a few points from every mode, the others from those too.
+
+        `progress` is called with (points done, points of the whole grid).
+        """
         axes = len(self.axes)
         knots = [coarse_places(a.points, COARSE.get(axes, 3)) for a in self.axes]
         few = [np.unique(k[coarse_places(len(k), SPARSE.get(axes, 2))]) for k in knots]
@@ -63,6 +66,8 @@ class GridSolver(GridPoints):
         rest = np.setdiff1d(np.arange(len(at)), first)
         solution = Solution.empty(at, self.space.n)
         solution.put(first, self.from_starts(at[first], *self.mode_starts(at[first])))
+        if progress is not None:
+            progress(len(first), size_of(self.axes))
         if len(rest):
             sparse = self.anchored(solution.take(first))
             corners, _ = enclosing([a.values[f] for a, f in zip(self.axes, few, strict=True)], at[rest])
@@ -116,7 +121,7 @@ class GridSolver(GridPoints):
             parts.append(self.chunk(number, coarse))
             done += len(parts[-1].at)
             if progress is not None:
-                progress(done, size_of(self.axes))
+                progress(max(done, len(coarse.solution.at)), size_of(self.axes))
         solution = Solution(**{name: np.concatenate([getattr(p, name) for p in parts]) for name in vars(parts[0])})
         self.repaired(solution, coarse, [a.points for a in self.axes])
         return solution

@@ -29,8 +29,8 @@ LEVELS = (0.68, 0.90, 0.95)
 ESTIMATED_ABOVE = 5000
 """Points above which a scan is timed on a small grid before it begins."""
 
-TRIAL = 17
-"""Most points along an axis of that small grid."""
+TRIAL = {1: 600, 2: 25, 3: 9}
+"""Most points along an axis of that small grid, by number of axes; 5 for more: enough to fill blocks."""
 
 MOST_GIB = 8.0
 """Memory that the results of a scan may take, GiB."""
@@ -248,16 +248,19 @@ class _Profiled:
 
     def seconds_per_point(self) -> float:
         """Measured on a small grid of the same range, after a first pass that compiles."""
-        small = self.solver.on([a.with_points(min(a.points, TRIAL)) for a in self.axes])
+        most = TRIAL.get(len(self.axes), 5)
+        small = self.solver.on([a.with_points(min(a.points, most)) for a in self.axes])
         coarse = small.coarse()
         small.chunk(0, coarse)
         began = perf_counter()
-        points = len(small.chunk(0, coarse).at)
-        return (perf_counter() - began) / points
+        at = small.chunk(0, coarse).at
+        passed = perf_counter() - began
+        # coarse points were solved before
+        return passed / max(1, int(np.sum(coarse.places(small.axes, at) < 0)))
 
     def solve(self, progress: Progress | None) -> Solution:
         """All points."""
-        self.coarse = self.solver.coarse()
+        self.coarse = self.solver.coarse(progress)
         return self.solver.whole(self.coarse, progress)
 
     def best(self, solution: Solution) -> tuple[float, np.ndarray]:
