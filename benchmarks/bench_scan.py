@@ -161,6 +161,18 @@ def largest_excess(joint: JointLikelihood, found: ScanResult, sampled: int, seed
     return float(np.max(here - np.minimum(lower.value, solver.from_starts(at, x, np.arange(len(at))).value)))
 
 
+def newton_from_every_mode(joint: JointLikelihood, points: int, sampled: int, seed: int) -> float:
+    """Seconds per point where every point is minimised by itself, with exact Hessians, from every mode."""
+    space = space_of(joint)
+    solver = GridSolver(space, make_axes(space, {axis: (*ends, points) for axis, ends in AXES.items()}, {}))
+    random = np.random.default_rng(seed)
+    at = np.stack([random.choice(axis.values, sampled) for axis in solver.axes], axis=1)
+    solver.from_starts(at, *solver.mode_starts(at))
+    began = clock()
+    solver.from_starts(at, *solver.mode_starts(at))
+    return (clock() - began) / sampled
+
+
 def processes(points: int, overrides: list[str]) -> dict[str, float]:
     """Seconds of `nmmfit scan` in fresh processes, with empty and with filled caches."""
     grid = [word for axis, (low, high) in AXES.items() for word in ("--grid", f"{axis}={low:g}:{high:g}:{points}")]
@@ -203,6 +215,7 @@ def measure(points: int, sampled: int, seed: int, with_processes: bool, override
         one["scan_minus_iminuit"] = (ours - theirs).tolist()
     ms = made["parameters"]["ms_per_point"]
     ratios = {f"{name} over scan": 1e3 * one["seconds"] / ms for name, one in competitors.items()}
+    ratios["Newton's method from every mode over scan"] = 1e3 * newton_from_every_mode(joint, points, 64, seed) / ms
     excess = largest_excess(joint, found, 64, seed)
     exact = competitors["iminuit, compiled values and gradients"]
     values = {
