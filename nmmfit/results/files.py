@@ -5,13 +5,11 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 
-from nmmfit.atomic import create_bytes, replace_bytes, temporary_sibling
+from nmmfit.atomic import create_bytes, failing_on, replace_bytes, temporary_sibling
 from nmmfit.errors import OutputError
 
 RUNS_FOLDER = "nmmfit-runs"
@@ -20,25 +18,12 @@ SUMMARY = "summary.json"
 RUN_FILE = "run.toml"
 
 
-@contextmanager
-def reported(path: Path) -> Iterator[None]:
-    """Turn any failure to write `path` into one clear line.
-
-    Raises: OutputError naming the path and the system's reason (disk full, not permitted, ...).
-    """
-    try:
-        yield
-    except OSError as problem:
-        reason = "the disk is full" if problem.errno in (errno.ENOSPC, errno.EDQUOT) else (problem.strerror or str(problem))
-        raise OutputError(f"cannot write {path}: {reason}") from problem
-
-
 def write_bytes(path: Path, content: bytes) -> None:
     """Write a file under a temporary name in the same folder, then rename it to `path`.
 
     Raises: OutputError; nothing is left behind then, and an older file of that name is untouched.
     """
-    with reported(path):
+    with failing_on(path):
         replace_bytes(path, content)
 
 
@@ -52,7 +37,7 @@ def write_new_text(path: Path, content: str) -> None:
 
     Raises: OutputError if there is something of that name, or the file cannot be written.
     """
-    with reported(path):
+    with failing_on(path):
         if path.exists() or path.is_symlink() or not path.name:
             raise OutputError(f"{path}: this {'folder' if path.is_dir() else 'file'} exists; it is not overwritten")
         try:
@@ -110,7 +95,7 @@ class RunFolder:
         Raises: OutputError if `out` is in use, or if nothing can be written there.
         """
         self.final = Path(out) if out is not None else default_run_path()
-        with reported(self.final):
+        with failing_on(self.final):
             _refuse_in_use(self.final)
             if self.final.is_symlink():
                 # A link to an empty folder: the folder is filled, the link stays.
@@ -147,7 +132,7 @@ class RunFolder:
 
     def write_bytes(self, name: str, content: bytes) -> None:
         """Write one file, complete or not at all; errors name the folder the user asked for. Raises: OutputError."""
-        with reported(self.final / name):
+        with failing_on(self.final / name):
             replace_bytes(self.path / name, content)
 
     def write_text(self, name: str, content: str) -> None:
@@ -160,7 +145,7 @@ class RunFolder:
         Raises: OutputError if the folder cannot be renamed.
         """
         target, number = self.final, 1
-        with reported(self.final):
+        with failing_on(self.final):
             while True:
                 try:
                     # Onto an empty folder a rename succeeds, onto any other it fails: an earlier run is never overwritten.
@@ -176,7 +161,7 @@ class RunFolder:
 
     def sub(self, name: str) -> SubFolder:
         """A folder inside, of the results of one of several computations. Raises: OutputError if it cannot be made."""
-        with reported(self.final / name):
+        with failing_on(self.final / name):
             return SubFolder(self, name)
 
 
