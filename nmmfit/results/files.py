@@ -5,17 +5,23 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from nmmfit.atomic import create_bytes, failing_on, replace_bytes, temporary_sibling
-from nmmfit.errors import OutputError
+from nmmfit.durable import ChunkStore
+from nmmfit.errors import OutputError, UserInputError
+from nmmfit.results.manifest import CHECKPOINT, MANIFEST, manifest_text
 
 RUNS_FOLDER = "nmmfit-runs"
 POSTERIOR = "posterior.nc"
 SUMMARY = "summary.json"
 RUN_FILE = "run.toml"
+BEGUN = "begun.json"
+"""In the checkpoint of an unfinished computation: what was begun."""
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -56,9 +62,27 @@ def default_run_path(now: datetime | None = None) -> Path:
     return path
 
 
-def _refuse_in_use(path: Path) -> None:
+def is_begun(folder: Path) -> bool:
+    """Whether a folder is of a computation that is not finished: one that runs, was interrupted, or ended before its time."""
+    return (folder / CHECKPOINT / BEGUN).is_file()
+
+
+def refuse_unfinished(folder: Path) -> None:
+    """Refuse to take what lies in the folder of an unfinished computation for its results.
+
+    What Ctrl-C left is complete in itself, says so, and passes.
+
+    Raises: UserInputError.
+    """
+    if is_begun(folder) and not (folder / MANIFEST).is_file():
+        raise UserInputError(f"{folder}: unfinished, holds no results yet; nmmfit resume {folder} goes on with it")
+
+
+def refuse_in_use(path: Path) -> None:
     """Refuse a folder that is in use, that cannot be replaced, or that lies below a file. Raises: OutputError, OSError."""
     advice = "name a new or empty folder"
+    if is_begun(path):
+        raise OutputError(f"--out {path}: holds an unfinished computation; nmmfit resume {path} goes on with it, or {advice}")
     if path.is_dir():
         first = next(iter(sorted(p.name for p in path.iterdir())), None)
         if first is not None:
@@ -89,14 +113,18 @@ class RunFolder:
         path: the folder to write to; the hidden one until published, then `final`.
     """
 
-    def __init__(self, out: Path | str | None = None) -> None:
-        """`out`: the folder to make; it must not exist or be empty. None: a fresh one named by time in `nmmfit-runs`.
+    def __init__(self, out: Path | str | None = None, origin: Mapping[str, Any] | None = None) -> None:
+        """Make the hidden folder.
 
+        Args:
+            out: the folder to make; it must not exist or be empty. None: a fresh one named by time in `nmmfit-runs`.
+            origin: how the results are made, for the manifest; see `nmmfit.results.manifest`.
         Raises: OutputError if `out` is in use, or if nothing can be written there.
         """
+        self.origin = origin
         self.final = Path(out) if out is not None else default_run_path()
         with failing_on(self.final):
-            _refuse_in_use(self.final)
+            refuse_in_use(self.final)
             if self.final.is_symlink():
                 # A link to an empty folder: the folder is filled, the link stays.
                 self.final = self.final.resolve()
@@ -139,11 +167,18 @@ class RunFolder:
         """Write one text file in UTF-8. Raises: OutputError."""
         self.write_bytes(name, content.encode("utf-8"))
 
-    def publish(self) -> Path:
-        """Give the folder its name and return it; with "-2", "-3", ... if somebody took that name meanwhile.
+    def chunks(self, name: str, determined_by: Mapping[str, Any]) -> ChunkStore | None:
+        """A store of finished chunks that outlives the process; None where the folder does not (see `ResumableFolder`)."""
+        return None
 
+    def publish(self, finished: bool = True) -> Path:
+        """Write the manifest, give the folder its name and return it; with "-2", "-3", ... if somebody took that meanwhile.
+
+        Args:
+            finished: whether the computation is; only a `ResumableFolder` can go on where it is not.
         Raises: OutputError if the folder cannot be renamed.
         """
+        self.write_text(MANIFEST, manifest_text(self.path, self.origin))
         target, number = self.final, 1
         with failing_on(self.final):
             while True:
@@ -169,8 +204,13 @@ class SubFolder(RunFolder):
     """A folder inside a run folder in the making; it is published with that."""
 
     def __init__(self, parent: RunFolder, name: str) -> None:
-        self.path, self.final, self._made = parent.path / name, parent.final / name, []
+        self.path, self.final, self.origin, self._made = parent.path / name, parent.final / name, None, []
+        self._parent = parent
         self.path.mkdir()
+
+    def chunks(self, name: str, determined_by: Mapping[str, Any]) -> ChunkStore | None:
+        """A store of the folder that this one lies in."""
+        return self._parent.chunks(f"{self.path.name}/{name}", determined_by)
 
     def remove(self) -> None:
         """Remove what was written so far."""
