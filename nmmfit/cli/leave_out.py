@@ -11,6 +11,7 @@ import typer
 from nmmfit.cli.arguments import Experiments, Json, Out, Overrides, RunFile, experiment_overrides, open_run
 from nmmfit.cli.fit import Chains, Draws, Sampler, Seed, Warmup, not_converged, sampled, sampler_overrides
 from nmmfit.cli.interrupts import one_interrupt
+from nmmfit.cli.invocation import results_folder
 from nmmfit.cli.output import emit, note
 from nmmfit.cli.progress import fits_bar
 from nmmfit.errors import InterruptedRunError, UserInputError
@@ -29,6 +30,7 @@ def register(app: typer.Typer) -> None:
 
 
 def leave_one_out(
+    ctx: typer.Context,
     run: RunFile = None,
     experiments: Experiments = None,
     sampler: Sampler = None,
@@ -47,10 +49,10 @@ def leave_one_out(
     if len(chosen.config.experiments) < 2:
         raise UserInputError(f"{chosen.source}: leave-one-out takes at least two experiments")
 
-    from nmmfit.results.files import RUN_FILE, RunFolder
+    from nmmfit.results.files import RUN_FILE
     from nmmfit.results.store import json_text
 
-    with RunFolder(out) as folder:
+    with results_folder(ctx, out, chosen) as folder:
         fits, labels, stopped = _fits(chosen, folder, plots)
         if not fits:
             raise InterruptedRunError("interrupted before the first fit was done; nothing was written")

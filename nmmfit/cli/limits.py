@@ -12,6 +12,7 @@ from nmmfit.checks import confidence_level, finite_number
 from nmmfit.cli.arguments import Experiments, Json, Out, Overrides, RunFile, experiment_overrides, open_run
 from nmmfit.cli.fit import Chains, Draws, Sampler, Seed, Warmup, not_converged, sample_run, sampler_overrides
 from nmmfit.cli.interrupts import one_interrupt
+from nmmfit.cli.invocation import results_folder
 from nmmfit.cli.output import add_row, emit, note, table
 from nmmfit.cli.progress import counting_bar
 from nmmfit.errors import InterruptedRunError, NotConvergedError, UserInputError
@@ -45,6 +46,7 @@ def register(app: typer.Typer) -> None:
 
 
 def limits(
+    ctx: typer.Context,
     run: RunFile = None,
     experiments: Experiments = None,
     cl: Annotated[float, typer.Option("--cl", metavar="LEVEL", help="Confidence and credible level, between 0 and 1.")] = 0.90,
@@ -72,9 +74,9 @@ def limits(
         )
     chosen = _run_of(fit_folder) if fit_folder is not None else open_run(run, [*(overrides or ()), *changes])
 
-    from nmmfit.results.files import POSTERIOR, RUN_FILE, RunFolder
+    from nmmfit.results.files import POSTERIOR, RUN_FILE
 
-    with RunFolder(out) as folder:
+    with results_folder(ctx, out, chosen) as folder:
         from nmmfit.cli.runtime import start_computing
 
         start_computing()
@@ -185,6 +187,7 @@ def _show_presets(console: Console, payload: Mapping[str, Any]) -> None:
 
 
 def profile(
+    ctx: typer.Context,
     run: RunFile = None,
     experiments: Experiments = None,
     parameter: Annotated[
@@ -208,9 +211,9 @@ def profile(
             finite_number(value, option)
     chosen = open_run(run, [*(overrides or ()), *experiment_overrides(experiments)])
 
-    from nmmfit.results.files import RUN_FILE, RunFolder
+    from nmmfit.results.files import RUN_FILE
 
-    with RunFolder(out) as folder:
+    with results_folder(ctx, out, chosen) as folder:
         from nmmfit.cli.runtime import start_computing
 
         start_computing()

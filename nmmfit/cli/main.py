@@ -23,6 +23,7 @@ from nmmfit.cli import (
     predict,
     report,
     reproduce,
+    resume,
     tighten,
     together,
     validate,
@@ -73,6 +74,7 @@ def _program(
 look.register(app)
 check.register(app)
 fit.register(app)
+resume.register(app)
 evolve.register(app)
 moments.register(app)
 limits.register(app)

@@ -10,6 +10,7 @@ import typer
 from nmmfit.checks import confidence_level, whole_number
 from nmmfit.cli.arguments import Json, Out, usable
 from nmmfit.cli.fit import not_converged
+from nmmfit.cli.invocation import results_folder
 from nmmfit.cli.output import emit, note
 from nmmfit.cli.progress import counting_bar
 from nmmfit.errors import UserInputError, unknown
@@ -29,6 +30,7 @@ def register(app: typer.Typer) -> None:
 
 
 def validate(
+    ctx: typer.Context,
     experiments: Annotated[
         list[str] | None,
         typer.Argument(metavar="[EXPERIMENT]...", help="Names of experiments; none: all.", show_default=False),
@@ -83,9 +85,7 @@ def validate(
         renew(update, found, settings, known, "--update")
         place = update
     elif out is not None:
-        from nmmfit.results.files import RunFolder
-
-        with RunFolder(out) as folder:
+        with results_folder(ctx, out, experiments=names) as folder:
             found = _validated(names, settings)
             draw(folder.path, found, settings.plots)
             write_folder(folder.path, {v.name: v for v in found}, settings, known, said_by(settings, names, known))

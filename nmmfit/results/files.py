@@ -167,9 +167,14 @@ class RunFolder:
         """Write one text file in UTF-8. Raises: OutputError."""
         self.write_bytes(name, content.encode("utf-8"))
 
-    def chunks(self, name: str, determined_by: Mapping[str, Any]) -> ChunkStore | None:
-        """A store of finished chunks that outlives the process; None where the folder does not (see `ResumableFolder`)."""
-        return None
+    @property
+    def resumable(self) -> bool:
+        """Whether the folder outlives the process, so that it has stores of finished chunks; see `ResumableFolder`."""
+        return False
+
+    def store(self, name: str, determined_by: Mapping[str, Any]) -> ChunkStore:
+        """A store of finished chunks, if the folder is resumable."""
+        raise NotImplementedError
 
     def publish(self, finished: bool = True) -> Path:
         """Write the manifest, give the folder its name and return it; with "-2", "-3", ... if somebody took that meanwhile.
@@ -208,9 +213,14 @@ class SubFolder(RunFolder):
         self._parent = parent
         self.path.mkdir()
 
-    def chunks(self, name: str, determined_by: Mapping[str, Any]) -> ChunkStore | None:
+    @property
+    def resumable(self) -> bool:
+        """Whether the folder that this one lies in is."""
+        return self._parent.resumable
+
+    def store(self, name: str, determined_by: Mapping[str, Any]) -> ChunkStore:
         """A store of the folder that this one lies in."""
-        return self._parent.chunks(f"{self.path.name}/{name}", determined_by)
+        return self._parent.store(f"{self.path.name}/{name}", determined_by)
 
     def remove(self) -> None:
         """Remove what was written so far."""

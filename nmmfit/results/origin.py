@@ -60,8 +60,5 @@ def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
             found.append(f"the table {name} {how}")
     found += [f"{p} {old.get(p, 'unknown')} then, {v} now" for p, v in new.items() if p != "nmmfit" and old.get(p) != v]
     if not found and then.get("program") != now["program"]:
-        commits = {str(m.get("commit") or "") for m in (then, now)} - {""}
-        found = [
-            "the source of nmmfit or of an experiment has changed" + (f" ({' and '.join(sorted(commits))})" if commits else "")
-        ]
+        found = ["the source of nmmfit or of an experiment has changed"]
     return found

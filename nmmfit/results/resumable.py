@@ -78,6 +78,7 @@ class ResumableFolder(RunFolder):
                 shutil.rmtree(draft, ignore_errors=True)
                 self._remove_made()
                 raise
+        self._reopened = False
         self._open()
 
     @classmethod
@@ -87,7 +88,7 @@ class ResumableFolder(RunFolder):
         Raises: UserInputError if it is none, or its record is broken; OutputError if another process works in it.
         """
         again = cls.__new__(cls)
-        again.final, again._made = folder, []
+        again.final, again._made, again._reopened = folder, [], True
         again.begun = read_begun(folder)
         again.origin = again.begun["origin"]
         again._open()
@@ -116,7 +117,12 @@ class ResumableFolder(RunFolder):
         except (OSError, UnicodeDecodeError) as problem:
             raise UserInputError(f"{path}: {getattr(problem, 'strerror', None) or 'not UTF-8 text'}") from None
 
-    def chunks(self, name: str, determined_by: Mapping[str, Any]) -> ChunkStore:
+    @property
+    def resumable(self) -> bool:
+        """True."""
+        return True
+
+    def store(self, name: str, determined_by: Mapping[str, Any]) -> ChunkStore:
         """A store of finished chunks in the checkpoint.
 
         Args:
@@ -127,9 +133,13 @@ class ResumableFolder(RunFolder):
         made = {key: self.origin.get(key) for key in ("run", "program", "tables")}
         return ChunkStore(self.checkpoint / name, {**made, **determined_by})
 
-    def has_progress(self) -> bool:
-        """Whether any chunk was finished, so that going on is better than beginning anew."""
-        return any(True for _ in self.checkpoint.rglob("*.chunk"))
+    def is_kept(self) -> bool:
+        """Whether the checkpoint outlives an error: if a chunk was finished, or it was there before this process."""
+        return self._reopened or any(True for _ in self.checkpoint.rglob("*.chunk"))
+
+    def said_to_go_on(self) -> str:
+        """For messages: how to go on after what has happened, or that nothing is left."""
+        return f"nmmfit resume {self.final} goes on" if self.is_kept() else "nothing was written"
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         try:
@@ -138,11 +148,11 @@ class ResumableFolder(RunFolder):
             if kind is not None and issubclass(kind, KeyboardInterrupt) and (self.path / POSTERIOR).exists():
                 # Interrupted while drawing plots: the posterior is complete; going on draws them.
                 self.publish(finished=False)
-            elif self.has_progress():
+            elif self.is_kept():
                 shutil.rmtree(self.path, ignore_errors=True)
                 if isinstance(error, OutputError):
                     said = str(error).replace(str(self.path), str(self.final))
-                    error.args = (f"{said}; nothing else is lost: nmmfit resume {self.final} goes on",)
+                    error.args = (f"{said}; {self.said_to_go_on()}",)
             else:
                 if isinstance(error, OutputError):
                     error.args = (str(error).replace(str(self.path), str(self.final)),)
@@ -211,9 +221,7 @@ def read_begun(folder: Path) -> dict[str, Any]:
     if not folder.is_dir():
         raise UserInputError(f"{folder}: " + ("this is a file, not a folder" if folder.exists() else "there is no such folder"))
     if not path.is_file():
-        raise UserInputError(
-            f"{folder}: holds no unfinished computation (no {CHECKPOINT}/{BEGUN}), so that there is nothing to resume"
-        )
+        raise UserInputError(f"{folder}: holds no unfinished computation (no {CHECKPOINT}/{BEGUN}); there is nothing to resume")
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(found, dict) or not isinstance(found["origin"], dict):

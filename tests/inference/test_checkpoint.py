@@ -9,10 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import small_joint
 
 from nmmfit.durable import ChunkStore
 from nmmfit.errors import OutputError, UserInputError
 from nmmfit.inference.checkpoint import Checkpoint
+from nmmfit.inference.joint import JointLikelihood
 from nmmfit.inference.result import SampleResult
 from nmmfit.inference.sampling import SamplerSettings, sample
 
@@ -21,6 +23,13 @@ METHODS = {
     "nuts": SamplerSettings(chains=2, warmup=40, draws=12, seed=3, max_tree_depth=4),
     "ensemble": SamplerSettings(method="ensemble", chains=4, warmup=100, draws=50, seed=3),
 }
+
+
+@pytest.fixture(scope="module")
+def joint() -> JointLikelihood:
+    """A posterior that compiles quickly."""
+    lab = small_joint.experiment([103.0, 98.0], small_joint.counts_of([100.0, 100.0], [4.0, 1.0]))
+    return small_joint.joint(lab, {"L": small_joint.couplings(1.0)})
 
 
 class KilledError(Exception):
