@@ -27,6 +27,7 @@ from nmmfit.cli import (
     tighten,
     together,
     validate,
+    verify,
     wcxf,
 )
 from nmmfit.cli.arguments import VerbGroup
@@ -85,6 +86,7 @@ tighten.register(app)
 predict.register(app)
 reproduce.register(app)
 validate.register(app)
+verify.register(app)
 report.register(app)
 wcxf.register(app)
 export.register(app)

@@ -46,7 +46,13 @@ def made_with(experiments: Iterable[str] = ()) -> dict[str, Any]:
     folders = [folder for folder in map(catalogue.folder_of, names) if folder is not None]
     tables = tables_of(names)
     parts = [program_digest(), *(folder_digest(folder) for folder in folders), *tables.values()]
-    return {"versions": package_versions(), "commit": git_commit(), "program": digest(parts), "tables": tables}
+    return {
+        "experiments": names,
+        "versions": package_versions(),
+        "commit": git_commit(),
+        "program": digest(parts),
+        "tables": tables,
+    }
 
 
 def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

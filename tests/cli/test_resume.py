@@ -32,15 +32,9 @@ CALLS = 7
 RUN = "experiments = []\n"
 
 
-def quick_joint() -> JointLikelihood:
-    """A posterior that compiles quickly."""
-    lab = small_joint.experiment([103.0, 98.0], small_joint.counts_of([100.0, 100.0], [4.0, 1.0]))
-    return small_joint.joint(lab, {"L": small_joint.couplings(1.0)})
-
-
 @pytest.fixture(scope="module")
 def quick() -> JointLikelihood:
-    return quick_joint()
+    return small_joint.quick_joint()
 
 
 @pytest.fixture(autouse=True)
@@ -330,11 +324,47 @@ def test_a_finished_fit_says_so(capsys: pytest.CaptureFixture[str], tmp_path: Pa
     assert json.loads(printed.out) == {"finished": True, "out": "mine"}
 
 
+def test_rerun_is_identical_or_names_what_is_not(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, wanted: dict[str, bytes]
+) -> None:
+    assert main(["fit", "run.toml", *SHORT, "--out", "mine"]) == 3
+    capsys.readouterr()
+    assert main(["rerun", "mine", "--out", "again", "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["identical"], answer["differences"], answer["made_with_the_same"]) == (True, [], True)
+    assert answer["compared"] == ["posterior.nc", "run.toml", "summary.json"]
+    assert numbers(tmp_path / "again") == wanted
+    # A program that draws other numbers now.
+    from nmmfit.inference import sampling
+
+    symmetrised = sampling.symmetrised
+    monkeypatch.setattr(sampling, "symmetrised", lambda *given: symmetrised(*given) * (1.0 + 1e-9))
+    assert main(["rerun", "mine"]) == 3
+    printed = capsys.readouterr()
+    assert "posterior.nc: posterior/L: differs by up to 1e-09 of its largest value" in printed.err.splitlines()[-1]
+    assert (place := printed.err.splitlines()[-2]).startswith("wrote nmmfit-runs/")
+    assert (tmp_path / place.removeprefix("wrote ") / "posterior.nc").is_file()
+    (tmp_path / "mine" / "summary.json").write_text("{}")
+    assert main(["rerun", "mine"]) == 2
+    assert last_line(capsys) == "nmmfit: mine: not what was written: summary.json is truncated; there is nothing to compare with"
+
+
+def test_an_interrupted_fit_is_verified_and_not_computed_again(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin(monkeypatch, 5, KeyboardInterrupt)
+    capsys.readouterr()
+    assert main(["verify", "mine", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["unfinished"] is True
+    assert main(["rerun", "mine"]) == 2
+    assert last_line(capsys) == "nmmfit: mine: of an interrupted computation; nmmfit resume mine goes on with it"
+
+
 SLOWLY = """
 import sys, time
 from contextlib import contextmanager
 import nmmfit.cli.fit, nmmfit.run
-from cli.test_resume import quick_joint
+from small_joint import quick_joint
 joint = None
 def made(self, method="templates"):
     global joint

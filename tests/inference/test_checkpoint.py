@@ -28,8 +28,7 @@ METHODS = {
 @pytest.fixture(scope="module")
 def joint() -> JointLikelihood:
     """A posterior that compiles quickly."""
-    lab = small_joint.experiment([103.0, 98.0], small_joint.counts_of([100.0, 100.0], [4.0, 1.0]))
-    return small_joint.joint(lab, {"L": small_joint.couplings(1.0)})
+    return small_joint.quick_joint()
 
 
 class KilledError(Exception):
