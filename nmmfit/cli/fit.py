@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nmmfit.cli.arguments import Experiments, Json, Out, Overrides, RunFile, experiment_overrides, open_run
-from nmmfit.cli.go_on import Unfinished
-from nmmfit.cli.interrupts import one_interrupt
+from nmmfit.cli.go_on import Unfinished, going_on_later
 from nmmfit.cli.invocation import resumable_folder
 from nmmfit.cli.output import emit, note
 from nmmfit.cli.progress import sampling_bar
@@ -88,9 +87,7 @@ def fit(
     """Sample the joint posterior; write posterior.nc, summary.json and plots into a fresh folder."""
     changes = sampler_overrides(method=sampler, seed=seed, chains=chains, draws=draws, warmup=warmup)
     chosen = open_run(run, [*(overrides or ()), *experiment_overrides(experiments), *changes])
-    folder = resumable_folder(ctx, out, chosen)
-    note(f"writing to {folder.final}; interrupted, it goes on with: nmmfit resume {folder.final}")
-    fit_into(chosen, folder, plots, as_json)
+    fit_into(chosen, resumable_folder(ctx, out, chosen), plots, as_json)
 
 
 def go_on(again: Unfinished, as_json: bool) -> None:
@@ -102,18 +99,9 @@ def fit_into(chosen: Run, folder: ResumableFolder, plots: bool, as_json: bool) -
     """Fit, or go on with what the folder holds, and print the answer."""
     from nmmfit.results.files import POSTERIOR
 
-    try:
-        with folder, one_interrupt((folder.path / POSTERIOR).exists):
-            result, summary, joint, payload = sampled(chosen, folder, plots)
-            place = folder.publish(finished=not result.interrupted)
-    except InterruptedRunError as problem:
-        raise InterruptedRunError(f"{problem}; {folder.said_to_go_on()}") from None
-    except KeyboardInterrupt:
-        if folder.path == folder.final:
-            # Published on the way out: a posterior without plots.
-            drawn = f"interrupted while drawing the plots; everything else is in {folder.final}"
-            raise InterruptedRunError(f"{drawn}; {folder.said_to_go_on()}") from None
-        raise InterruptedRunError(f"interrupted; {folder.said_to_go_on()}") from None
+    with going_on_later(folder, (folder.path / POSTERIOR).exists):
+        result, summary, joint, payload = sampled(chosen, folder, plots)
+        place = folder.publish(finished=not result.interrupted)
     from nmmfit.results.tables import fit_tables
 
     emit(
@@ -143,18 +131,26 @@ def sampled(
 
     note(f"{chosen.source}: {', '.join(chosen.config.experiments) or 'no experiment, the priors alone'}")
     joint = chosen.joint()
-    result = sample_run(chosen, joint, bar, checkpoint_in(folder))
+    result = sample_run(chosen, joint, bar, checkpoint_in(folder, chosen))
     summary = summarise_fit(result)
     best, sm = _fitted(joint, result) if plots else ({}, {})
     payload = write_fit(folder, joint, result, summary, chosen.to_toml(), best=best, sm=sm, plots=plots)
     return result, summary, joint, payload
 
 
-def checkpoint_in(folder: RunFolder) -> Checkpoint | None:
-    """Where a sampler keeps draws and state in a folder; None in one that is gone with the process."""
+def checkpoint_in(folder: RunFolder, chosen: Run) -> Checkpoint | None:
+    """Where the sampler of a run keeps draws and state in a folder; None in one that is gone with the process."""
+    if not folder.resumable:
+        return None
     from nmmfit.inference.checkpoint import Checkpoint
+    from nmmfit.results.resumable import ResumableFolder
 
-    return Checkpoint(folder.store, lambda said: note(f"nmmfit: warning: {said}")) if folder.resumable else None
+    if isinstance(folder, ResumableFolder):
+        # The folder's name, for those whose process is killed.
+        note(f"writing to {folder.final}; if it is interrupted: nmmfit resume {folder.final}")
+    return Checkpoint(
+        lambda name, about: folder.store(name, {**about, "run": chosen.hash}), lambda said: note(f"nmmfit: warning: {said}")
+    )
 
 
 def _fitted(joint: JointLikelihood, result: SampleResult) -> tuple[dict[str, float], dict[str, float]]:

@@ -1,10 +1,14 @@
-"""What a verb gets when it is to go on with what was begun."""
+"""Verbs that can be gone on with: what they get to do so, and what they say when they are stopped."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from nmmfit.cli.interrupts import one_interrupt
+from nmmfit.errors import InterruptedRunError
 
 if TYPE_CHECKING:
     from nmmfit.results.resumable import ResumableFolder
@@ -26,3 +30,22 @@ class Unfinished:
     run: Run
     options: Mapping[str, Any]
     folder: ResumableFolder
+
+
+@contextmanager
+def going_on_later(folder: ResumableFolder, kept: Callable[[], bool]) -> Iterator[None]:
+    """Compute into a folder, which is entered here; whoever stops it with Ctrl-C is told how to go on.
+
+    Args:
+        folder: of the computation.
+        kept: whether what is worth keeping is on disk; see `one_interrupt`.
+    Raises: InterruptedRunError in place of KeyboardInterrupt.
+    """
+    try:
+        with folder, one_interrupt(kept):
+            yield
+    except InterruptedRunError as problem:
+        raise InterruptedRunError(f"{problem}; {folder.said_to_go_on()}") from None
+    except KeyboardInterrupt:
+        drawn = f" while drawing the plots; everything else is in {folder.final}" if folder.path == folder.final else ""
+        raise InterruptedRunError(f"interrupted{drawn}; {folder.said_to_go_on()}") from None

@@ -34,7 +34,7 @@ def origin_of(ctx: typer.Context, run: Run | None = None, experiments: Iterable[
     return {
         "verb": " ".join(ctx.command_path.split()[1:]),
         "options": options,
-        "arguments": _words(ctx, options),
+        "arguments": words_of(ctx, options),
         "run": run.hash if run is not None else None,
         **made_with(names),
     }
@@ -61,7 +61,7 @@ def _plain(value: Any) -> Any:
     return [_plain(v) for v in value] if isinstance(value, list | tuple) else value
 
 
-def _words(ctx: typer.Context, options: Mapping[str, Any]) -> list[str]:
+def words_of(ctx: typer.Context, options: Mapping[str, Any]) -> list[str]:
     """Options that differ from their defaults, as words of a command line; positional ones last, behind "--"."""
     words: list[str] = []
     positional: list[str] = []

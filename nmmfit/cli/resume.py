@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nmmfit.cli import fit
+from nmmfit.cli import fit, leave_out, limits
 from nmmfit.cli.arguments import Json
 from nmmfit.cli.go_on import Unfinished
 from nmmfit.cli.output import emit, note
@@ -18,7 +18,11 @@ if TYPE_CHECKING:
     from nmmfit.results.resumable import ResumableFolder
     from nmmfit.run import Run
 
-GO_ON: Mapping[str, Callable[[Unfinished, bool], None]] = {"fit": fit.go_on}
+GO_ON: Mapping[str, Callable[[Unfinished, bool], None]] = {
+    "fit": fit.go_on,
+    "limits": limits.go_on,
+    "leave-one-out": leave_out.go_on,
+}
 """Verb -> what goes on with it: called with what was begun, and whether to print JSON."""
 
 

@@ -10,7 +10,7 @@ import typer
 from nmmfit.checks import confidence_level, whole_number
 from nmmfit.cli.arguments import Json, Out, usable
 from nmmfit.cli.fit import not_converged
-from nmmfit.cli.invocation import results_folder
+from nmmfit.cli.invocation import origin_of, results_folder, words_of
 from nmmfit.cli.output import emit, note
 from nmmfit.cli.progress import counting_bar
 from nmmfit.errors import UserInputError, unknown
@@ -83,6 +83,7 @@ def validate(
         read_folder(update, settings, "--update")
         found = _validated(names, settings)
         renew(update, found, settings, known, "--update")
+        _note_anew(update, ctx)
         place = update
     elif out is not None:
         with results_folder(ctx, out, experiments=names) as folder:
@@ -104,6 +105,19 @@ def validate(
     failed = [v.name for v in found if not v.converged]
     if failed:
         raise not_converged(failed)
+
+
+def _note_anew(folder: Path, ctx: typer.Context) -> None:
+    """Write the manifest of a folder in which experiments were done anew; how all of it is made stays as it was."""
+    from nmmfit.results.files import write_text
+    from nmmfit.results.manifest import MANIFEST, manifest_text
+    from nmmfit.results.origin import made_with
+    from nmmfit.results.validation_folder import experiments_in
+
+    names = experiments_in(folder)
+    origin = {**origin_of(ctx), **made_with(names)}
+    changed = {**origin["options"], "update": None, "experiments": names}
+    write_text(folder / MANIFEST, manifest_text(folder, {**origin, "options": changed, "arguments": words_of(ctx, changed)}))
 
 
 def _validated(names: tuple[str, ...], settings: Settings) -> list[Validation]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from nmmfit import catalogue, physics
@@ -23,14 +24,18 @@ def tables_of(experiments: Iterable[str]) -> dict[str, str]:
     for name in names:
         folder = catalogue.folder_of(name)
         if folder is None:
-            module = Path(str(catalogue.load(name).__file__))
-            whole = module.name == "__init__.py"
-            found[f"{name} ({catalogue.distribution_of(name)})"] = (
-                folder_digest(module.parent) if whole else hashlib.sha256(module.read_bytes()).hexdigest()
-            )
+            found[f"{name} ({catalogue.distribution_of(name)})"] = _of_module(catalogue.load(name))
         else:
             found |= _tables(f"likelihoods/{name}", folder)
     return found | (_tables("nmmfit/physics", Path(str(physics.__file__)).parent) if names else {})
+
+
+def _of_module(module: ModuleType) -> str:
+    """Digest of a module's folder, or of its file; empty for one that came from nowhere."""
+    path = Path(getattr(module, "__file__", None) or "")
+    if path.name == "__init__.py":
+        return folder_digest(path.parent)
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
 
 
 def _tables(shown: str, folder: Path) -> dict[str, str]:

@@ -24,15 +24,15 @@ from nmmfit.results.files import (
 )
 from nmmfit.results.manifest import CHECKPOINT, MANIFEST, files_in, manifest_text
 
-RESULTS = "results"
+RESULTS, STORES = "results", "chunks"
 
 
 class ResumableFolder(RunFolder):
     """A folder that is there from the beginning, so that a computation which ends too early is found under the user's name.
 
-    Until results are published it holds a folder `checkpoint` alone: `begun.json` and `run.toml`, what was begun; stores of
-    finished chunks; `results`, the files in the making; and the lock that keeps a second process out. Results come into the
-    folder together, the manifest last: a checkpoint without a manifest beside it is an unfinished computation, which every
+    Until results are published it holds a folder `checkpoint` alone: `begun.json` and `run.toml`, what was begun; `chunks`,
+    stores of finished ones; `results`, the files in the making; and the lock that keeps a second process out. Results come into
+    the folder together, the manifest last: a checkpoint without a manifest beside it is an unfinished computation, which every
     reader refuses. The checkpoint goes when the computation is done.
 
     Left by an error or a kill it stays if any chunk was finished; `nmmfit resume` opens it again with `reopen`.
@@ -131,7 +131,7 @@ class ResumableFolder(RunFolder):
         Raises: as `ChunkStore`.
         """
         made = {key: self.origin.get(key) for key in ("run", "program", "tables")}
-        return ChunkStore(self.checkpoint / name, {**made, **determined_by})
+        return ChunkStore(self.checkpoint / STORES / name, {**made, **determined_by})
 
     def is_kept(self) -> bool:
         """Whether the checkpoint outlives an error: if a chunk was finished, or it was there before this process."""

@@ -44,6 +44,11 @@ def payload(found: Iterable[Validation], settings: Settings) -> dict[str, Any]:
     return {"settings": asdict(settings), "experiments": {v.name: v.to_json() for v in found}}
 
 
+def experiments_in(folder: Path) -> list[str]:
+    """Names of the experiments in a folder that this version wrote."""
+    return list(json.loads((folder / OBJECT).read_text(encoding="utf-8"))["experiments"])
+
+
 def stems_of(folder: Path, name: str, names: Iterable[str]) -> list[str]:
     """Pictures of an experiment among those of `names`: a file is of the experiment with the longest name that it begins with."""
     stems = sorted({p.stem for p in folder.iterdir() if p.suffix in PICTURES})

@@ -96,7 +96,7 @@ def test_a_folder_per_fit_and_one_table(capsys, tmp_path):
         stored = json.loads((folder / name / "summary.json").read_text())
         assert stored["out"] == f"mine/{name}"
     assert {p.name for p in folder.iterdir() if p.is_file()} == {
-        "leave_one_out.json", "leave_one_out.png", "leave_one_out.pdf", "run.toml",
+        "leave_one_out.json", "leave_one_out.png", "leave_one_out.pdf", "run.toml", "manifest.json",
     }  # fmt: skip
     assert "not converged: all:" in printed.err
     assert main(["report", "mine", "--json"]) == 0
@@ -116,8 +116,8 @@ def test_ctrl_c_keeps_the_fits_that_are_done(capsys, monkeypatch, tmp_path):
 
     monkeypatch.setattr("nmmfit.cli.leave_out.sampled", sampled)
     assert main(["leave-one-out", "run.toml", "--out", "mine"]) == 130
-    assert "interrupted after 1 fits; they are in mine" in capsys.readouterr().err
-    assert {p.name for p in (tmp_path / "mine").iterdir() if p.is_dir()} == {"all"}
+    assert "interrupted after 1 fits; they are in mine; nmmfit resume mine goes on" in capsys.readouterr().err
+    assert {p.name for p in (tmp_path / "mine").iterdir() if p.is_dir()} == {"all", "checkpoint"}
 
 
 @pytest.mark.usefixtures("_synthetic")

@@ -249,7 +249,7 @@ def test_a_damaged_checkpoint_is_named_and_made_again(
     store: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, wanted: dict[str, bytes]
 ) -> None:
     begin(monkeypatch, 6, KeyboardInterrupt)
-    path = max((Path("mine") / "checkpoint" / store).glob("*.chunk"))
+    path = max((Path("mine") / "checkpoint" / "chunks" / store).glob("*.chunk"))
     path.write_bytes(path.read_bytes()[:-100])
     capsys.readouterr()
     assert main(["resume", "mine"]) == 3

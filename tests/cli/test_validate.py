@@ -82,7 +82,7 @@ def test_one_experiment_as_json_and_on_disk(capsys, tmp_path):
     assert code == 0
     printed = json.loads(capsys.readouterr().out)
     assert printed["experiments"]["borexino_phase2_limit"]["limits"]["mu_eff_solar"] == pytest.approx(2.8, rel=1e-6)
-    assert {p.name for p in out.iterdir()} == {"validate.json", "validation.md"}
+    assert {p.name for p in out.iterdir()} == {"validate.json", "validation.md", "manifest.json"}
     assert json.loads((out / "validate.json").read_text())["experiments"] == printed["experiments"]
 
 
