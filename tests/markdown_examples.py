@@ -46,6 +46,9 @@ SLOW_VERBS = (
     "tighten",
     "validate",
     "report",
+    "resume",
+    "verify",
+    "rerun",
     "check-experiment",
 )
 

@@ -21,15 +21,22 @@ class Unfinished:
 
     Attributes:
         verb: which one, such as "fit".
-        run: the run as it was begun.
+        given: the run as it was begun; None for a verb that has none.
         options: the verb's other options, by the names of its parameters, as JSON has them (no paths, but texts).
         folder: open; entering it as a context and publishing it is left to the verb, as in the first place.
     """
 
     verb: str
-    run: Run
+    given: Run | None
     options: Mapping[str, Any]
     folder: ResumableFolder
+
+    @property
+    def run(self) -> Run:
+        """The run, for verbs that have one."""
+        if self.given is None:
+            raise ValueError(f"{self.verb} has no run file")
+        return self.given
 
 
 @contextmanager

@@ -47,10 +47,14 @@ def results_folder(ctx: typer.Context, out: Path | None, run: Run | None = None,
     return RunFolder(out, origin_of(ctx, run, experiments))
 
 
-def resumable_folder(ctx: typer.Context, out: Path | None, run: Run) -> ResumableFolder:
+def resumable_folder(
+    ctx: typer.Context, out: Path | None, run: Run | None = None, experiments: Iterable[str] = ()
+) -> ResumableFolder:
     """As `results_folder`, for a verb that `nmmfit resume` can go on with: one in the table of nmmfit/cli/resume.py."""
     from nmmfit.results.resumable import ResumableFolder
 
+    if run is None:
+        return ResumableFolder(out, origin_of(ctx, None, experiments), None)
     return ResumableFolder(out, origin_of(ctx, run), run.to_toml(), {"source": run.source})
 
 

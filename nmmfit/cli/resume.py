@@ -1,17 +1,29 @@
-"""`resume`: go on with what was interrupted, to the same result."""
+"""`resume`: go on with what was interrupted, to the same result.
+
+A verb can be gone on with if it
+
+- opens `resumable_folder(ctx, out, run)` in place of `results_folder`;
+- computes and publishes within `with going_on_later(folder, ...)`, its pieces by
+  `run_chunks(folder.store("pieces", {"cl": cl}), n, compute, progress)`, which skips those that are done, its draws by
+  `sample_run(run, joint, checkpoint=checkpoint_in(folder, run))`;
+- has an entry in `GO_ON`, which calls the same function with `again.run`, `again.folder` and `again.options`.
+
+What determines a store's chunks beside run file, program and tables is the second argument of `store`: the verb's own options.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nmmfit.cli import fit, leave_out, limits
+from nmmfit.cli import fit, leave_out, limits, validate
 from nmmfit.cli.arguments import Json
 from nmmfit.cli.go_on import Unfinished
-from nmmfit.cli.output import emit, note
+from nmmfit.cli.output import emit
 from nmmfit.errors import UserInputError, unknown
 
 if TYPE_CHECKING:
@@ -22,6 +34,7 @@ GO_ON: Mapping[str, Callable[[Unfinished, bool], None]] = {
     "fit": fit.go_on,
     "limits": limits.go_on,
     "leave-one-out": leave_out.go_on,
+    "validate": validate.go_on,
 }
 """Verb -> what goes on with it: called with what was begun, and whether to print JSON."""
 
@@ -41,8 +54,9 @@ def resume(
     from nmmfit.results.resumable import ResumableFolder, read_begun
 
     if not is_begun(folder) and (folder / MANIFEST).is_file():
-        note(f"{folder}: finished; there is nothing to resume")
-        emit("resume", {"finished": True, "out": str(folder)}, as_json, None, lambda console: None)
+        said = f"{folder}: finished; there is nothing to resume"
+        payload = {"finished": True, "out": str(folder)}
+        emit("resume", payload, as_json, None, lambda console: console.print(said, markup=False))
         return
     again = read_begun(folder)
     run = _same_run(folder, again)
@@ -56,7 +70,7 @@ def resume(
     GO_ON[verb](Unfinished(verb, run, options, opened), as_json)
 
 
-def _same_run(folder: Path, begun: Mapping[str, Any]) -> Run:
+def _same_run(folder: Path, begun: Mapping[str, Any]) -> Run | None:
     """The run that was begun, if it can be gone on with: with this version, these tables, that run file.
 
     Raises: UserInputError saying what differs.
@@ -71,16 +85,19 @@ def _same_run(folder: Path, begun: Mapping[str, Any]) -> Run:
     then = begun["origin"]
     # Before the run file is read: another version may not know its keys.
     _refuse([d for d in differences(then, made_with()) if d.startswith("nmmfit ")], folder, advice)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as problem:
-        raise UserInputError(f"{path}: {getattr(problem, 'strerror', None) or 'not UTF-8 text'}") from None
-    run = parse_run(text, str(path))
-    if run.hash != then.get("run"):
-        raise UserInputError(f"{path}: not the run file that was begun with; {advice}")
-    _refuse(differences(then, made_with(run.config.experiments)), folder, advice)
-    source = begun.get("source")
-    return parse_run(text, source) if isinstance(source, str) else run
+    run = None
+    if then.get("run") is not None:
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as problem:
+            raise UserInputError(f"{path}: {getattr(problem, 'strerror', None) or 'not UTF-8 text'}") from None
+        run = parse_run(text, str(path))
+        if run.hash != then["run"]:
+            raise UserInputError(f"{path}: not the run file that was begun with; {advice}")
+        run = replace(run, source=str(begun.get("source") or path))
+    names = run.config.experiments if run is not None else then.get("experiments") or ()
+    _refuse(differences(then, made_with(names)), folder, advice)
+    return run
 
 
 def _refuse(changed: list[str], folder: Path, advice: str) -> None:

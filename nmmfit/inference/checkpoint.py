@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -62,7 +63,19 @@ class Checkpoint:
         self._store, self._say, self._least_s = store, say or _log.warning, least_s
         self._draws: Any = None
         self._states: Any = None
-        self._saved, self._due, self._numbers = 0, 0.0, ""
+        self._saved, self._due, self._numbers, self._strict = 0, 0.0, "", False
+        self.spent_s = 0.0
+        """Seconds that saving took."""
+
+    @classmethod
+    def in_folder(cls, folder: Path | str, say: Callable[[str], None] | None = None) -> Checkpoint:
+        """A checkpoint in a folder of its own, for use from Python; one process at a time may have it.
+
+        A sampling with other settings, or of a likelihood whose numbers differ, is refused there.
+        """
+        made = cls(lambda name, about: ChunkStore(Path(folder) / name, about), say)
+        made._strict = True
+        return made
 
     def open(self, settings: Mapping[str, Any], lanes: int, numbers: str) -> None:
         """Open the stores for one configuration of a sampler.
@@ -75,6 +88,8 @@ class Checkpoint:
         """
         self._numbers = numbers
         determined_by = {"settings": dict(settings), "lanes": lanes, "platform": jax.default_backend()}
+        if self._strict:
+            determined_by["numbers"] = numbers
         self._draws = self._store("draws", determined_by)
         self._states = self._store("states", determined_by)
 
@@ -143,6 +158,7 @@ class Checkpoint:
         for n in self._states.numbers()[:-STATES]:
             self._states.remove(n)
         now = time.perf_counter()
+        self.spent_s += now - began
         self._due = now + max(self._least_s, PATIENCE * (now - began))
 
 

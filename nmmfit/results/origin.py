@@ -8,7 +8,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from nmmfit import catalogue, physics
+import nmmfit
+from nmmfit import catalogue
 from nmmfit.checksums import text_sha256
 from nmmfit.kept import digest, folder_digest, program_digest
 from nmmfit.results.provenance import git_commit, package_versions
@@ -27,7 +28,7 @@ def tables_of(experiments: Iterable[str]) -> dict[str, str]:
             found[f"{name} ({catalogue.distribution_of(name)})"] = _of_module(catalogue.load(name))
         else:
             found |= _tables(f"likelihoods/{name}", folder)
-    return found | (_tables("nmmfit/physics", Path(str(physics.__file__)).parent) if names else {})
+    return found | (_tables("nmmfit/physics", Path(nmmfit.__file__).resolve().parent / "physics") if names else {})
 
 
 def _of_module(module: ModuleType) -> str:

@@ -44,6 +44,7 @@ def _marked(example: str) -> object:
         "leave-one-out",
         "limits",
         "predict",
+        "rerun",
         "tension",
         "tighten",
     )
@@ -57,7 +58,9 @@ def test_the_example_works(example: str, tmp_path: Path, capsys: pytest.CaptureF
     if words[1] != "init":
         for name in ("my-run.toml", "run.toml"):
             (tmp_path / name).write_text(SHORT_RUN)
-        if words[1] != "fit":
+        if words[1] == "rerun":
+            assert main(["fit", "my-run.toml", "--no-plots", "--out", "my-fit"]) == 3
+        elif words[1] != "fit":
             write_json_folder(tmp_path / "my-fit", "limits", limits_payload(), "experiments = []\n")
         (tmp_path / "values.yml").write_text(VALUES.replace("NAME", "TnuNdRR_1122"))
         (tmp_path / "vectors.yml").write_text(VALUES.replace("NAME", "VnueLL_1122"))

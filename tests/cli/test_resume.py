@@ -318,10 +318,10 @@ def test_folders_that_cannot_be_resumed(
 def test_a_finished_fit_says_so(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert main(["fit", "run.toml", *SHORT, "--out", "mine"]) == 3
     capsys.readouterr()
+    assert main(["resume", "mine"]) == 0
+    assert capsys.readouterr().out == "mine: finished; there is nothing to resume\n"
     assert main(["resume", "mine", "--json"]) == 0
-    printed = capsys.readouterr()
-    assert printed.err == "mine: finished; there is nothing to resume\n"
-    assert json.loads(printed.out) == {"finished": True, "out": "mine"}
+    assert json.loads(capsys.readouterr().out) == {"finished": True, "out": "mine"}
 
 
 def test_rerun_is_identical_or_names_what_is_not(

@@ -185,6 +185,20 @@ def test_another_sampling_does_not_go_on_from_it(whole, joint, tmp_path):
         sample(joint, dataclasses.replace(settings, seed=4), None, checkpoint(tmp_path))
 
 
+def test_a_checkpoint_for_python_is_of_one_likelihood(whole, joint, tmp_path, monkeypatch):
+    settings, wanted, calls = whole
+    run(joint, settings, Checkpoint.in_folder(tmp_path), stopping(calls - 1, KeyboardInterrupt))
+    with monkeypatch.context() as patch:
+        patch.setattr("nmmfit.inference.sampling._numbers_of", lambda machine: "other")
+        with pytest.raises(UserInputError, match="holds the chunks of another computation: numbers was"):
+            sample(joint, settings, None, Checkpoint.in_folder(tmp_path))
+    left: list[object] = []
+    kept = Checkpoint.in_folder(tmp_path)
+    assert_same(sample(joint, settings, left.append, kept), wanted)
+    assert len(left) == 1
+    assert kept.spent_s > 0.0
+
+
 def test_numbers_that_came_out_differently_are_told(whole, joint, tmp_path, monkeypatch):
     settings, _, _ = whole
     run(joint, settings, checkpoint(tmp_path), stopping(1, KilledError))
