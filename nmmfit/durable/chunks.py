@@ -135,8 +135,8 @@ def run_chunks(
         n: how many there are.
         compute: arrays of a chunk from its number alone, the same whenever and wherever it is called.
         progress: called with (chunks done, n), at the beginning and after every chunk.
-        engine: computes several at once, on processes or machines; None: one after another. An engine that calls again what was
-            lost with a worker is all that a lost worker takes.
+        engine: computes several at once, such as `nmmfit.durable.workers.on_processes`, which computes again what was lost with
+            a worker; None: one after another.
         say: told about every broken chunk, which is computed again; None: the log, as a warning.
     Returns: arrays of all chunks, in order.
     Raises: OutputError if a chunk cannot be written. Whatever stops it, finished chunks stay.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -385,7 +386,15 @@ def started(*arguments: str, pause: float = 0.2) -> subprocess.Popen[str]:
     path = os.pathsep.join([str(ROOT), str(ROOT / "tests"), *sys.path])
     code = SLOWLY.replace("PAUSE", str(pause))
     environment = {**os.environ, "PYTHONPATH": path}
-    return subprocess.Popen([sys.executable, "-c", code, *arguments], env=environment, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *arguments], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+
+
+def ended_with(process: subprocess.Popen[str]) -> int:
+    """Exit code of a process that ends by itself."""
+    process.communicate()
+    return process.returncode
 
 
 def chunks(folder: str) -> int:
@@ -412,10 +421,11 @@ def test_kill_and_the_second_process(capsys: pytest.CaptureFixture[str], tmp_pat
 
 
 @pytest.mark.slow
-def test_killed_at_twenty_random_moments(tmp_path: Path, wanted: dict[str, bytes]) -> None:
+def test_killed_at_twenty_random_moments_and_interrupted_at_others(tmp_path: Path, wanted: dict[str, bytes]) -> None:
     moments = random.Random(5)
+    assert ended_with(started("fit", "run.toml", *SHORT, "--out", "compiled")) == 3
     whole = time.perf_counter()
-    assert started("fit", "run.toml", *SHORT, "--out", "whole").wait() == 3
+    assert ended_with(started("fit", "run.toml", *SHORT, "--out", "whole")) == 3
     whole = time.perf_counter() - whole
     assert numbers(tmp_path / "whole") == wanted
     kills = 0
@@ -427,12 +437,18 @@ def test_killed_at_twenty_random_moments(tmp_path: Path, wanted: dict[str, bytes
             try:
                 ended = process.wait(moments.uniform(0.0, 1.1 * whole))
             except subprocess.TimeoutExpired:
-                process.kill()
-                kills += 1
+                if moments.random() < 0.3:
+                    process.send_signal(signal.SIGINT)
+                    # Before the program handles it, Python ends in its own way.
+                    code = process.wait()
+                    ended = code if code in (0, 3) else None
+                else:
+                    process.kill()
+                    kills += 1
             process.communicate()
             verb = ["resume", out] if (tmp_path / out).exists() else verb
         if ended is None:
-            ended = started(*verb).wait()
+            ended = ended_with(started(*verb))
         assert ended in (0, 3)
         assert numbers(tmp_path / out) == wanted
         if kills >= 20:
