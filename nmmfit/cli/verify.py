@@ -159,4 +159,4 @@ def _show_comparison(console: Console, found: Comparison, folder: Path, place: P
         if len(found.differences) > MOST_ROWS:
             console.print(f"and {len(found.differences) - MOST_ROWS} more (--json has them all)", markup=False)
     if found.pictures:
-        console.print(f"not compared, because they are drawn from the numbers: {', '.join(found.pictures)}", markup=False)
+        console.print(f"not compared: {len(found.pictures)} pictures, which are drawn from these numbers", markup=False)

@@ -172,6 +172,7 @@ def test_folders_are_compared_number_by_number() -> None:
     assert "run.toml: not there before" in map(str, compare_folders(mine, Path("other")).differences)
 
 
+@pytest.mark.slow
 def test_a_small_verb_comes_out_again(capsys: pytest.CaptureFixture[str]) -> None:
     """Arguments, options and flags of a command line are those of the next one."""
     words = ["reproduce", "table3"]

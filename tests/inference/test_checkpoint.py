@@ -35,7 +35,8 @@ class KilledError(Exception):
     """The process is gone: nothing is saved on the way out."""
 
 
-@pytest.fixture(scope="module", params=list(METHODS))
+# The ensemble goes on in the tests of `nmmfit resume`, too, which are quick.
+@pytest.fixture(scope="module", params=["nuts", pytest.param("ensemble", marks=pytest.mark.slow)])
 def whole(request, joint) -> tuple[SamplerSettings, SampleResult, int]:
     """Settings, the sampling that nothing stops, and its number of compiled calls."""
     calls: list[object] = []
