@@ -24,6 +24,7 @@ from nmmfit.cli import (
     report,
     reproduce,
     resume,
+    scan,
     tighten,
     together,
     validate,
@@ -79,6 +80,7 @@ resume.register(app)
 evolve.register(app)
 moments.register(app)
 limits.register(app)
+scan.register(app)
 together.register(app)
 leave_out.register(app)
 fisher.register(app)
