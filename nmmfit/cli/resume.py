@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nmmfit.cli import fit, leave_out, limits, validate
+from nmmfit.cli import fit, leave_out, limits, scan, validate
 from nmmfit.cli.arguments import Json
 from nmmfit.cli.go_on import Unfinished
 from nmmfit.cli.output import emit
@@ -35,6 +35,7 @@ GO_ON: Mapping[str, Callable[[Unfinished, bool], None]] = {
     "limits": limits.go_on,
     "leave-one-out": leave_out.go_on,
     "validate": validate.go_on,
+    "scan": scan.go_on,
 }
 """Verb -> what goes on with it: called with what was begun, and whether to print JSON."""
 

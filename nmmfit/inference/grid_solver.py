@@ -12,16 +12,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from nmmfit.durable import ChunkStore
 from nmmfit.inference.anchors import Anchors
 from nmmfit.inference.axes import Axis, size_of
 from nmmfit.inference.constrained import Problems
 from nmmfit.inference.endpoints import IMPROVED, SMALLEST
 from nmmfit.inference.fit import DIFFERENCE_STEP, gradients_of
+from nmmfit.inference.grid_chunks import Cost, solved_chunks
 from nmmfit.inference.lattice import coarse_places, enclosing, misfits, neighbours
 from nmmfit.inference.minimise import Minima, Progress, minimise, no_quantities
 from nmmfit.inference.profiling import Job, Profiler
@@ -106,20 +108,6 @@ class Solution:
         self.put(index[lower], other.take(lower))
         self.iterations[index] = total
         return int(np.sum(lower))
-
-
-@dataclass
-class Cost:
-    """What was evaluated: values, gradients, Hessians (each with its candidate steps counted as values)."""
-
-    values: int = 0
-    gradients: int = 0
-    hessians: int = 0
-    solved: dict[str, int] = field(default_factory=dict)
-
-    def count(self, stage: str, points: int) -> None:
-        """Count points that went through a stage."""
-        self.solved[stage] = self.solved.get(stage, 0) + points
 
 
 class GridSolver:
@@ -483,18 +471,14 @@ class GridSolver:
         at = np.stack([a.values[index[:, k]] for k, a in enumerate(self.axes)], axis=1)
         return self.between(at, coarse)
 
-    def whole(self, coarse: Coarse, progress: Progress | None = None) -> Solution:
+    def whole(self, coarse: Coarse, progress: Progress | None = None, store: ChunkStore | None = None) -> Solution:
         """All points, in C order of the axes, with neighbours that do not fit together solved again.
 
-        `progress` is called with (points done, points in all).
+        `progress` is called with (points done, points in all); finished chunks are kept in `store`, and taken from there.
         """
-        parts, done = [], 0
-        for number in range(self.chunks):
-            parts.append(self.chunk(number, coarse))
-            done += len(parts[-1].at)
-            if progress is not None:
-                progress(done, size_of(self.axes))
-        solution = Solution(**{name: np.concatenate([getattr(p, name) for p in parts]) for name in vars(parts[0])})
+        total = size_of(self.axes)
+        found = solved_chunks(lambda n: vars(self.chunk(n, coarse)), self.chunks, CHUNK, total, self.cost, progress, store)
+        solution = Solution(**found)
         self.repaired(solution, coarse, [a.points for a in self.axes])
         return solution
 
