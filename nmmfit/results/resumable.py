@@ -68,18 +68,27 @@ class ResumableFolder(RunFolder):
                 replace_bytes(draft / CHECKPOINT / BEGUN, (json.dumps(self.begun, indent=1) + "\n").encode())
                 if run_toml is not None:
                     replace_bytes(draft / CHECKPOINT / RUN_FILE, run_toml.encode())
-                try:
-                    # Onto an empty folder a rename succeeds, onto any other it fails.
-                    os.rename(draft, self.final)
-                except OSError:
-                    _refuse(self.final)
-                    raise
+                self._take_name(draft, is_given=out is not None)
             except BaseException:
                 shutil.rmtree(draft, ignore_errors=True)
                 self._remove_made()
                 raise
         self._reopened = False
         self._open()
+
+    def _take_name(self, draft: Path, is_given: bool) -> None:
+        """Give the folder its name, or the next one by time if another process took that of this second meanwhile."""
+        while True:
+            try:
+                # Onto an empty folder a rename succeeds, onto any other it fails.
+                os.rename(draft, self.final)
+                return
+            except OSError:
+                if is_given:
+                    _refuse(self.final)
+                if is_given or not self.final.exists():
+                    raise
+                self.final = default_run_path()
 
     @classmethod
     def reopen(cls, folder: Path) -> ResumableFolder:
