@@ -143,8 +143,8 @@ class ResumableFolder(RunFolder):
         return ChunkStore(self.checkpoint / STORES / name, {**made, **determined_by})
 
     def is_kept(self) -> bool:
-        """Whether the checkpoint outlives an error: if a chunk was finished, or it was there before this process."""
-        return self._reopened or any(True for _ in self.checkpoint.rglob("*.chunk"))
+        """Whether the checkpoint outlives an error: if it was there before, or something was finished or published."""
+        return self._reopened or self.path == self.final or any(True for _ in self.checkpoint.rglob("*.chunk"))
 
     def said_to_go_on(self) -> str:
         """For messages: how to go on after what has happened, or that nothing is left."""
