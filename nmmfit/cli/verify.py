@@ -121,7 +121,6 @@ def rerun(folder: Folder, as_json: Json = False, out: Out = None) -> None:
         "out": str(place),
     }
     emit("rerun", payload, as_json, None, lambda console: _show_comparison(console, found, folder, place))
-    note(f"wrote {place}")
     if not found.identical:
         raise NotReproducedError(f"{folder}: not the same again: {found.differences[0]}{_and_more(found)}")
 
@@ -150,7 +149,7 @@ def _compute(words: list[str], place: Path) -> None:
 
 def _show_comparison(console: Console, found: Comparison, folder: Path, place: Path) -> None:
     if found.identical:
-        console.print(f"identical: {', '.join(found.compared)}", markup=False)
+        console.print(f"{place} is identical to {folder}: {', '.join(found.compared)}", markup=False)
     else:
         made = table(f"{place} against {folder}", "file", "where", "what", "relative", numbers=(3,))
         for d in found.differences[:MOST_ROWS]:
