@@ -47,6 +47,9 @@ SLOW_VERBS = (
     "tighten",
     "validate",
     "report",
+    "resume",
+    "verify",
+    "rerun",
     "check-experiment",
 )
 

@@ -10,8 +10,9 @@ import typer
 
 from nmmfit.checks import confidence_level, finite_number
 from nmmfit.cli.arguments import Experiments, Json, Out, Overrides, RunFile, experiment_overrides, open_run
-from nmmfit.cli.fit import Chains, Draws, Sampler, Seed, Warmup, not_converged, sample_run, sampler_overrides
-from nmmfit.cli.interrupts import one_interrupt
+from nmmfit.cli.fit import Chains, Draws, Sampler, Seed, Warmup, checkpoint_in, not_converged, sample_run, sampler_overrides
+from nmmfit.cli.go_on import Unfinished, going_on_later
+from nmmfit.cli.invocation import results_folder, resumable_folder
 from nmmfit.cli.output import add_row, emit, note, table
 from nmmfit.cli.progress import counting_bar
 from nmmfit.errors import InterruptedRunError, NotConvergedError, UserInputError
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from nmmfit.inference.joint import JointLikelihood
-    from nmmfit.results.files import RunFolder
+    from nmmfit.results.resumable import ResumableFolder
     from nmmfit.run import Run
 
 Fit = Annotated[
@@ -45,6 +46,7 @@ def register(app: typer.Typer) -> None:
 
 
 def limits(
+    ctx: typer.Context,
     run: RunFile = None,
     experiments: Experiments = None,
     cl: Annotated[float, typer.Option("--cl", metavar="LEVEL", help="Confidence and credible level, between 0 and 1.")] = 0.90,
@@ -71,10 +73,29 @@ def limits(
             f"--fit {fit_folder}: the run is the one of that fit; leave out RUN, --experiments, --set and options of the sampler"
         )
     chosen = _run_of(fit_folder) if fit_folder is not None else open_run(run, [*(overrides or ()), *changes])
+    limits_into(chosen, resumable_folder(ctx, out, chosen), cl, names, fit_folder, marginalised, as_json)
 
-    from nmmfit.results.files import POSTERIOR, RUN_FILE, RunFolder
 
-    with RunFolder(out) as folder:
+def go_on(again: Unfinished, as_json: bool) -> None:
+    """Go on with limits that were begun."""
+    given = again.options
+    fit_folder = Path(given["fit_folder"]) if given["fit_folder"] else None
+    limits_into(again.run, again.folder, given["cl"], given["names"], fit_folder, given["marginalised"], as_json)
+
+
+def limits_into(
+    chosen: Run,
+    folder: ResumableFolder,
+    cl: float,
+    names: list[str] | None,
+    fit_folder: Path | None,
+    marginalised: bool,
+    as_json: bool,
+) -> None:
+    """Limits, or what is left of them to do; see `limits`."""
+    from nmmfit.results.files import POSTERIOR, RUN_FILE
+
+    with going_on_later(folder, (folder.path / POSTERIOR).exists):
         from nmmfit.cli.runtime import start_computing
 
         start_computing()
@@ -93,8 +114,7 @@ def limits(
         if fit_folder is not None:
             posterior = stored_draws(fit_folder, known)
         elif marginalised:
-            with one_interrupt((folder.path / POSTERIOR).exists):
-                posterior, problems = _sampled(chosen, joint, folder)
+            posterior, problems = _sampled(chosen, joint, folder)
         with counting_bar("limits") as advance:
             found = engine(joint, cl, posterior, parameters=names, seed=chosen.config.sampler.seed, progress=advance)
         problems += [f"limit of {failed}" for failed in found.failed]
@@ -119,20 +139,20 @@ def _run_of(folder: Path) -> Run:
     return parse_run(read_run(folder).run_toml, str(folder / "run.toml"))
 
 
-def _sampled(chosen: Run, joint: JointLikelihood, folder: RunFolder) -> tuple[dict[str, Any], list[str]]:
+def _sampled(chosen: Run, joint: JointLikelihood, folder: ResumableFolder) -> tuple[dict[str, Any], list[str]]:
     """Draws of coefficients and identified quantities, and what did not converge.
 
     Raises: InterruptedRunError after Ctrl-C; the draws made until then are in the folder, as `fit` writes them.
     """
     from nmmfit.results.diagnostics import summarise_fit
 
-    result = sample_run(chosen, joint)
+    result = sample_run(chosen, joint, checkpoint=checkpoint_in(folder, chosen))
     summary = summarise_fit(result)
     if result.interrupted:
         from nmmfit.results.fit_output import write_fit
 
         write_fit(folder, joint, result, summary, chosen.to_toml(), best={}, plots=False)
-        place = folder.publish()
+        place = folder.publish(finished=False)
         drawn = f"interrupted after {result.draws_per_chain} draws per chain; what was drawn is in {place}"
         raise InterruptedRunError(f"{drawn} (nmmfit limits --fit {place})")
     problems = [f"posterior: {problem}" for problem in summary.convergence.problems]
@@ -185,6 +205,7 @@ def _show_presets(console: Console, payload: Mapping[str, Any]) -> None:
 
 
 def profile(
+    ctx: typer.Context,
     run: RunFile = None,
     experiments: Experiments = None,
     parameter: Annotated[
@@ -208,9 +229,9 @@ def profile(
             finite_number(value, option)
     chosen = open_run(run, [*(overrides or ()), *experiment_overrides(experiments)])
 
-    from nmmfit.results.files import RUN_FILE, RunFolder
+    from nmmfit.results.files import RUN_FILE
 
-    with RunFolder(out) as folder:
+    with results_folder(ctx, out, chosen) as folder:
         from nmmfit.cli.runtime import start_computing
 
         start_computing()

@@ -23,10 +23,12 @@ from nmmfit.cli import (
     predict,
     report,
     reproduce,
+    resume,
     scan,
     tighten,
     together,
     validate,
+    verify,
     wcxf,
 )
 from nmmfit.cli.arguments import VerbGroup
@@ -74,6 +76,7 @@ def _program(
 look.register(app)
 check.register(app)
 fit.register(app)
+resume.register(app)
 evolve.register(app)
 moments.register(app)
 limits.register(app)
@@ -85,6 +88,7 @@ tighten.register(app)
 predict.register(app)
 reproduce.register(app)
 validate.register(app)
+verify.register(app)
 report.register(app)
 wcxf.register(app)
 export.register(app)

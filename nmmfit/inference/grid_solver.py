@@ -16,9 +16,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nmmfit.durable import ChunkStore
 from nmmfit.inference.anchors import Anchors
 from nmmfit.inference.axes import Axis, size_of
 from nmmfit.inference.endpoints import IMPROVED
+from nmmfit.inference.grid_chunks import solved_chunks
 from nmmfit.inference.grid_points import GridPoints
 from nmmfit.inference.lattice import coarse_places, enclosing, misfits, neighbours
 from nmmfit.inference.minimise import Progress
@@ -111,18 +113,19 @@ class GridSolver(GridPoints):
         at = np.stack([a.values[index[:, k]] for k, a in enumerate(self.axes)], axis=1)
         return self.between(at, coarse)
 
-    def whole(self, coarse: Coarse, progress: Progress | None = None) -> Solution:
+    def whole(self, coarse: Coarse, progress: Progress | None = None, store: ChunkStore | None = None) -> Solution:
         """All points, in C order of the axes, with neighbours that do not fit together solved again.
 
-        `progress` is called with (points done, points in all).
+        `progress` is called with (points done, points in all); finished chunks are kept in `store`, and taken from there.
         """
-        parts, done = [], 0
-        for number in range(self.chunks):
-            parts.append(self.chunk(number, coarse))
-            done += len(parts[-1].at)
+        total, known = size_of(self.axes), len(coarse.solution.at)
+
+        def advance(done: int, of: int) -> None:
             if progress is not None:
-                progress(max(done, len(coarse.solution.at)), size_of(self.axes))
-        solution = Solution(**{name: np.concatenate([getattr(p, name) for p in parts]) for name in vars(parts[0])})
+                progress(max(done, known), of)
+
+        found = solved_chunks(lambda n: vars(self.chunk(n, coarse)), self.chunks, CHUNK, total, self.cost, advance, store)
+        solution = Solution(**found)
         self.repaired(solution, coarse, [a.points for a in self.axes])
         return solution
 
