@@ -33,6 +33,7 @@ _PUBLIC = {
     "read_wcxf": "nmmfit.exchange.wcxf",
     "sample": "nmmfit.inference.sampling",
     "tension": "nmmfit.inference.tension",
+    "toys": "nmmfit.inference.toys",
     "write_wcxf": "nmmfit.exchange.wcxf",
 }
 

@@ -333,17 +333,25 @@ class CoreFits:
         self.metric = np.asarray(_metrics(self.core, s, nu, data)[0])
         """G where the toys were made, of data as expected there."""
 
-    def fit(self, data: Data, target: Target | None = None, at: float = 0.0, hint: np.ndarray | None = None) -> Fitted:
+    def fit(
+        self,
+        data: Data,
+        target: Target | None = None,
+        at: float = 0.0,
+        hint: np.ndarray | None = None,
+        start: np.ndarray | None = None,
+    ) -> Fitted:
         """The lowest minimum of every toy.
 
         Args:
             data: toys, arrays with leading axis `toy`.
             target: what is held at the value `at`; None: nothing.
             hint: further starts (toy, start, n).
+            start: where to begin (toy, n); None: where the toys were made.
         Returns: vectors, values without what depends on Poisson data alone, and whether each converged.
         """
         core, toys = self.core, len(data.counts)
-        z = np.tile(self.z, (toys, 1))
+        z = np.tile(self.z, (toys, 1)) if start is None else np.array(start)
         free = np.ones(self.likelihood.n - core.k, dtype=bool)
         weights = np.zeros(core.k + self.likelihood.space.n_quantities + core.k)
         if target is not None:

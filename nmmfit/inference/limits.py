@@ -84,7 +84,7 @@ def limits(
             raise unknown("coefficient or identified quantity", name, names, "limits: parameters")
     if parameters is not None:
         names = [name for name in names if name in parameters]
-    work = _Work(space, Profiler(space, seed=seed, progress=progress), level, starts)
+    work = LimitWork(space, Profiler(space, seed=seed, progress=progress), level, starts)
     for name in names:
         work.plan(name, profiled)
     table = default_presets() if presets is None else _checked_presets(presets, space)
@@ -148,7 +148,7 @@ def _floated(space: Space, given: Mapping[str, tuple[float, float]]) -> dict[str
     return {n: v for n, v in given.items() if n in space.names and space.joint.parameters[space.names.index(n)].is_normal}
 
 
-class _Work:
+class LimitWork:
     """Collects jobs, runs them together, and words the results."""
 
     def __init__(self, space: Space, profiler: Profiler, level: float, starts: int) -> None:
@@ -158,17 +158,21 @@ class _Work:
         self.profiled_last: list[tuple[str, str]] = []
         self.others = np.setdiff1d(np.arange(space.n), space.own)
 
-    def plan(self, name: str, profiled: bool = True) -> None:
-        """One-at-a-time and, if wanted, profiled jobs of a coefficient or an identified quantity."""
+    def plan(self, name: str, profiled: bool = True, one_at_a_time: bool = True) -> None:
+        """One-at-a-time and profiled jobs of a coefficient or an identified quantity, those that are wanted."""
         target = self.space.target(name)
+        if one_at_a_time:
+            self._plan_one(name, target)
+        if profiled:
+            self._add((name, "profiled"), self.profiler.job(target))
+
+    def _plan_one(self, name: str, target: Target) -> None:
         if name in self.space.names and self.space.kinds[self.space.index(name)] == "model":
             self.known[name, "one_at_a_time"] = Interval(None, None, "not defined for parameters of a model")
         elif target.name in self.space.names:
             self._add((name, "one_at_a_time"), self.profiler.job(target, free=np.append(self.others, self.space.index(name))))
         else:
             self._plan_alone(target)
-        if profiled:
-            self._add((name, "profiled"), self.profiler.job(target))
 
     def _plan_alone(self, target: Target) -> None:
         within, held = self.space.alone(target)

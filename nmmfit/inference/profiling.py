@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 import jax
 import numpy as np
@@ -111,7 +112,10 @@ class Profiler:
         seed: int = 0,
         tolerance: float = TOLERANCE,
         progress: Progress | None = None,
+        data: Any = None,
     ) -> None:
+        self.data = data
+        """What the objective takes besides the vector, arrays without a `point` axis; None: nothing."""
         self.space, self.block, self.seed, self.tolerance = space, block, seed, tolerance
         self.objective = space.nll if objective is None else objective
         self.progress = progress
@@ -162,6 +166,7 @@ class Profiler:
                 linear=np.stack([job.linear for job in jobs]),
             ),
             quantities=self.space.quantities,
+            data=None if self.data is None else jax.tree.map(lambda leaf: np.broadcast_to(leaf, (len(jobs), *leaf.shape)), self.data),
             block=self.block,
             tolerance=self.tolerance,
         )

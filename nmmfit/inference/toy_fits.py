@@ -255,6 +255,10 @@ class Fitted(NamedTuple):
     value: np.ndarray
     converged: np.ndarray
 
+    def take(self, index: np.ndarray) -> Fitted:
+        """The toys at these places."""
+        return Fitted(self.z[index], self.value[index], self.converged[index])
+
 
 def thrown(
     likelihood: ToyLikelihood, z: np.ndarray, throws: Sequence[float] | np.ndarray, rng: np.random.Generator
