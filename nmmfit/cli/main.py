@@ -25,6 +25,7 @@ from nmmfit.cli import (
     reproduce,
     tighten,
     together,
+    toys,
     validate,
     wcxf,
 )
@@ -77,6 +78,7 @@ evolve.register(app)
 moments.register(app)
 limits.register(app)
 together.register(app)
+toys.register(app)
 leave_out.register(app)
 fisher.register(app)
 tighten.register(app)

@@ -6,6 +6,7 @@ nuisance at its best fit (`nmmfit.inference.toy_truths`), fitted again in every 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -129,6 +130,7 @@ def toys(
     at: Mapping[str, float] | None = None,
     seed: int = 0,
     starts: int = 8,
+    longest_s: float | None = None,
     progress: Progress | None = None,
 ) -> ToysResult:
     """Toy experiments for one quantity.
@@ -146,9 +148,11 @@ def toys(
             at the Standard Model and at the best fit of the data, Asimov data of the Standard Model.
         seed: of the random numbers, >= 0; a toy is made of the seed and its index alone.
         starts: scattered starts of fits of the data, >= 1.
+        longest_s: seconds that all toys may take by the speed of the first ones; None: as long as they take.
         progress: called with (toys done, toys in all), the latter an estimate where values are added to a grid.
     Returns: the results asked for.
-    Raises: UserInputError for a wrong number, an unknown name, a quantity that the data do not bound; NotConvergedError where
+    Raises: UserInputError for a wrong number, an unknown name, a quantity that the data do not bound, or toys that would take too
+            long; NotConvergedError where
         the data themselves could not be fitted.
     """
     require_double_precision()
@@ -167,7 +171,7 @@ def toys(
         raise UserInputError(f"toys: cls takes a size, which cannot be negative ({sizes}), not {name}")
     if "asimov" in kinds and name not in [*(space.names[i] for i in space.own), *_quantities(space)]:
         kinds = tuple(kind for kind in kinds if kind != "asimov")
-    counter = _Counter(_estimated_toys(kinds, toys, chosen_grid, tested_at, at), progress)
+    counter = _Counter(_estimated_toys(kinds, toys, chosen_grid, tested_at, at), progress, longest_s)
 
     profile = DataProfile(joint, name, starts=starts, seed=seed)
     level = float(chi2.ppf(cl, 1))
@@ -272,19 +276,36 @@ def _estimated_toys(
 
 
 class _Counter:
-    """Makes toys, counts them, and knows how many failed."""
+    """Makes toys, counts them, knows how many failed, and how long all will take."""
 
-    def __init__(self, expected: int, progress: Progress | None) -> None:
-        self.expected, self.progress = expected, progress
+    def __init__(self, expected: int, progress: Progress | None, longest_s: float | None) -> None:
+        self.expected, self.progress, self.longest_s = expected, progress, longest_s
         self.done = self.failed = 0
+        self._first: tuple[float, int] | None = None
 
     def make(self, ensemble: Ensemble) -> Toys:
         """The toys of an ensemble."""
         self.expected = max(self.expected, self.done + ensemble.toys)
-        found = run(ensemble, self.progress, self.done, self.expected)
+        found = run(ensemble, self._told, self.done, self.expected)
         self.done += ensemble.toys
         self.failed += found.failed
         return found
+
+    def _told(self, done: int, total: int) -> None:
+        # What the first chunk took is compiling for the most part.
+        now = time.perf_counter()
+        if self._first is None:
+            self._first = now, done
+        began, before = self._first
+        if self.longest_s is not None and before < done <= self.expected // 4:
+            seconds = (now - began) / (done - before) * (total - before)
+            if seconds > self.longest_s:
+                raise UserInputError(
+                    f"toys: {total} toys would take about {seconds / 3600.0:.1f} hours here; make fewer (--toys, --grid, --what), "
+                    "or let it run (--yes)"
+                )
+        if self.progress is not None:
+            self.progress(done, total)
 
     def warnings(self) -> tuple[str, ...]:
         """What to know about the toys."""
