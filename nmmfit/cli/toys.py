@@ -58,7 +58,9 @@ def toys(
     ] = None,
     values: Annotated[
         list[float] | None,
-        typer.Option("--value", metavar="X", help="Where a p-value is wanted; may be repeated; without it 0.", show_default=False),
+        typer.Option(
+            "--value", metavar="X", help="Where a p-value is wanted; may be repeated; without it 0.", show_default=False
+        ),
     ] = None,
     at: Annotated[
         list[str] | None,

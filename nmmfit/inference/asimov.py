@@ -92,9 +92,7 @@ def asimov(
     likelihood = ToyLikelihood(joint)
     z = profiled_point(space, standard_model(joint) if at is None else at, Profiler(space, seed=seed))
     data = likelihood.expected(z)
-    work = LimitWork(
-        space, Profiler(space, likelihood, seed=seed, progress=progress, data=data), float(chi2.ppf(cl, 1)), starts
-    )
+    work = LimitWork(space, Profiler(space, likelihood, seed=seed, progress=progress, data=data), float(chi2.ppf(cl, 1)), starts)
     for name in names:
         work.plan(name, one_at_a_time=False)
     found = work.run()

@@ -419,7 +419,9 @@ class _Work:
         # The first round judges nothing: the start need not fulfil the constraint.
         value, height, gradient = np.full(toys, np.inf), np.full(toys, np.inf), np.zeros((toys, size))
         metric = np.broadcast_to(fits.metric, (toys, size, size)).copy()
-        self.state = State(self._coordinates(z[:, : core.k]), z[:, core.k :].copy(), value, gradient, metric, np.zeros(toys), height)
+        self.state = State(
+            self._coordinates(z[:, : core.k]), z[:, core.k :].copy(), value, gradient, metric, np.zeros(toys), height
+        )
         for index, filled in self._blocks(np.arange(toys)):
             part = jax.tree.map(lambda leaf, filled=filled: leaf[filled], (self.state.s, self.state.nu, data))
             gradient[index] = np.asarray(_gradients(core, *part))[: len(index)]

@@ -166,7 +166,9 @@ class Profiler:
                 linear=np.stack([job.linear for job in jobs]),
             ),
             quantities=self.space.quantities,
-            data=None if self.data is None else jax.tree.map(lambda leaf: np.broadcast_to(leaf, (len(jobs), *leaf.shape)), self.data),
+            data=None
+            if self.data is None
+            else jax.tree.map(lambda leaf: np.broadcast_to(leaf, (len(jobs), *leaf.shape)), self.data),
             block=self.block,
             tolerance=self.tolerance,
         )

@@ -23,6 +23,12 @@ from nmmfit.inference.toy_truths import DataProfile, Truth
 Make = Callable[[Ensemble], Toys]
 """Makes the toys of an ensemble."""
 
+GRID_POINTS = 7
+"""Values of a grid that is not given, before the ends are looked for."""
+
+REACH = 1.3
+"""Its ends, in units of the distance of the asymptotic ends from the best fit."""
+
 REFINED = 2
 """Values at which toys are made besides the grid for every end."""
 
@@ -227,6 +233,21 @@ def feldman_cousins(
     return _interval(profile, found, cl, (low, high))
 
 
+def default_grid(profile: DataProfile, lower: float | None, upper: float | None) -> list[float]:
+    """Values around the asymptotic interval of the data, whose ends are given."""
+    best, step = profile.best, profile.job.step
+    widest = max((abs(v - best) for v in (lower, upper) if v is not None), default=3.0 * step) or 3.0 * step
+    low, high = profile.target.range
+    if profile.target.positive:
+        low = 0.0
+    first = best - REACH * widest if lower is None else best - REACH * (best - lower)
+    last = best + REACH * (widest if upper is None else upper - best)
+    if profile.target.positive and first < 0.2 * last:
+        # a lower end near a boundary may turn out to be the boundary
+        first = 0.0
+    return [float(v) for v in np.linspace(max(first, low), min(last, high), GRID_POINTS)]
+
+
 def _bounds(profile: DataProfile) -> tuple[float, float]:
     """The lowest and highest value that can be tested."""
     return (profile.lowest, np.inf) if profile.target.positive else profile.target.range
@@ -268,9 +289,7 @@ def _end_error(a: TestedValue, b: TestedValue) -> float:
     return min(error / slope, b.value - a.value) if slope > 0 else b.value - a.value
 
 
-def _interval(
-    profile: DataProfile, found: Sequence[TestedValue], cl: float, bounds: tuple[float, float]
-) -> FeldmanCousins:
+def _interval(profile: DataProfile, found: Sequence[TestedValue], cl: float, bounds: tuple[float, float]) -> FeldmanCousins:
     unit = "" if profile.target.unit == "1" else f" {profile.target.unit}"
     ends = _outermost(found)
     best = profile.best
@@ -308,9 +327,7 @@ def cls_limit(profile: DataProfile, grid: Sequence[float], cl: float, toys: int,
     values = [v for v in grid if v > profile.lowest]
     truths = profile.truths(values)
     nothing = profile.truths([profile.lowest])[0]
-    background = make(
-        Ensemble(profile.likelihood, nothing.z, tuple((profile.target, t.at) for t in truths), toys, seed)
-    )
+    background = make(Ensemble(profile.likelihood, nothing.z, tuple((profile.target, t.at) for t in truths), toys, seed))
     failed = background.failed
     p, p_b, cls, errors = [], [], [], []
     for k, truth in enumerate(truths):

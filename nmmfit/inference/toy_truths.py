@@ -35,20 +35,21 @@ class DataProfile:
     Raises: UserInputError for a quantity that the data do not bound at all; NotConvergedError where the best fit is none.
     """
 
-    def __init__(self, joint: JointLikelihood, parameter: str, *, starts: int = 8, seed: int = 0) -> None:
+    def __init__(self, joint: JointLikelihood, parameter: str | Target, *, starts: int = 8, seed: int = 0) -> None:
         self.joint, self.space = joint, space_of(joint)
         self.likelihood = ToyLikelihood(joint)
-        self.target: Target = self.space.target(parameter)
+        self.target: Target = parameter if isinstance(parameter, Target) else self.space.target(parameter)
+        name = self.target.name
         if self.target.positive and not len(self.space.own):
-            raise UserInputError(f"toys: no coefficient is free that could change {parameter}")
+            raise UserInputError(f"toys: no coefficient is free that could change {name}")
         self.profiler = Profiler(self.space, seed=seed)
-        self.job: Job = self.profiler.job(self.target, label=parameter)
+        self.job: Job = self.profiler.job(self.target, label=name)
         self.profiler.find_modes([self.job], starts)
         if self.job.fit is None or not self.job.fit.converged:
             raise NotConvergedError("toys: the best fit of the data did not converge")
-        flat = compensators(self.space, self.job.modes[0], parameter) if parameter in self.space.names else None
+        flat = compensators(self.space, self.job.modes[0], name) if name in self.space.names else None
         if flat is not None:
-            raise UserInputError(f"toys: {parameter} has no limit; {flat_reason(parameter, flat[1])}")
+            raise UserInputError(f"toys: {name} has no limit; {flat_reason(name, flat[1])}")
         self.best = self.profiler.value_at_best(self.job)
 
     @property

@@ -26,8 +26,10 @@ from nmmfit.inference.toy_intervals import (
     Coverage,
     FeldmanCousins,
     TestedValue,
+    GRID_POINTS,
     cls_limit,
     coverage,
+    default_grid,
     feldman_cousins,
     tested,
 )
@@ -38,12 +40,6 @@ KINDS = ("asimov", "coverage", "feldman-cousins", "cls", "p-value")
 """What toys can be asked for."""
 
 DEFAULT_KINDS = ("asimov", "coverage", "feldman-cousins")
-
-GRID_POINTS = 7
-"""Values of a grid that is not given, before the ends are looked for."""
-
-REACH = 1.3
-"""Its ends, in units of the distance of the asymptotic ends from the best fit."""
 
 FINER = 2
 """CL_s has no refinement: it takes so many times as many values."""
@@ -189,7 +185,7 @@ def toys(
                 points.append(("Standard Model", profile.point(standard_model(joint))))
             points.append(("best fit", profile.best_fit()))
         covered = [coverage(profile, truth, where, cl, level, toys, seed, counter.make) for where, truth in points]
-    chosen = chosen_grid or _default_grid(profile, lower, upper)
+    chosen = chosen_grid or default_grid(profile, lower, upper)
     interval = None
     if "feldman-cousins" in kinds:
         interval = feldman_cousins(profile, chosen, chosen_grid is not None, cl, toys, seed, counter.make)
@@ -237,21 +233,6 @@ def _checked_grid(grid: Sequence[float] | None) -> list[float] | None:
     if len(values) < 2 or any(not b > a for a, b in zip(values, values[1:], strict=False)):
         raise UserInputError("toys: grid: expected at least two values in ascending order")
     return values
-
-
-def _default_grid(profile: DataProfile, lower: float | None, upper: float | None) -> list[float]:
-    """Values around the asymptotic interval."""
-    best, step = profile.best, profile.job.step
-    widest = max((abs(v - best) for v in (lower, upper) if v is not None), default=3.0 * step) or 3.0 * step
-    low, high = profile.target.range
-    if profile.target.positive:
-        low = 0.0
-    first = best - REACH * widest if lower is None else best - REACH * (best - lower)
-    last = best + REACH * (widest if upper is None else upper - best)
-    if profile.target.positive and first < 0.2 * last:
-        # a lower end near a boundary may turn out to be the boundary
-        first = 0.0
-    return [float(v) for v in np.linspace(max(first, low), min(last, high), GRID_POINTS)]
 
 
 def _estimated_toys(

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 TOYS_FILE = "toys.nc"
 
+
 def _ends(lower: float | None, upper: float | None) -> str:
     return f"[{'-inf' if lower is None else number(lower)}, {'inf' if upper is None else number(upper)}]"
 
@@ -59,7 +60,14 @@ def toys_tables(found: ToysResult) -> RenderableType:
     rows = found.p_values or (fc.tested if fc is not None else ())
     if rows:
         made = plain_table("Tested values" if found.p_values else "Belt")
-        for column in (f"value{f' [{unit.strip()}]' if unit else ''}", "q of the data", "q_c", "p-value", "best fits accepted", "toys"):
+        for column in (
+            f"value{f' [{unit.strip()}]' if unit else ''}",
+            "q of the data",
+            "q_c",
+            "p-value",
+            "best fits accepted",
+            "toys",
+        ):
             made.add_column(escape(column), justify="right")
         for t in rows:
             made.add_row(
