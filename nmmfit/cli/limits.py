@@ -85,10 +85,8 @@ def limits(
             f"--fit {fit_folder}: the run is the one of that fit; leave out RUN, --experiments, --set and options of the sampler"
         )
     combined = [_combination_override(given) for given in combinations or ()]
-    if fit_folder is not None:
-        chosen = _run_of(fit_folder, combined)
-    else:
-        chosen = open_run(run, [*(overrides or ()), *changes, *combined])
+    changes = [*(overrides or ()), *changes, *combined]
+    chosen = _run_of(fit_folder, combined) if fit_folder is not None else open_run(run, changes)
 
     from nmmfit.results.files import POSTERIOR, RUN_FILE, RunFolder
 

@@ -32,7 +32,7 @@ def toys(
         typer.Option(
             "--parameter",
             metavar="NAME",
-            help="Parameter or identified quantity; without it the first coefficient that the data bound, or identified quantity.",
+            help="Parameter or identified quantity; without it the first coefficient that has a limit.",
             show_default=False,
         ),
     ] = None,
@@ -58,9 +58,7 @@ def toys(
     ] = None,
     values: Annotated[
         list[float] | None,
-        typer.Option(
-            "--value", metavar="X", help="Where a p-value is wanted; may be repeated; without it 0.", show_default=False
-        ),
+        typer.Option("--value", metavar="X", help="Where to give a p-value; may be repeated; without it 0.", show_default=False),
     ] = None,
     at: Annotated[
         list[str] | None,

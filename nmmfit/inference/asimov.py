@@ -1,5 +1,5 @@
-"""Asimov data: counts as expected at a point (Cowan, Cranmer, Gross and Vitells, arXiv:1007.1727, section 3.2), and the limits that
-they give, which are the median expected ones as far as the asymptotic formulae hold."""
+"""Asimov data: counts as expected at a point (Cowan, Cranmer, Gross and Vitells, arXiv:1007.1727, section 3.2), and the limits
+that they give, which are the median expected ones as far as the asymptotic formulae hold."""
 
 from __future__ import annotations
 

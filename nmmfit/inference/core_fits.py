@@ -66,12 +66,12 @@ NEGLIGIBLE = 1e-11
 
 
 class Core:
-    """Functions of the core, of u (m,) = (products of amplitudes, y), on which counts may depend directly too, and of the nuisances
-    nu; w = (u, nu). Equal for equal likelihoods, so that what is compiled for one serves all.
+    """Functions of the core, of u (m,) = (products of amplitudes, y), on which counts may depend directly too, and of the
+    nuisances nu; w = (u, nu). Equal for equal likelihoods, so that what is compiled for one serves all.
 
-    The core's coordinates s (k,) are y, with coefficients c = c_s - K (M(theory) - M_0) c_s. A theory input that turns tensors into
-    dipoles would drag the dipole amplitude, which is known a thousand times better, along a bent valley; where a dipole is free by
-    itself, K lets it make up for that, and the amplitudes M(theory) c do not depend on the theory inputs.
+    The core's coordinates s (k,) are y, with coefficients c = c_s - K (M(theory) - M_0) c_s. A theory input that turns tensors
+    into dipoles would drag the dipole amplitude, which is known a thousand times better, along a bent valley; where a dipole is
+    free by itself, K lets it make up for that, and the amplitudes M(theory) c do not depend on the theory inputs.
     """
 
     def __init__(self, likelihood: ToyLikelihood) -> None:
@@ -419,9 +419,9 @@ class _Work:
         # The first round judges nothing: the start need not fulfil the constraint.
         value, height, gradient = np.full(toys, np.inf), np.full(toys, np.inf), np.zeros((toys, size))
         metric = np.broadcast_to(fits.metric, (toys, size, size)).copy()
-        self.state = State(
-            self._coordinates(z[:, : core.k]), z[:, core.k :].copy(), value, gradient, metric, np.zeros(toys), height
-        )
+        # Arrays of numpy, which change in place.
+        state: Any = (self._coordinates(z[:, : core.k]), z[:, core.k :].copy(), value, gradient, metric, np.zeros(toys), height)
+        self.state: Any = State(*state)
         for index, filled in self._blocks(np.arange(toys)):
             part = jax.tree.map(lambda leaf, filled=filled: leaf[filled], (self.state.s, self.state.nu, data))
             gradient[index] = np.asarray(_gradients(core, *part))[: len(index)]

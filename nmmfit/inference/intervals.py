@@ -198,8 +198,8 @@ def conventions(cl: float, level: float) -> dict[str, str]:
         "one_at_a_time": "other coefficients 0 (identified quantities: everything that contributes to other amplitudes 0), "
         f"nuisances and theory inputs profiled, no coefficient priors; {ends}",
         "profiled": f"other coefficients, nuisances and theory inputs profiled, no coefficient priors; {ends}",
-        "feldman_cousins": "values at which toys made there, at the profiled nuisances of the data, have a larger delta chi2 than "
-        f"the data in more than {100 * (1 - cl):.3g} % (plug-in construction; all else profiled in every toy)",
+        "feldman_cousins": "values at which toys made there, at the profiled nuisances of the data, have a larger delta chi2 "
+        f"than the data in more than {100 * (1 - cl):.3g} % (plug-in construction; all else profiled in every toy)",
         "marginalised": f"coefficients: equal-tailed {100 * cl:g} % of the posterior draws; sizes (>= 0): from 0 to the "
         f"{100 * cl:g} % quantile; includes the coefficient priors",
     }

@@ -154,6 +154,9 @@ class Profiler:
                 assert job.target is not None
                 weights[i] = job.target.weights
         self.fitted += len(jobs)
+        data = self.data
+        if data is not None:
+            data = jax.tree.map(lambda leaf: np.broadcast_to(leaf, (len(jobs), *leaf.shape)), data)
         return minimise(
             self.objective,
             Problems.make(
@@ -166,9 +169,7 @@ class Profiler:
                 linear=np.stack([job.linear for job in jobs]),
             ),
             quantities=self.space.quantities,
-            data=None
-            if self.data is None
-            else jax.tree.map(lambda leaf: np.broadcast_to(leaf, (len(jobs), *leaf.shape)), self.data),
+            data=data,
             block=self.block,
             tolerance=self.tolerance,
         )

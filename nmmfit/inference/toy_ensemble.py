@@ -1,7 +1,7 @@
 """Ensembles of toys: drawn at one point, fitted freely and with one quantity held at tested values, chunk by chunk.
 
-The statistic is q(v) = 2 [min L at target = v, minus min L], every other coefficient, theory input and nuisance profiled in every toy,
-L minus the log likelihood with constraints. Data fluctuate, and so do the centres of normal constraints.
+The statistic is q(v) = 2 [min L at target = v, minus min L], every other coefficient, theory input and nuisance profiled in every
+toy, L minus the log likelihood with constraints. Data fluctuate, and so do the centres of normal constraints.
 """
 
 from __future__ import annotations
@@ -132,8 +132,14 @@ def in_threads(ensemble: Ensemble, told: Callable[[int], None]) -> list[dict[str
             told(done)
         return found
 
+    compiled = ensemble.likelihood.joint.compiled
+    first = []
+    if "toys" not in compiled:
+        # Threads that need the same program at once would all compile it.
+        first = [one(0)]
+        compiled["toys"] = True
     with ThreadPoolExecutor(min(processors(), ensemble.chunks)) as pool:
-        return list(pool.map(one, range(ensemble.chunks)))
+        return [*first, *pool.map(one, range(len(first), ensemble.chunks))]
 
 
 def run(ensemble: Ensemble, progress: Progress | None = None, before: int = 0, total: int | None = None) -> Toys:

@@ -221,7 +221,7 @@ class ToyLikelihood:
 
 
 def _log_prob(channel: Channel, mean: Array, data: Array) -> Array:
-    """Log probability of a channel's bins; of a Poisson distribution for data that are no whole numbers, too, as Asimov data are."""
+    """Log probability of a channel's bins; of a Poisson distribution also for data that are no whole numbers (Asimov)."""
     if channel.distribution is dist.Poisson:
         return data * jnp.log(mean) - mean - gammaln(data + 1.0)
     return jnp.asarray(channel.distribution(mean).log_prob(data))
@@ -315,10 +315,10 @@ def fit_toys(
     every = np.where(np.isfinite(found.value), found.value, np.inf).reshape(toys, per_toy)
     values = np.where(found.converged.reshape(toys, per_toy), every, np.inf)
     best = np.argmin(values, axis=1)
-    at = np.arange(toys)
+    each = np.arange(toys)
     # A start that did not converge, but is lower, shows that the others are not at the lowest minimum.
-    lowest = values[at, best] <= np.min(every, axis=1) + UNDERCUT
-    return Fitted(found.x.reshape(toys, per_toy, n)[at, best], values[at, best], lowest & np.isfinite(values[at, best]))
+    lowest = values[each, best] <= np.min(every, axis=1) + UNDERCUT
+    return Fitted(found.x.reshape(toys, per_toy, n)[each, best], values[each, best], lowest & np.isfinite(values[each, best]))
 
 
 def lower(one: Fitted, other: Fitted) -> Fitted:

@@ -4,9 +4,9 @@ Feldman and Cousins (physics/9711021) order what may be observed by the likeliho
 likelihood ratio, and a value v belongs to the interval where q of the data does not exceed the critical value q_c(v), below which
 q stays in a fraction `cl` of toys made at v. Where v is a size (>= 0) the free fit of every toy obeys the boundary by itself.
 
-CL_s = p_v / (1 - p_b): the probabilities of q~ at least as large as in the data, of toys made at v and of toys made at 0, with the
-one-sided q~ of Cowan et al., arXiv:1007.1727, eq. (16): q where the best fit is at or below v, 0 above it. (Its case of a negative
-best fit does not exist for sizes.)
+CL_s = p_v / (1 - p_b): the probabilities of q~ at least as large as in the data, of toys made at v and of toys made at 0, with
+the one-sided q~ of Cowan et al., arXiv:1007.1727, eq. (16): q where the best fit is at or below v, 0 above it. (Its case of a
+negative best fit does not exist for sizes.)
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Toy experiments: expected limits, coverage of the asymptotic intervals, Feldman-Cousins intervals, CL_s and p-values.
 
-Toys are made where the data's own profile runs: the tested quantity at its tested value, every other coefficient, theory input and
-nuisance at its best fit (`nmmfit.inference.toy_truths`), fitted again in every toy.
+Toys are made where the data's own profile runs: the tested quantity at its tested value, every other coefficient, theory input
+and nuisance at its best fit (`nmmfit.inference.toy_truths`), fitted again in every toy.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -22,11 +23,11 @@ from nmmfit.inference.minimise import Progress
 from nmmfit.inference.space import Space, compensators, space_of
 from nmmfit.inference.toy_ensemble import Ensemble, Toys, run
 from nmmfit.inference.toy_intervals import (
+    GRID_POINTS,
     CLs,
     Coverage,
     FeldmanCousins,
     TestedValue,
-    GRID_POINTS,
     cls_limit,
     coverage,
     default_grid,
@@ -230,7 +231,7 @@ def _checked_grid(grid: Sequence[float] | None) -> list[float] | None:
     if grid is None:
         return None
     values = [finite_number(v, "toys: grid") for v in grid]
-    if len(values) < 2 or any(not b > a for a, b in zip(values, values[1:], strict=False)):
+    if len(values) < 2 or any(not b > a for a, b in pairwise(values)):
         raise UserInputError("toys: grid: expected at least two values in ascending order")
     return values
 
@@ -282,7 +283,7 @@ class _Counter:
             seconds = (now - began) / (done - before) * (total - before)
             if seconds > self.longest_s:
                 raise UserInputError(
-                    f"toys: {total} toys would take about {seconds / 3600.0:.1f} hours here; make fewer (--toys, --grid, --what), "
+                    f"toys: {total} toys would take about {seconds / 3600.0:.1f} hours here; make fewer (--toys, --grid), "
                     "or let it run (--yes)"
                 )
         if self.progress is not None:

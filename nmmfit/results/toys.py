@@ -61,7 +61,7 @@ def toys_tables(found: ToysResult) -> RenderableType:
     if rows:
         made = plain_table("Tested values" if found.p_values else "Belt")
         for column in (
-            f"value{f' [{unit.strip()}]' if unit else ''}",
+            f"value [{found.unit}]" if unit else "value",
             "q of the data",
             "q_c",
             "p-value",
