@@ -58,6 +58,9 @@ BETTER = 1e-4
 FEASIBLE = 1e-6
 """Relative distance to what is held at which a constraint counts as fulfilled."""
 
+FAR = 1e-2
+"""Natural steps from the Standard Model at which toys that were made there count as made elsewhere."""
+
 LAST_THROWS = (1.0, 3.0, 10.0)
 """The same for toys that are left to the minimiser with exact Hessians."""
 
@@ -325,6 +328,9 @@ class CoreFits:
         nothing = self.z[:k].copy()
         nothing[likelihood.space.coefficients] = 0.0
         starts = np.concatenate([self.z[None, :k], nothing[None], scattered])
+        self.elsewhere = self.z.copy()
+        far = np.max(np.abs((nothing - self.z[:k]) / likelihood.space.scale[:k]), initial=0.0) > FAR
+        self.elsewhere[:k] = nothing if far else scattered[len(scattered) // 2]
         self.coordinates = jax.jit(jax.vmap(self.core.coordinates))
         self.natural = jax.jit(jax.vmap(self.core.natural))
         self.starts = np.asarray(self.coordinates(starts))
@@ -350,8 +356,18 @@ class CoreFits:
             start: where to begin (toy, n); None: where the toys were made.
         Returns: vectors, values without what depends on Poisson data alone, and whether each converged.
         """
-        core, toys = self.core, len(data.counts)
-        z = np.tile(self.z, (toys, 1)) if start is None else np.array(start)
+        begin = [np.tile(self.z, (len(data.counts), 1))] if start is None else [np.array(start)]
+        if start is None:
+            # From elsewhere the small problem looks different: another well may be found.
+            begin.append(np.tile(self.elsewhere, (len(data.counts), 1)))
+        found = self._from(data, begin[0], target, at, hint)
+        for z in begin[1:]:
+            found = _lowest(found, self._from(data, z, target, at, hint))
+        return self._last(found, data, target, at)
+
+    def _from(self, data: Data, z: np.ndarray, target: Target | None, at: float, hint: np.ndarray | None) -> Fitted:
+        """Fits that begin at vectors (toy, n)."""
+        core = self.core
         free = np.ones(self.likelihood.n - core.k, dtype=bool)
         weights = np.zeros(core.k + self.likelihood.space.n_quantities + core.k)
         if target is not None:
@@ -363,7 +379,7 @@ class CoreFits:
                 weights[core.k :] = np.concatenate([target.weights[self.likelihood.n :], target.weights[: core.k]])
         work = _Work(self, data, z, free, weights, at, hint)
         work.run()
-        return self._last(work, data, target, at)
+        return work.found()
 
     def _held(self, target: Target) -> int | None:
         """The place of a nuisance that is the target; None for anything in the core."""
@@ -377,22 +393,28 @@ class CoreFits:
         x[place] = at
         return float(self.likelihood.space.ranges.from_parameters(x)[place])
 
-    def _last(self, work: _Work, data: Data, target: Target | None, at: float) -> Fitted:
+    def _last(self, found: Fitted, data: Data, target: Target | None, at: float) -> Fitted:
         """What was found, toys that did not converge fitted with exact Hessians."""
-        found = work.found()
         bad = np.flatnonzero(~found.converged)
         if not len(bad):
             return found
         rng = np.random.default_rng(self.seed)
         starts = thrown(self.likelihood, found.z[bad], LAST_THROWS, rng)
-        # a fixed number of toys at a time compiles nothing new
         again = fit_toys(self.likelihood, data.take(bad), starts, target=target, at=at)
-        value = np.asarray(_values(self.core, jnp.asarray(again.z), data.take(bad)))
-        best = lower(Fitted(found.z[bad], found.value[bad], np.zeros(len(bad), dtype=bool)), again._replace(value=value))
-        # a fit that did not converge, but is lower, shows that the other is not at the lowest minimum
-        lowest = best.value <= np.where(np.isfinite(found.value[bad]), found.value[bad], np.inf) + UNDERCUT
-        found.z[bad], found.value[bad], found.converged[bad] = best.z, best.value, best.converged & lowest
+        # Whole blocks, so that one program serves all.
+        filled = np.resize(np.arange(len(bad)), BLOCK * -(-len(bad) // BLOCK))
+        value = np.asarray(_values(self.core, jnp.asarray(again.z[filled]), data.take(bad[filled])))[: len(bad)]
+        best = _lowest(found.take(bad), again._replace(value=value))
+        for mine, theirs in zip(found, best, strict=True):
+            mine[bad] = theirs
         return found
+
+
+def _lowest(one: Fitted, other: Fitted) -> Fitted:
+    """The lower of two fits of every toy; one that did not converge, but is lower, shows that the other is not the lowest."""
+    found = lower(one, other)
+    hint = np.minimum(*(np.where(fit.converged | ~np.isfinite(fit.value), np.inf, fit.value) for fit in (one, other)))
+    return found._replace(converged=found.converged & (found.value <= hint + UNDERCUT))
 
 
 @partial(jax.jit, static_argnums=0)
