@@ -40,6 +40,7 @@ SLOW_VERBS = (
     "limits",
     "profile",
     "tension",
+    "toys",
     "leave-one-out",
     "impacts",
     "fisher",

@@ -45,6 +45,7 @@ def _marked(example: str) -> object:
         "limits",
         "predict",
         "tension",
+        "toys",
         "tighten",
     )
     return pytest.param(example, marks=pytest.mark.slow if heavy else ())

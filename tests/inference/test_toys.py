@@ -287,3 +287,28 @@ def test_intervals_of_disjoint_values_say_so() -> None:
     assert found.lower == 0.0
     assert 2.0 < found.upper < 3.0
     assert "not accepted" in found.note
+
+
+def test_limits_with_toys_and_combinations() -> None:
+    """A Gaussian: every method gives the same interval of s = A + 2 B as error propagation, beside one that is flat."""
+    lab = experiment([9.0, 16.0], counts_of([0.0, 0.0], [1.0, 0.0], [0.0, 1.0]), distribution=gaussian)
+    units = {"A": couplings(dipole=1.0), "B": couplings(tensor_p=1.0)}
+    found = nmmfit.limits(joint(lab, units), parameters=["mu"], presets={}, combinations={"sum": {"A": 1.0, "B": 2.0}})
+    limits = found.combinations["sum"]
+    # A = 3 +- 1/6 and B = 4 +- 1/8, nearly Gaussian
+    width = norm.isf(0.05) * np.hypot(1.0 / 6.0, 2.0 / 8.0)
+    assert limits.profiled.upper == pytest.approx(11.0 + width, abs=0.1 * width)
+    assert "not defined" in limits.one_at_a_time.reason
+    assert found.to_json()["combinations"]["sum"]["unit"] == "GeV^-2"
+    assert found.to_json()["warnings"] == []
+    with pytest.raises(UserInputError, match="did you mean 'A'"):
+        nmmfit.limits(joint(lab, units), parameters=["mu"], combinations={"sum": {"AA": 1.0}})
+
+
+def test_limits_with_feldman_cousins() -> None:
+    found = nmmfit.limits(counting(), parameters=["mu"], presets={}, feldman_cousins=True, toys=100)
+    interval = found.identified["mu"].feldman_cousins
+    assert interval.lower == 0.0
+    assert interval.upper**2 == pytest.approx(5.60, abs=2.5)
+    assert "toys a value" in interval.note
+    assert found.to_json()["identified"]["mu"]["feldman_cousins"]["upper"] == interval.upper
