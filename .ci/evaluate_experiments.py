@@ -1,11 +1,16 @@
 """With the installed package only: list every experiment and evaluate each once through the command line.
 
-Run with `python -I` from a folder away from the checkout; needs nothing but the standard library.
+Run with `python -I` from a folder away from the checkout; needs nothing but the standard library. With `--last-first` the
+experiments are taken from the end of the list: of two runs that share a folder of compiled programs, each then finds those of the
+other for half of them.
 """
 
 from __future__ import annotations
 
+import contextlib
+import importlib.metadata
 import importlib.util
+import io
 import json
 import math
 import subprocess
@@ -24,6 +29,17 @@ def nmmfit(*arguments: str) -> dict[str, Any]:
     if done.returncode != 0:
         raise SystemExit(f"nmmfit {' '.join(arguments)} returned {done.returncode}:\n{done.stderr}")
     return json.loads(done.stdout)
+
+
+def nmmfit_here(*arguments: str) -> dict[str, Any]:
+    """The same from the program's entry point in this process, which starts JAX once for all experiments."""
+    (program,) = importlib.metadata.entry_points(group="console_scripts", name="nmmfit")
+    output = io.StringIO()
+    with contextlib.redirect_stdout(output):
+        code = program.load()([*arguments, "--json"])
+    if code != 0:
+        raise SystemExit(f"nmmfit {' '.join(arguments)} returned {code}")
+    return json.loads(output.getvalue())
 
 
 def numbers(tree: Any) -> list[float]:
@@ -67,8 +83,8 @@ def main() -> int:
     names = experiment_names(nmmfit("list", "experiments")["experiments"])
     if not names:
         raise SystemExit("the installed wheel lists no experiment")
-    for name in names:
-        prediction = nmmfit("predict", name)
+    for name in reversed(names) if "--last-first" in sys.argv[1:] else names:
+        prediction = nmmfit_here("predict", name)
         expected = numbers(prediction["expected"])
         log_likelihood = float(prediction["log_likelihood"])
         if not expected or not all(map(math.isfinite, expected)) or not math.isfinite(log_likelihood):

@@ -32,6 +32,7 @@ _PUBLIC = {
     "profile": "nmmfit.inference.profile",
     "read_wcxf": "nmmfit.exchange.wcxf",
     "sample": "nmmfit.inference.sampling",
+    "scan": "nmmfit.inference.scan",
     "tension": "nmmfit.inference.tension",
     "toys": "nmmfit.inference.toys",
     "write_wcxf": "nmmfit.exchange.wcxf",

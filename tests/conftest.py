@@ -4,9 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+
+from nmmfit.compilation_cache import enable
+
+# Before JAX starts, for this process and those that tests start: most of the time of this suite would go into making programs
+# fast that run once. In double precision the results are the same to rounding, which test_compilation.py holds against a process
+# that compiles as a user's does; the test of the wheel and the benchmarks compile so too. A setting from outside stays.
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+if version("jaxlib").startswith("0.10."):
+    # A flag that XLA does not know ends the process, and which it knows is a matter of its version.
+    os.environ.setdefault("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -25,12 +36,20 @@ def _relative_tolerances() -> Iterator[None]:
 def _own_caches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """What nmmfit keeps between processes goes to a folder of this run of the suite, never to the user's.
 
-    The processes of a parallel run share it, as those of a user do.
+    The processes of a parallel run share it, as those of a user do, all but the compiled programs: JAX writes one in place, and
+    another process that reads it meanwhile warns, which is an error here. Tests and the processes that they start, one after the
+    other, share theirs from the first test on, so that nothing that two tests build alike is compiled twice.
     """
     base = tmp_path_factory.getbasetemp()
     run = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(run / "cache"))
+        if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+            programs = base / "programs"
+            assert enable(programs) is None
+            patch.setenv("JAX_COMPILATION_CACHE_DIR", str(programs))
+            patch.setenv("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+            patch.setenv("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
         yield
 
 

@@ -23,6 +23,7 @@ from nmmfit.cli import (
     predict,
     report,
     reproduce,
+    scan,
     tighten,
     together,
     toys,
@@ -77,6 +78,7 @@ fit.register(app)
 evolve.register(app)
 moments.register(app)
 limits.register(app)
+scan.register(app)
 together.register(app)
 toys.register(app)
 leave_out.register(app)

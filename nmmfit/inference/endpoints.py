@@ -236,7 +236,7 @@ def regions(profiler: Profiler, jobs: Sequence[Job], level: float, tolerance: fl
         _confirm(profiler, every)
         if attempt == 2 or not _restart(profiler, jobs):
             break
-    outer = {id(j): _outermost(j, [(s, s.end()) for s in sides[id(j)]]) for j in jobs}
+    outer = {id(j): _outermost(sides[id(j)]) for j in jobs}
     several = []
     for job in jobs:
         lower, upper = outer[id(job)]
@@ -253,17 +253,24 @@ def regions(profiler: Profiler, jobs: Sequence[Job], level: float, tolerance: fl
     return out
 
 
-def _outermost(job: Job, found: list[tuple[_Side, End]]) -> tuple[End, End]:
-    """The lowest lower and the highest upper end; a side without crossing counts as the farthest."""
-    assert job.target is not None
+def _outermost(sides: Sequence[_Side]) -> tuple[End, End]:
+    """The lowest lower and the highest upper end; a side without crossing counts as the farthest.
+
+    A search that failed says nothing about what lies beyond; where another one, from another minimum, crosses there, that counts.
+    """
 
     def pick(sign: int) -> End:
-        ends = [e for s, e in found if s.sign == sign]
-        if not ends:
+        mine = [(s, s.end()) for s in sides if s.sign == sign]
+        if not mine:
             return End(0.0, boundary=True)
-        open_ = [e for e in ends if e.value is None]
-        if open_:
-            return open_[0]
-        return max(ends, key=lambda e: sign * float(e.value or 0.0))
+        crossed = [e for _, e in mine if e.value is not None]
+        outermost = max(crossed, key=lambda e: sign * float(e.value or 0.0)) if crossed else None
+        for side, end in mine:
+            reached = side.origin + sign * side.search.inside
+            beyond = outermost is not None and sign * (float(outermost.value or 0.0) - reached) > 0
+            if end.value is None and not (end.failed and beyond):
+                return end
+        assert outermost is not None
+        return outermost
 
     return pick(-1), pick(+1)

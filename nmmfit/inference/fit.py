@@ -175,7 +175,8 @@ def _result(profiler: Profiler, job: Job, posterior_mode: bool) -> FitResult:
 
 
 @partial(jax.jit, static_argnames="objective")
-def _gradients(objective: Objective, points: Array) -> Array:
+def gradients_of(objective: Objective, points: Array) -> Array:
+    """Gradients (point, n) of a function at points (point, n), compiled once per number of points."""
     return jax.lax.map(jax.grad(objective), points, batch_size=16)
 
 
@@ -185,7 +186,7 @@ def scaled_hessian(objective: Objective, x: np.ndarray, basis: np.ndarray) -> np
     Relative error about 1e-6; a second derivative by the compiler would cost several times as much to compile.
     """
     steps = DIFFERENCE_STEP * basis.T
-    gradients = np.asarray(_gradients(objective, jnp.asarray(np.concatenate([x + steps, x - steps]))))
+    gradients = np.asarray(gradients_of(objective, jnp.asarray(np.concatenate([x + steps, x - steps]))))
     change = (gradients[: len(steps)] - gradients[len(steps) :]) @ basis / (2.0 * DIFFERENCE_STEP)
     return np.asarray(0.5 * (change + change.T))
 

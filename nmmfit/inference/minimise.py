@@ -1,4 +1,4 @@
-"""Many minimisations at once: exact Hessians, saddle-free steps, an optional equality constraint, one compiled function for all.
+"""Many minimisations at once: exact Hessians, saddle-free steps, optional equality constraints, one compiled function for all.
 
 A problem is: minimise F(x) over x = start + basis z, where c(x) = target if there is a constraint. The basis (columns scaled by
 natural steps, zero columns for what is held fixed) and the constraint's weights are data, so that fits, one-at-a-time
@@ -21,6 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from nmmfit import precision as precision
+from nmmfit.inference.constrained import Constrained, Frame, Objective, Problems, Quantities
 from nmmfit.numerics.saddle_free import (
     RELATIVE_FLOOR,
     bfgs_update,
@@ -31,8 +32,6 @@ from nmmfit.numerics.saddle_free import (
 )
 from nmmfit.shapes import Array
 
-Objective = Callable[..., Array]
-Quantities = Callable[[Array], Array]
 Progress = Callable[[int, int], None]
 
 TOLERANCE = 1e-8
@@ -48,65 +47,12 @@ CHORDS = 6
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
-class Problems:
-    """A batch of minimisations; every field has a leading `point` axis.
-
-    `weights` (point, n + q) define the constraint weights[:n] . x + weights[n:] . quantities(x) = target; all zero: none.
-    `quadratic` and `linear` (point, n) add sum(quadratic x^2) / 2 + linear . x to the function: they replace one normal prior by
-    another without compiling anything.
-    """
-
-    start: Any
-    basis: Any
-    weights: Any
-    target: Any
-    quadratic: Any
-    linear: Any
-
-    @staticmethod
-    def make(
-        start: np.ndarray,
-        basis: np.ndarray,
-        *,
-        n_quantities: int = 0,
-        weights: np.ndarray | None = None,
-        target: np.ndarray | None = None,
-        quadratic: np.ndarray | None = None,
-        linear: np.ndarray | None = None,
-    ) -> Problems:
-        """Problems from arrays that broadcast against the points of `start` (point, n); what is not given is absent."""
-        start = np.atleast_2d(np.asarray(start, dtype=float))
-        points, n = start.shape
-
-        def full(value: np.ndarray | None, shape: tuple[int, ...]) -> np.ndarray:
-            given = np.zeros(shape) if value is None else np.asarray(value, dtype=float)
-            return np.ascontiguousarray(np.broadcast_to(given, (points, *shape)))
-
-        return Problems(
-            start,
-            full(basis, (n, n)),
-            full(weights, (n + n_quantities,)),
-            full(target, ()),
-            full(quadratic, (n,)),
-            full(linear, (n,)),
-        )
-
-    def __len__(self) -> int:
-        return len(self.start)
-
-    def take(self, index: np.ndarray) -> Problems:
-        """The problems at these places."""
-        picked: Problems = jax.tree.map(lambda leaf: leaf[index], self)
-        return picked
-
-
-@jax.tree_util.register_dataclass
-@dataclass(frozen=True)
 class Minima:
     """What came out, one entry per point; a point that failed has `converged` false.
 
     `slope` is dF/d(target) of the constrained minimum, by the multiplier; `gradient_norm` is that of the gradient along the
-    constraint in the scaled coordinates; `distance` estimates F minus its minimum (half g^T |H|^-1 g).
+    constraint in the scaled coordinates; `distance` estimates F minus its minimum (half g^T |H|^-1 g). `iterations` counts
+    Hessians.
     """
 
     x: Any
@@ -128,71 +74,7 @@ def no_quantities(x: Array) -> Array:
     return jnp.zeros(0)
 
 
-class _Point:
-    """One problem while it is traced: function, constraint and their derivatives in the coordinates z."""
-
-    def __init__(self, objective: Objective, quantities: Quantities, problem: Problems, data: Any) -> None:
-        self.objective, self.quantities, self.data = objective, quantities, data
-        self.p = problem
-        self.n = problem.start.shape[0]
-        self.on_x, self.on_q = problem.weights[: self.n], problem.weights[self.n :]
-        self.uses_q = jnp.any(self.on_q != 0) if self.on_q.size else jnp.asarray(False)
-        self.constrained = jnp.any(problem.weights != 0)
-
-    def value(self, x: Array) -> Array:
-        base = self.objective(x) if self.data is None else self.objective(x, self.data)
-        return base + 0.5 * jnp.sum(self.p.quadratic * x * x) + self.p.linear @ x
-
-    def _quantity(self, x: Array) -> Array:
-        return self.on_q @ self.quantities(x)
-
-    def residual(self, x: Array) -> Array:
-        total = self.on_x @ x
-        if self.on_q.size:
-            total = total + jnp.where(self.uses_q, self._quantity(x), 0.0)
-        return jnp.where(self.constrained, total - self.p.target, 0.0)
-
-    def normal(self, x: Array) -> tuple[Array, Array]:
-        """The constraint's residual and its gradient in z."""
-        off, slope = jax.value_and_grad(self.residual)(x)
-        return off, self.p.basis.T @ slope
-
-    def bent(self, x: Array) -> Array:
-        """Second derivative of the constraint in x."""
-        if not self.on_q.size:
-            return jnp.zeros((self.n, self.n))
-        return jax.hessian(self.residual)(x)
-
-    def tangent(self, x: Array, gradient: Array) -> tuple[Array, Array, Array, Array]:
-        """Unit normal, gradient along the constraint, multiplier dF/dtarget, and |c| in units of natural steps; all in z."""
-        off, normal = self.normal(x)
-        size2 = jnp.sum(normal**2)
-        safe = jnp.where(size2 > 0, size2, 1.0)
-        unit = normal / jnp.sqrt(safe)
-        down = self.p.basis.T @ gradient
-        return unit, down - unit * (unit @ down), (down @ normal) / safe, jnp.abs(off) / jnp.sqrt(safe)
-
-    def back(self, x: Array, along: Array, steps: int = 5) -> tuple[Array, Array]:
-        """x moved along a fixed direction onto the constraint, by Newton in one variable; and |c| before the last step."""
-
-        def body(_: int, now: tuple[Array, Array]) -> tuple[Array, Array]:
-            off, rate = jax.jvp(self.residual, (now[0],), (along,))
-            return now[0] - jnp.where(rate != 0, off / jnp.where(rate != 0, rate, 1.0), 0.0) * along, jnp.abs(off)
-
-        return jax.lax.fori_loop(0, steps, body, (x, jnp.zeros(())))
-
-    def feasible(self, x: Array, steps: int = 12) -> Array:
-        """A near point on the constraint, by Gauss-Newton steps along its gradient."""
-
-        def body(_: int, y: Array) -> Array:
-            off, normal = self.normal(y)
-            size2 = jnp.sum(normal**2)
-            return y - self.p.basis @ (normal * off / jnp.where(size2 > 0, size2, 1.0))
-
-        return jax.lax.fori_loop(0, steps, body, x)
-
-
-def _second_order(point: _Point, x: Array) -> tuple[Array, Array, Array]:
+def _second_order(point: Constrained, x: Array) -> tuple[Array, Array, Array]:
     """Value, gradient (n,) and Hessian (n, n) in x: the objective's own `second_order`, else exact from one linearisation."""
     own = getattr(point.objective, "second_order", None)
     if own is not None:
@@ -203,62 +85,122 @@ def _second_order(point: _Point, x: Array) -> tuple[Array, Array, Array]:
     return f, g, jax.vmap(lambda direction: push(direction)[1])(jnp.eye(point.n))
 
 
-def _iteration(point: _Point, chords: int, tolerance: Array, state: tuple[Array, ...]) -> tuple[Array, ...]:
-    """One Hessian, the best of the candidate steps, then quasi-Newton steps from the same factorisation."""
-    start, count = state[0], state[-1]
-    basis = point.p.basis
-    f, g, curved = _second_order(point, start)
-    rounding = 4.0 * jnp.finfo(start.dtype).eps * jnp.maximum(jnp.abs(f), 1.0)
-    unit, gradient, slope, _ = point.tangent(start, g)
-    along = basis @ unit
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Good:
+    """The best point of a run of quasi-Newton steps: where, value, multipliers, gradient along the constraints in z, its
+    estimated
+    distance to the minimum, the directions there, and the gradient in x with the constraints' part taken out."""
 
-    inside = basis.T @ (curved - slope * point.bent(start)) @ basis
-    across = inside @ unit
-    inside = inside - jnp.outer(unit, across) - jnp.outer(across, unit) + jnp.outer(unit, unit) * (unit @ across)
-    spec = spectrum(inside)
+    x: Array
+    value: Array
+    slope: Array
+    gradient: Array
+    distance: Array
+    frame: Frame
+    pull: Array
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Chord:
+    """A run of quasi-Newton steps: the point to measure next, the step that led there, its length, inverse Hessian, best so
+    far."""
+
+    y: Array
+    step: Array
+    shorten: Array
+    inverse: Array
+    good: Good
+
+
+def rounding_of(f: Array) -> Array:
+    """How far two values of the function differ by rounding."""
+    return 4.0 * jnp.finfo(f.dtype).eps * jnp.maximum(jnp.abs(f), 1.0)
+
+
+def chord_start(point: Constrained, x: Array, step: Array, inverse: Array, frame: Frame, slope: Array, gradient: Array) -> Chord:
+    """A run that begins by measuring x, a `step` away from a point of known gradient; nothing is good yet."""
+    infinite = jnp.full((), jnp.inf)
+    good = Good(x, infinite, slope, gradient, infinite, replace(frame, off=infinite), jnp.zeros(point.n))
+    return Chord(x, step, jnp.ones(()), inverse, good)
+
+
+def chord(point: Constrained, rounding: Array, now: Chord, downhill: bool = False) -> Chord:
+    """Measure a point, learn from it (BFGS), keep it if it is better, and step on from the best one: one gradient.
+
+    `downhill`: a clearly lower point is better even if the estimated distance to the minimum has grown.
+    """
+    f, g = jax.value_and_grad(point.value)(now.y)
+    _, frame = point.frame(now.y)
+    down = point.p.basis.T @ g
+    gradient, slope = frame.along(down), frame.multipliers(down)
+    inverse = bfgs_update(now.inverse, now.step, gradient - now.good.gradient)
+    distance = 0.5 * gradient @ inverse @ gradient
+    better = (f <= now.good.value + rounding) & (distance < now.good.distance)
+    if downhill:
+        better = better | (f < now.good.value - 1e-2 * now.good.distance - rounding)
+    new = Good(now.y, f, slope, gradient, distance, frame, g - slope @ frame.rows)
+    good: Good = jax.tree.map(lambda a, b: jnp.where(better, a, b), new, now.good)
+    shorten = jnp.where(better, 1.0, 0.3 * now.shorten)
+    step = good.frame.along(-shorten * (inverse @ good.gradient))
+    y = point.back(good.x + point.p.basis @ step, point.p.basis @ good.frame.unit.T)[0]
+    return Chord(y, step, shorten, inverse, good)
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class _State:
+    """A minimisation under way."""
+
+    x: Array
+    value: Array
+    slope: Array
+    norm: Array
+    distance: Array
+    good: Array
+    stuck: Array
+    count: Array
+
+
+def _iteration(point: Constrained, chords: int, tolerance: Array, state: _State) -> _State:
+    """One Hessian, the best of the candidate steps, then quasi-Newton steps from the same factorisation."""
+    start, basis = state.x, point.p.basis
+    f, g, curved = _second_order(point, start)
+    rounding = rounding_of(f)
+    _, frame = point.frame(start)
+    down = basis.T @ g
+    gradient, slope = frame.along(down), frame.multipliers(down)
+    along = basis @ frame.unit.T
+
+    curved = curved - point.bent(start, slope)
+    spec = spectrum(frame.along_both(basis.T @ curved @ basis))
     before = distance_to_minimum(spec, gradient)
 
-    steps = candidate_steps(spec, gradient, rounding)
-    steps = steps - jnp.outer(steps @ unit, unit)
+    steps = jax.vmap(frame.along)(candidate_steps(spec, gradient, rounding))
     trials, off = jax.vmap(lambda step: point.back(start + basis @ step, along))(steps)
     values = jax.vmap(point.value)(trials)
     # Newton's last step at least squares what it started from
-    reached = off <= 1e-4 * jnp.abs(point.p.target) + 1e-6 * jnp.linalg.norm(unit)
+    reached = jnp.all(off <= 1e-4 * jnp.abs(point.target) + 1e-6 * jnp.linalg.norm(frame.unit, axis=1), axis=1)
     values = jnp.where(jnp.isfinite(values) & reached, values, jnp.inf)
     best = jnp.argmin(values)
     improved = values[best] < f
     gain = jnp.where(improved, f - values[best], 0.0)
 
     # the first round measures the point that the candidates gave, every further one a quasi-Newton step from the last good point
-    def quasi_newton(_: int, now: tuple[Array, ...]) -> tuple[Array, ...]:
-        y, step, shorten, inverse, held = *now[:4], now[4:]
-        f_new, g_new = jax.value_and_grad(point.value)(y)
-        unit, gradient, slope, off = point.tangent(y, g_new)
-        inverse = bfgs_update(inverse, step, gradient - held[6])
-        distance = 0.5 * gradient @ inverse @ gradient
-        better = (f_new <= held[1] + rounding) & (distance < held[7])
-        new = (y, f_new, slope, jnp.linalg.norm(gradient), off, unit, gradient, distance)
-        held = tuple(jnp.where(better, a, b) for a, b in zip(new, held, strict=True))
-        shorten = jnp.where(better, 1.0, 0.3 * shorten)
-        unit, gradient = held[5], held[6]
-        step = -shorten * (inverse @ gradient)
-        step = step - unit * (unit @ step)
-        return point.back(held[0] + basis @ step, basis @ unit)[0], step, shorten, inverse, *held
-
     first, taken = jnp.where(improved, trials[best], start), jnp.where(improved, steps[best], 0.0)
-    infinite, one = jnp.full((), jnp.inf), jnp.ones(())
-    held = (first, infinite, slope, infinite, infinite, unit, gradient, infinite)
-    result = jax.lax.fori_loop(0, chords + 1, quasi_newton, (first, taken, one, inverse_of(spec), *held))
-    x, f, slope, norm, off, _, _, after = result[4:]
+    begin = chord_start(point, first, taken, inverse_of(spec), frame, slope, gradient)
+    end = jax.lax.fori_loop(0, chords + 1, lambda _, now: chord(point, rounding, now), begin).good
     lowest = spec.values[0]
     convex = -lowest <= RELATIVE_FLOOR * jnp.maximum(jnp.max(jnp.abs(spec.values)), 1.0)
     # judged with this iteration's own Hessian, or with the same one a short, convex way on
     settled = (before < tolerance) & (gain < tolerance)
-    short = (before < 0.1) & convex & (after < 0.1 * tolerance)
-    good = jnp.isfinite(f) & (off < 1e-7) & (settled | short)
-    stuck = ~good & ~improved & ~(after < before)
-    distance = jnp.where(settled, jnp.minimum(before, after), after)
-    return x, f, slope, norm, distance, good, stuck, count + 1
+    short = (before < 0.1) & convex & (end.distance < 0.1 * tolerance)
+    good = jnp.isfinite(end.value) & (end.frame.off < 1e-7) & (settled | short)
+    stuck = ~good & ~improved & ~(end.distance < before)
+    distance = jnp.where(settled, jnp.minimum(before, end.distance), end.distance)
+    norm = jnp.where(jnp.isfinite(end.value), jnp.linalg.norm(end.gradient), jnp.inf)
+    return _State(end.x, end.value, end.slope, norm, distance, good, stuck, state.count + 1)
 
 
 def solve_point(
@@ -282,12 +224,12 @@ def solve_point(
         tolerance: distance to the minimum at which to stop.
     Returns: the minimum, scalars without the `point` axis.
     """
-    point = _Point(objective, quantities, problem, data)
+    point = Constrained(objective, quantities, problem, data)
     infinite, no = jnp.full((), jnp.inf), jnp.asarray(False)
-    state: tuple[Array, ...] = (
+    state = _State(
         point.feasible(problem.start),
         infinite,
-        jnp.zeros(()),
+        jnp.zeros(point.k),
         infinite,
         infinite,
         no,
@@ -295,11 +237,12 @@ def solve_point(
         jnp.asarray(0),
     )
 
-    def going(state: tuple[Array, ...]) -> Array:
-        return ~state[5] & ~state[6] & (state[7] < limit)
+    def going(state: _State) -> Array:
+        return ~state.good & ~state.stuck & (state.count < limit)
 
-    x, f, slope, norm, distance, good, _, count = jax.lax.while_loop(going, partial(_iteration, point, chords, tolerance), state)
-    return Minima(x, f, slope, norm, distance, good, count)
+    end = jax.lax.while_loop(going, partial(_iteration, point, chords, tolerance), state)
+    slope = end.slope if jnp.ndim(problem.target) else end.slope[0]
+    return Minima(end.x, end.value, slope, end.norm, end.distance, end.good, end.count)
 
 
 @partial(jax.jit, static_argnames=("objective", "quantities", "chords"))
@@ -348,7 +291,7 @@ def minimise(
     found = Minima(
         np.array(problems.start),
         np.full(total, np.inf),
-        np.zeros(total),
+        np.zeros(problems.target.shape),
         np.full(total, np.inf),
         np.full(total, np.inf),
         np.zeros(total, dtype=bool),

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from nmmfit.checks import finite_number, whole_number
 from nmmfit.errors import UserInputError
-from nmmfit.inference.endpoints import IMPROVED, NEAR_EDGE, SMALLEST, regions
+from nmmfit.inference.axes import Axis
+from nmmfit.inference.endpoints import IMPROVED, NEAR_EDGE, regions
 from nmmfit.inference.fit import flat_reason
+from nmmfit.inference.grid_solver import GridSolver
 from nmmfit.inference.joint import JointLikelihood
 from nmmfit.inference.minimise import Progress
-from nmmfit.inference.profiling import Job, Profiler, Request, Solved
+from nmmfit.inference.profiling import Job, Profiler
 from nmmfit.inference.space import compensators, space_of
 from nmmfit.precision import require_double_precision
 
@@ -31,7 +32,8 @@ class ProfileResult:
         name, unit: what is profiled.
         grid: (point,) its values.
         delta_chi2: (point,) twice the profiled nll above the best fit; pull and theory priors enter, coefficient priors do not.
-        converged: (point,) whether the minimiser converged; `gradient_norm` (point,) in scaled coordinates.
+        converged: (point,) whether the minimiser converged; `gradient_norm` (point,) in scaled coordinates; `iterations` (point,)
+            of the minimiser: quasi-Newton steps and Newton iterations.
         points: parameter name -> (point,), the profiled parameters.
         best: value of the profiled quantity at the best fit, `best_point` the parameters there.
         reason: why the profile is exactly flat, in words; empty if it is not.
@@ -43,6 +45,7 @@ class ProfileResult:
     delta_chi2: np.ndarray
     converged: np.ndarray
     gradient_norm: np.ndarray
+    iterations: np.ndarray
     points: dict[str, np.ndarray]
     best: float
     best_point: dict[str, float]
@@ -56,6 +59,7 @@ class ProfileResult:
             "delta_chi2": [float(v) if np.isfinite(v) else None for v in self.delta_chi2],
             "converged": self.converged.tolist(),
             "gradient_norm": [float(v) if np.isfinite(v) else None for v in self.gradient_norm],
+            "iterations": self.iterations.tolist(),
             "best": {self.name: self.best, "point": self.best_point},
             "reason": self.reason or None,
             "points": {name: values.tolist() for name, values in self.points.items()},
@@ -109,12 +113,12 @@ def profile(
     profiler.find_modes([job], starts)
     flat = compensators(space, job.modes[0], parameter, list(free)) if parameter in space.names else None
     grid = _grid(profiler, job, points, low, high, bounded=flat is None)
-    profiler.progress = progress
-    solved = _solve_grid(profiler, job, grid, progress)
-    x = np.stack([s.x for s in solved])
+    place = space.names.index(parameter) if parameter in space.names else None
+    axis = Axis(parameter, target, float(grid[0]), float(grid[-1]), points, place)
+    solver = GridSolver(space, [axis], fixed, seed=seed, like=job)
+    solved = solver.whole(solver.coarse(), progress)
+    x, values, converged = solved.x, solved.value, solved.converged
     parameters = np.asarray(space.ranges.to_parameters(x))
-    values = np.array([s.value for s in solved])
-    converged = np.array([s.converged for s in solved])
     # a profiled point below the fit is a better fit
     lowest, best = job.best_value, job.modes[0]
     if np.any(converged) and np.min(values[converged]) < lowest - IMPROVED:
@@ -126,7 +130,8 @@ def profile(
         grid=grid,
         delta_chi2=np.where(converged, np.maximum(2.0 * (values - lowest), 0.0), 2.0 * (values - lowest)),
         converged=converged,
-        gradient_norm=np.array([s.gradient_norm for s in solved]),
+        gradient_norm=solved.gradient_norm,
+        iterations=solved.iterations,
         points={name: parameters[:, i] for i, name in enumerate(space.names)},
         best=profiler.value_of(target, best),
         best_point=space.point(best),
@@ -165,42 +170,3 @@ def _grid(profiler: Profiler, job: Job, points: int, low: float | None, high: fl
     if not high > low:
         raise UserInputError(f"profile: the grid of {target.name} must end above its start ({low:g} to {high:g})")
     return np.linspace(low, high, points)
-
-
-def _solve_grid(profiler: Profiler, job: Job, grid: np.ndarray, progress: Progress | None) -> list[Solved]:
-    """All grid points; where two neighbours do not fit together, both are solved again from each other's solution."""
-    assert job.target is not None
-    smallest = SMALLEST * job.step if job.target.positive else -np.inf
-    requests = [Request(job, max(float(t), smallest)) for t in grid]
-    solved: list[Solved] = []
-    chunk = 2 * profiler.block
-    for first in range(0, len(requests), chunk):
-        solved += profiler.solve(requests[first : first + chunk])
-        if progress is not None:
-            progress(len(solved), len(requests))
-    for _ in range(3):
-        doubtful = _jumps(solved)
-        if not doubtful:
-            break
-        again = profiler.solve_from(
-            [requests[i] for i in doubtful],
-            [np.stack([solved[k].x for k in (i - 1, i + 1) if 0 <= k < len(solved)]) for i in doubtful],
-        )
-        changed = False
-        for i, new in zip(doubtful, again, strict=True):
-            if new.converged and (not solved[i].converged or new.value < solved[i].value - 1e-9):
-                solved[i] = new
-                changed = True
-        if not changed:
-            break
-    return solved
-
-
-def _jumps(solved: list[Solved]) -> list[int]:
-    """Points that failed, and neighbours whose difference their slopes do not explain."""
-    out = {i for i, s in enumerate(solved) if not s.converged}
-    for i, (a, b) in enumerate(pairwise(solved)):
-        by_slope = 0.5 * (a.slope + b.slope) * (b.at - a.at)
-        if abs(b.value - a.value - by_slope) > 0.02 + 0.1 * abs(b.value - a.value):
-            out |= {i, i + 1}
-    return sorted(out)

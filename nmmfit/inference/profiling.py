@@ -25,6 +25,22 @@ MAX_MODES = 4
 """Distinct minima that every profiled point is started from."""
 
 
+GRADIENTS = 64
+"""Points at which gradients of a quantity are made side by side."""
+
+SAME_MODE = 1.0
+"""Units of sensitivity within which two minima of equal value are one: what lies between them rises by less than a unit, and a
+quartic minimum, as at zero dipole, is so flat that fits end at different places."""
+
+EQUAL = 1e-6
+"""Difference of two minima that says nothing, in half chi-squares."""
+
+MOST_ITERATIONS = 40
+"""Hessians of one minimisation."""
+
+PATIENCE = 4
+"""How many times as many a minimisation that failed gets when it is taken up again."""
+
 NEAR = 0.5
 """A solved point within this fraction of the distance from the best fit serves as the only start."""
 
@@ -145,8 +161,10 @@ class Profiler:
             within,
         )
 
-    def minimise(self, jobs: Sequence[Job], starts: np.ndarray, targets: np.ndarray | None = None) -> Minima:
-        """One minimisation per job and start; at the target values where they are given."""
+    def minimise(
+        self, jobs: Sequence[Job], starts: np.ndarray, targets: np.ndarray | None = None, most: int = MOST_ITERATIONS
+    ) -> Minima:
+        """One minimisation per job and start, of at most so many Hessians; at the target values where they are given."""
         n, q = self.space.n, self.space.n_quantities
         weights = np.zeros((len(jobs), n + q))
         if targets is not None:
@@ -172,6 +190,7 @@ class Profiler:
             data=data,
             block=self.block,
             tolerance=self.tolerance,
+            max_iterations=most,
         )
 
     def scattered(self, job: Job, center: np.ndarray, count: int) -> np.ndarray:
@@ -241,7 +260,8 @@ class Profiler:
             if found.value[i] > found.value[head] + 25.0 or len(kept) == MAX_MODES:
                 continue
             apart = [self._apart(job, (shortest[i] - shortest[k]) / self.space.scale) for k in kept]
-            if all(a > 1e-2 for a in apart):
+            same = [SAME_MODE if found.value[i] - found.value[k] < EQUAL else 1e-2 for k in kept]
+            if all(a > s for a, s in zip(apart, same, strict=True)):
                 kept.append(i)
         job.modes = np.stack([shortest[i] for i in kept])
         job.mode_values = np.array([found.value[i] for i in kept])
@@ -266,8 +286,15 @@ class Profiler:
         """Gradient (point, n) of a target at points (point, n); zero where it does not exist."""
         n = self.space.n
         out = np.tile(target.weights[:n], (len(x), 1))
-        if not target.linear:
-            out = out + np.asarray(_values_and_gradients(self.space.quantities, np.asarray(x), target.weights[n:])[1])
+        if target.linear:
+            return out
+        # blocks of one size, so that one program serves any number of points
+        for first in range(0, len(x), GRADIENTS):
+            block = np.asarray(x[first : first + GRADIENTS], dtype=float)
+            filled = block[np.resize(np.arange(len(block)), GRADIENTS)]
+            out[first : first + len(block)] += np.asarray(
+                _values_and_gradients(self.space.quantities, filled, target.weights[n:])[1]
+            )[: len(block)]
         return out
 
     def value_of(self, target: Target, x: np.ndarray) -> float:
@@ -306,28 +333,49 @@ class Profiler:
         return np.stack(points)
 
     def solve(self, requests: Sequence[Request]) -> list[Solved]:
-        """The lowest converged minimum of every request; one without is tried again from scattered points, then shown."""
+        """The lowest converged minimum of every request.
+
+        One without goes on from where it stopped and from what its neighbours suggest, then from scattered points; then it is
+        shown.
+        """
         results = self.solve_from(requests, [self.starts_for(r) for r in requests])
-        bad = [i for i, r in enumerate(results) if not r.converged]
-        if bad:
-            again = [requests[i] for i in bad]
-            starts = [
-                np.concatenate([self.scattered(r.job, r.job.modes[0], 6), results[i].x[None]])
-                for i, r in zip(bad, again, strict=True)
-            ]
-            for i, result in zip(bad, self.solve_from(again, starts), strict=True):
+        for retry in (self._continued, self._scattered_again):
+            bad = [i for i, r in enumerate(results) if not r.converged]
+            if not bad:
+                break
+            starts = [retry(requests[i], results[i]) for i in bad]
+            again = self.solve_from([requests[i] for i in bad], starts, PATIENCE * MOST_ITERATIONS)
+            for i, result in zip(bad, again, strict=True):
                 results[i] = result
         for request, result in zip(requests, results, strict=True):
             request.job.keep(result)
         return results
 
-    def solve_from(self, requests: Sequence[Request], starts: Sequence[np.ndarray]) -> list[Solved]:
-        """The lowest converged minimum of every request from given starts, one array (start, n) each."""
+    def _continued(self, request: Request, failed: Solved) -> np.ndarray:
+        """Where a failed fit stopped, and the nearest solved points with everything stretched as far as the target is: in the
+        valleys in which amplitudes cancel, coefficients grow together."""
+        job = request.job
+        assert job.target is not None
+        origin = self.value_at_best(job)
+        points = [failed.x]
+        for near in sorted(job.solved, key=lambda s: abs(s.at - request.at))[:2]:
+            if abs(near.at - origin) > 1e-3 * job.step:
+                moved = near.x.copy()
+                own = self.space.own
+                moved[own] = job.modes[0][own] + (near.x - job.modes[0])[own] * (request.at - origin) / (near.at - origin)
+                points.append(moved)
+        return np.stack(points)
+
+    def _scattered_again(self, request: Request, failed: Solved) -> np.ndarray:
+        return np.concatenate([self.scattered(request.job, request.job.modes[0], 6), failed.x[None]])
+
+    def solve_from(self, requests: Sequence[Request], starts: Sequence[np.ndarray], most: int = MOST_ITERATIONS) -> list[Solved]:
+        """The lowest converged minimum of every request from given starts, one array (start, n) each, in `most` iterations."""
         if not requests:
             return []
         owners = [r.job for r, s in zip(requests, starts, strict=True) for _ in s]
         targets = np.array([r.at for r, s in zip(requests, starts, strict=True) for _ in s])
-        found = self.minimise(owners, np.concatenate(list(starts)), targets)
+        found = self.minimise(owners, np.concatenate(list(starts)), targets, most)
         out = []
         first = 0
         for request, mine in zip(requests, starts, strict=True):

@@ -255,6 +255,9 @@ class Space:
     def basis(self, x: np.ndarray, free: Iterable[int] | None = None, within: np.ndarray | None = None) -> np.ndarray:
         """Displacements (n, n) for the free coordinates: natural steps, coefficients in the metric that keeps the amplitudes.
 
+        A step along what is seen changes what is seen by one unit of sensitivity, be it many widths of a prior, which is no part
+        of what is minimised; along what nobody sees it is a natural step of the coefficients.
+
         Args:
             x: the point at whose theory inputs amplitudes are taken.
             free: indices that may move; None: all.
@@ -266,14 +269,11 @@ class Space:
         matrix[free_, free_] = self.scale[free_]
         moving = np.intersect1d(free_, self.coefficients)
         if len(moving):
-            rows = self.scaled_amplitudes(x, moving)
-            metric = np.eye(len(moving)) + rows.T @ rows
             span = np.eye(len(moving))
             if within is not None:
                 span, _ = np.linalg.qr((within / self.scale)[:, moving].T)
-            values, vectors = np.linalg.eigh(span.T @ metric @ span)
-            block = span @ (vectors / np.sqrt(values)) @ vectors.T @ span.T
-            matrix[np.ix_(moving, moving)] = self.scale[moving, None] * block
+            steps = span @ _natural_steps(self.scaled_amplitudes(x, moving) @ span) @ span.T
+            matrix[np.ix_(moving, moving)] = self.scale[moving, None] * steps
         return matrix
 
     def flat_directions(self, x: np.ndarray, free: Iterable[int] | None = None) -> np.ndarray:
@@ -283,12 +283,7 @@ class Space:
         if not len(moving):
             return np.zeros((0, self.n))
         rows = self.scaled_amplitudes(x, moving)
-        if len(rows):
-            # rows of unit length: a weakly seen amplitude is no rounding error
-            _, singular, right = np.linalg.svd(rows / np.linalg.norm(rows, axis=1)[:, None], full_matrices=True)
-            rank = int(np.sum(singular > NULL_TOLERANCE * singular[0]))
-        else:
-            right, rank = np.eye(len(moving)), 0
+        right, rank = _seen_first(rows, len(moving))
         out = np.zeros((len(moving) - rank, self.n))
         out[:, moving] = right[rank:] * self.scale[moving]
         return out
@@ -299,6 +294,31 @@ class Space:
         moved = np.asarray(x, dtype=float) / self.scale
         coefficients = np.where(self.kinds == "coefficient", moved, 0.0)
         return np.asarray((moved - flat.T @ (flat @ coefficients)) * self.scale)
+
+
+def _seen_first(rows: np.ndarray, size: int) -> tuple[np.ndarray, int]:
+    """Orthonormal directions (size, size), as rows, those that change the amplitudes (row, size) first; and their number."""
+    if not len(rows):
+        return np.eye(size), 0
+    # rows of unit length: a weakly seen amplitude is no rounding error
+    _, singular, right = np.linalg.svd(rows / np.linalg.norm(rows, axis=1)[:, None], full_matrices=True)
+    return right, int(np.sum(singular > NULL_TOLERANCE * singular[0]))
+
+
+def _natural_steps(rows: np.ndarray) -> np.ndarray:
+    """Symmetric matrix (size, size) of steps in which amplitudes (row, size), in units of sensitivity, change by about one.
+
+    Directions that change none have steps of length one.
+    """
+    size = rows.shape[1]
+    lengths = np.linalg.norm(rows, axis=1)
+    right, rank = _seen_first(rows[lengths > 0], size)
+    steps = np.ones(size)
+    if rank:
+        _, strength, turned = np.linalg.svd(rows @ right[:rank].T)
+        right[:rank] = turned @ right[:rank]
+        steps[:rank] = 1.0 / strength[:rank]
+    return np.asarray((right.T * steps) @ right)
 
 
 def compensators(

@@ -16,8 +16,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from numpyro import distributions as dist
-from scipy.special import gammaln
 
 from nmmfit.inference.joint import JointLikelihood
 from nmmfit.shapes import Array
@@ -108,13 +106,11 @@ def curvature_of_counts(
 class NegativeLogLikelihood(_OfJoint):
     """Minus log likelihood with constraint, pull and theory-prior terms; coefficient priors do not enter.
 
-    `second_order` (None unless every channel is Poisson) is what makes Newton steps cheap.
+    `second_order` is what makes Newton steps cheap.
     """
 
     def __init__(self, joint: JointLikelihood) -> None:
         super().__init__(joint)
-        poisson = all(channel.distribution is dist.Poisson for channel in joint.channels.values())
-        self.second_order: Callable[[Array], tuple[Array, Array, Array]] | None = self._second_order if poisson else None
         self.curved = n_curved(joint)
 
     def __call__(self, z: Array) -> Array:
@@ -131,22 +127,33 @@ class NegativeLogLikelihood(_OfJoint):
         value: Array = self.joint.constraint_vector(self.ranges.to_parameters(z))
         return value
 
-    def _second_order(self, z: Array) -> tuple[Array, Array, Array]:
+    def of_counts(self, mean: Array) -> Array:
+        """Minus log probability of the data, from expected counts (bin,)."""
+        total, first = jnp.zeros(()), 0
+        for name, channel in self.joint.channels.items():
+            observed = self.joint.observed[name]
+            here = mean[first : first + len(observed)]
+            total = total - jnp.sum(channel.distribution(here).log_prob(observed))
+            first += len(observed)
+        return total
+
+    def second_order(self, z: Array) -> tuple[Array, Array, Array]:
         """Value, gradient (n,) and Hessian (n, n), the latter without the second derivatives of counts in the nuisances.
 
-        With counts mu, their Jacobian J and data n, the Hessian is J^T diag(n / mu^2) J + sum_b (1 - n_b / mu_b) mu_b'' minus the
-        constraints' one. The middle term is kept for the user's parameters and theory inputs, where it is all there is at zero
-        dipole; for nuisances it is a sum over residuals of either sign, small wherever the fit is any good, and dear.
+        With counts mu, their Jacobian J and minus log probabilities l_b(mu_b) of the bins, the Hessian is J^T diag(l'') J + sum_b
+        l'_b mu_b'' minus the constraints' one; l' = 1 - n / mu and l'' = n / mu^2 for Poisson counts. The middle term is kept
+        for the user's parameters and theory inputs, where it is all there is at zero dipole; for nuisances it is a sum over
+        residuals of either sign, small wherever the fit is any good, and dear.
         """
-        observed = np.concatenate([self.joint.observed[name] for name in self.joint.channels])
         mean, push = jax.linearize(self.counts, z)
         jacobian = jax.vmap(push)(jnp.eye(z.shape[0]))
-        residual = 1.0 - observed / mean
+        of_data, residual = jax.value_and_grad(self.of_counts)(mean)
+        # Bins are independent: one product with ones gives every second derivative.
+        curved = jax.jvp(jax.grad(self.of_counts), (mean,), (jnp.ones_like(mean),))[1]
         bent = curvature_of_counts(self.joint, self.ranges, z, residual, self.joint.counts_of_products)
         constraint, pull = jax.value_and_grad(self.constraint)(z)
-        hessian = (jacobian * (observed / mean**2)) @ jacobian.T - jax.hessian(self.constraint)(z)
-        value = jnp.sum(mean) - observed @ jnp.log(mean) + float(np.sum(gammaln(observed + 1.0))) - constraint
-        return value, jacobian @ residual - pull, hessian.at[: self.curved, : self.curved].add(bent)
+        hessian = (jacobian * curved) @ jacobian.T - jax.hessian(self.constraint)(z)
+        return of_data - constraint, jacobian @ residual - pull, hessian.at[: self.curved, : self.curved].add(bent)
 
 
 class NegativeLogPosterior(_OfJoint):

@@ -2,6 +2,7 @@ import json
 from functools import cache
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from iminuit import Minuit
@@ -12,6 +13,7 @@ from synthetic import synthetic_joint
 
 from nmmfit.errors import UserInputError
 from nmmfit.inference.fit import fit
+from nmmfit.inference.vector import NegativeLogLikelihood
 
 
 @cache
@@ -148,3 +150,15 @@ def test_a_value_outside_its_prior_is_refused():
 def test_result_can_be_written_as_json():
     text = json.dumps(fit(one_bin(80)).to_json(), allow_nan=False)
     assert json.loads(text)["parameters"]["L"]["unit"] == "GeV^-2"
+
+
+@pytest.mark.parametrize("distribution", [dist.Poisson, lambda mean: dist.Normal(mean, 3.0)])
+def test_second_derivatives_of_the_likelihood_are_those_of_automatic_differentiation(distribution):
+    lab = experiment([100, 40], counts_of([100.0, 40.0], [4.0, 0.0], tensor_pp=[0.0, 5.0]), distribution=distribution)
+    made = joint(lab, {"L": couplings(1.0), "T": couplings(0.0, 1.0)}, shifts={"T": 1.0}, c_t=dist.Normal(-2.9, 0.3))
+    nll = NegativeLogLikelihood(made)
+    for at in (jnp.array([0.7, -1.2, -2.7]), jnp.array([0.0, 0.0, -2.9])):
+        value, gradient, hessian = jax.jit(nll.second_order)(at)
+        assert float(value) == pytest.approx(float(made.nll(dict(zip(made.names, at, strict=True)))), rel=1e-12)
+        np.testing.assert_allclose(gradient, jax.grad(nll)(at), rtol=1e-10, atol=1e-10)
+        np.testing.assert_allclose(hessian, jax.hessian(nll)(at), rtol=1e-9, atol=1e-9)

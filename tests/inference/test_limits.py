@@ -260,3 +260,34 @@ def test_a_gaussian_statistic():
     lab = experiment([100.0], counts_of([100.0], [4.0]), distribution=lambda mean: dist.Normal(mean, 5.0))
     found = limits(joint(lab, {"L": couplings(1.0)}), presets={}, parameters=["L"])
     assert found.parameters["L"].profiled.upper == pytest.approx(np.sqrt(5.0 * np.sqrt(LEVEL) / 4.0), rel=1e-3)
+
+
+FAINT = 1e-9
+
+
+@cache
+def seen_far_outside_the_priors():
+    """Two measured numbers of width 1: 4 d^2, d = L + c_T T, and 1e-9 T^2, which priors of width 10 leave at 1e-7."""
+    lab = experiment(
+        [0.0, 0.0], counts_of([0.0, 0.0], [4.0, 0.0], tensor_pp=[0.0, FAINT]), distribution=lambda n: dist.Normal(n, 1.0)
+    )
+    return joint(lab, {"L": couplings(1.0), "T": couplings(0.0, 1.0)}, shifts={"T": 1.0}, c_t=PRIOR)
+
+
+def test_ends_thousands_of_prior_widths_away():
+    """Along d = 0 only T^2 is seen: closed form for T, and for L by scipy, with c_T drawn to where L needs least T."""
+    found = limits(seen_far_outside_the_priors(), presets={})
+    assert found.converged, found.failed
+    end = (LEVEL**0.5 / FAINT) ** 0.5
+    tensor = found.parameters["T"].profiled
+    assert (tensor.lower, tensor.upper) == (pytest.approx(-end, rel=1e-3), pytest.approx(end, rel=1e-3))
+
+    def height(value):
+        def at(c_t):
+            return (FAINT * (value / c_t) ** 2) ** 2 + ((c_t - C_T[0]) / C_T[1]) ** 2
+
+        return minimize_scalar(at, bounds=(-6.0, -1.0), method="bounded", options={"xatol": 1e-12}).fun
+
+    far = brentq(lambda v: height(v) - LEVEL, end, 10 * end, rtol=1e-10)
+    dipole = found.parameters["L"].profiled
+    assert (dipole.lower, dipole.upper) == (pytest.approx(-far, rel=1e-3), pytest.approx(far, rel=1e-3))

@@ -12,6 +12,7 @@ from nmmfit.results.report.leave_out import leave_out_document
 from nmmfit.results.report.limits import limits_document
 from nmmfit.results.report.profile import profile_document
 from nmmfit.results.report.render import html
+from nmmfit.results.report.scan import scan_document
 from nmmfit.results.report.tension import tension_document
 from nmmfit.results.report.validation import validation_document
 
@@ -19,6 +20,7 @@ _MAKERS = {
     "fit": fit_document,
     "limits": limits_document,
     "profile": profile_document,
+    "scan": scan_document,
     "validate": validation_document,
     "tension": tension_document,
     "impacts": impacts_document,

@@ -1,0 +1,253 @@
+"""`scan`: likelihood grids of one or more parameters or identified quantities."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+import typer
+
+from nmmfit.checks import confidence_level, finite_number
+from nmmfit.cli.arguments import Experiments, Json, Out, Overrides, RunFile, experiment_overrides, open_run
+from nmmfit.cli.output import add_row, emit, note, table
+from nmmfit.cli.progress import counting_bar
+from nmmfit.errors import NotConvergedError, UserInputError
+from nmmfit.results.jsonable import plain
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+MOST_SECONDS = 3600.0
+"""Estimated time above which a scan begins only with --yes."""
+
+Grid = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--grid",
+        metavar="NAME=FROM:TO:POINTS",
+        help="An axis: a parameter or identified quantity, its ends and number of points; may be repeated.",
+        show_default=False,
+    ),
+]
+Fixed = Annotated[
+    list[str] | None,
+    typer.Option("--fixed", metavar="NAME=VALUE", help="Hold a parameter at this value; may be repeated.", show_default=False),
+]
+Levels = Annotated[
+    list[float] | None,
+    typer.Option(
+        "--cl",
+        metavar="LEVEL",
+        help="Confidence level of contours; may be repeated. [default: 0.68, 0.9, 0.95]",
+        show_default=False,
+    ),
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add this verb to the program."""
+    app.command(epilog="Example: nmmfit scan my-run.toml --grid L_dipole=-1e-8:1e-8:21 --grid L_T_u=-1e-5:1e-5:21")(scan)
+
+
+def scan(
+    run: RunFile = None,
+    experiments: Experiments = None,
+    grid: Grid = None,
+    cl: Levels = None,
+    fixed: Fixed = None,
+    profiled: Annotated[
+        bool, typer.Option("--profile/--no-profile", help="Minimise everything else at every point, or hold it at the best fit.")
+    ] = True,
+    refine: Annotated[bool, typer.Option("--refine/--no-refine", help="Solve points on the contours, beside the grid.")] = True,
+    yes: Annotated[bool, typer.Option("--yes", help="Begin even if the estimate is beyond an hour.")] = False,
+    overrides: Overrides = None,
+    as_json: Json = False,
+    out: Out = None,
+) -> None:
+    """Likelihood grid with contours; what is not on the grid is minimised by gradient at every point."""
+    axes = grid_axes(grid)
+    held = fixed_values(fixed)
+    levels = [confidence_level(level, "--cl") for level in cl or ()]
+    chosen = open_run(run, [*(overrides or ()), *experiment_overrides(experiments)])
+
+    from nmmfit.results.files import RUN_FILE, RunFolder
+
+    with RunFolder(out) as folder:
+        from nmmfit.cli.runtime import start_computing
+
+        start_computing()
+        from nmmfit.inference.scan import LEVELS
+        from nmmfit.inference.scan import scan as engine
+        from nmmfit.results import adapter
+        from nmmfit.results.figure import save
+        from nmmfit.results.provenance import made_by
+        from nmmfit.results.scan import PICTURE, SCAN_DATA, scan_data, scan_figure
+        from nmmfit.results.store import json_text
+
+        joint = chosen.joint()
+        seed = chosen.config.sampler.seed
+        with counting_bar("scan") as advance:
+            found = engine(
+                joint,
+                axes,
+                cl=levels or LEVELS,
+                fixed=held,
+                profiled=profiled,
+                refine=refine,
+                seed=seed,
+                confirm=confirming(yes),
+                progress=advance,
+            )
+        made = made_by(seed)
+        payload = plain({**found.to_json(), "theory": joint.choices, "provenance": made})
+        folder.write_text("scan.json", json_text(payload))
+        folder.write_bytes(SCAN_DATA, adapter.netcdf_bytes(scan_data(found, made)))
+        save(scan_figure(payload), folder.path / PICTURE)
+        folder.write_text(RUN_FILE, chosen.to_toml())
+        place = folder.publish()
+    emit("scan", {**payload, "out": str(place)}, as_json, None, lambda console: _show(console, payload))
+    note(f"wrote {place}")
+    if failed := found.failed:
+        shown = "; ".join(", ".join(f"{n} = {v:.4g}" for n, v in point.items()) for point in failed[:5])
+        more = f" and {len(failed) - 5} more" if len(failed) > 5 else ""
+        raise NotConvergedError(f"not converged: {len(failed)} of {found.converged.size} points: {shown}{more}")
+
+
+def grid_axes(given: list[str] | None) -> dict[str, tuple[float, float, int]]:
+    """NAME=FROM:TO:POINTS options.
+
+    Raises: UserInputError for none, a form or number that is wrong, or a name that stands twice.
+    """
+    if not given:
+        raise UserInputError("scan: name what is scanned, such as --grid L_dipole=-1e-8:1e-8:21 (nmmfit list parameters)")
+    axes: dict[str, tuple[float, float, int]] = {}
+    for text in given:
+        name, equals, rest = text.partition("=")
+        parts = rest.split(":")
+        if not (name and equals) or len(parts) != 3:
+            raise UserInputError(f"--grid {text!r}: expected NAME=FROM:TO:POINTS, such as L_dipole=-1e-8:1e-8:21")
+        if name in axes:
+            raise UserInputError(f"--grid {text!r}: {name} is given twice")
+        ends = [_number(part, f"--grid {text!r}") for part in parts[:2]]
+        axes[name] = (ends[0], ends[1], _count(parts[2], f"--grid {text!r}"))
+    return axes
+
+
+def _number(text: str, where: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        raise UserInputError(f"{where}: {text!r} is no number") from None
+    return finite_number(value, where)
+
+
+def _count(text: str, where: str) -> int:
+    """Points of an axis; 1e3 is a whole number, too."""
+    value = _number(text, where)
+    if value != int(value):
+        raise UserInputError(f"{where}: the number of points must be whole, got {text}")
+    return int(value)
+
+
+def fixed_values(given: list[str] | None) -> dict[str, float]:
+    """NAME=VALUE options as real numbers. Raises: UserInputError for anything else."""
+    from nmmfit.cli.arguments import name_values
+
+    values = {}
+    for name, value in name_values(given or ()).items():
+        if value.imag:
+            raise UserInputError(f"--fixed {name}={value}: expected a real number")
+        values[name] = value.real
+    return values
+
+
+def confirming(yes: bool) -> Callable[[Any], None]:
+    """What is done with an estimate: it is told, and a scan of more than an hour begins only with --yes."""
+
+    def confirm(estimate: Any) -> None:
+        text = f"{estimate.points:.4g} points, about {duration(estimate.seconds)} and {estimate.memory_gib:.2g} GiB of memory"
+        if estimate.seconds > MOST_SECONDS and not yes:
+            raise UserInputError(f"scan: {text}: beyond {duration(MOST_SECONDS)}; make the grid coarser, or add --yes")
+        note(f"scan: {text}")
+
+    return confirm
+
+
+def duration(seconds: float) -> str:
+    """A time in the unit that fits it."""
+    for limit, unit, size in ((90.0, "s", 1.0), (5400.0, "min", 60.0), (172800.0, "h", 3600.0)):
+        if seconds < limit:
+            return f"{seconds / size:.2g} {unit}"
+    return f"{seconds / 86400.0:.3g} days"
+
+
+def _show(console: Console, payload: Mapping[str, Any]) -> None:
+    from nmmfit.results.scan import contour_words, interval_text
+
+    names = list(payload["grid"])
+    heights = np.asarray(payload["delta_chi2"], dtype=float)
+    converged = np.asarray(payload["converged"], dtype=bool)
+    known = heights[converged & np.isfinite(heights)]
+    lowest, highest = (float(known.min()), float(known.max())) if len(known) else (np.nan, np.nan)
+    shape = " x ".join(str(n) for n in heights.shape)
+    what = "everything else profiled" if payload["profiled"] else "everything else held at the best fit"
+    made = table(
+        f"Scan of {', '.join(names)}: {shape} points, {what}",
+        "axis",
+        "unit",
+        "from",
+        "to",
+        "points",
+        "best fit",
+        numbers=(2, 3, 4, 5),
+    )
+    for name in names:
+        values = payload["grid"][name]
+        add_row(
+            made,
+            name,
+            payload["units"][name],
+            f"{values[0]:.4g}",
+            f"{values[-1]:.4g}",
+            str(len(values)),
+            f"{payload['best'][name]:.4g}",
+        )
+    console.print(made)
+    if len(names) == 1:
+        points = table(
+            "delta chi2", f"{names[0]} [{payload['units'][names[0]]}]", "delta chi2", "iterations", "converged", numbers=(0, 1, 2)
+        )
+        rows = zip(payload["grid"][names[0]], payload["delta_chi2"], payload["iterations"], payload["converged"], strict=True)
+        for at, height, steps, fine in rows:
+            add_row(points, f"{at:.4g}", "-" if height is None else f"{height:.4f}", str(steps), "yes" if fine else "NO")
+        console.print(points)
+        crossings = table("Intervals", "level", "delta chi2 below", names[0], "unit", "error of delta chi2", numbers=(0, 1, 4))
+        for i in payload["intervals"]:
+            text, unit = interval_text(i["segments"], payload["units"][names[0]])
+            add_row(
+                crossings,
+                f"{100 * i['cl']:.3g} %",
+                f"{i['delta_chi2']:.3f}",
+                text,
+                unit,
+                "-" if i["error"] is None else f"{i['error']:.1g}",
+            )
+        console.print(crossings)
+    elif len(names) == 2:
+        console.print(_contours(contour_words, "Contours", payload["contours"], lowest, highest))
+    else:
+        for pair in payload["pairs"]:
+            title = f"Contours of {' and '.join(pair['axes'])}, at the lowest point of the grid over the rest"
+            console.print(_contours(contour_words, title, pair["contours"], lowest, highest))
+    console.print(
+        f"delta chi2 from {lowest:.4g} to {highest:.4g}; {int(converged.sum())} of {converged.size} points converged",
+        markup=False,
+    )
+
+
+def _contours(words: Callable[..., str], title: str, contours: list[Mapping[str, Any]], lowest: float, highest: float) -> Any:
+    made = table(title, "level", "delta chi2", "lines", numbers=(0, 1))
+    for c in contours:
+        add_row(made, f"{100 * c['cl']:.3g} %", f"{c['delta_chi2']:.3f}", words(c, lowest, highest))
+    return made
