@@ -45,9 +45,9 @@ def ratio(n: np.ndarray, s: float) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def counted():
-    what = ("asimov", "coverage", "feldman-cousins", "cls", "p-value")
+    what = ("coverage", "feldman-cousins", "cls")
     grid = [np.sqrt(s) for s in (0.0, 1.0, 3.0, 4.5, 5.0, 5.3, 5.9, 6.6)]
-    return nmmfit.toys(counting(), "mu", what=what, toys=500, seed=3, grid=grid, values=[1.5])
+    return nmmfit.toys(counting(), "mu", what=what, toys=500, seed=3, grid=grid)
 
 
 def test_counts_with_known_background_give_the_published_interval(counted) -> None:
@@ -91,12 +91,15 @@ def test_cls_of_counts(counted) -> None:
     assert error < 1.0
 
 
-def test_expected_limit_of_counts(counted) -> None:
+@pytest.mark.slow
+def test_expected_limit_and_p_value_of_counts() -> None:
     """Asimov data of the background alone are 3 counts: 2 (s - 3 ln(1 + s / 3)) = 2.706."""
-    found = counted.asimov.expected["mu"]
+    made = nmmfit.toys(counting(), "mu", what=["asimov", "p-value"], toys=100, values=[1.5])
+    found = made.asimov.expected["mu"]
     s = brentq(lambda s: 2.0 * (s - BACKGROUND * np.log1p(s / BACKGROUND)) - norm.isf(0.05) ** 2, 0.1, 20.0)
     assert (found.lower, found.upper) == (0.0, pytest.approx(np.sqrt(s), rel=1e-3))
-    assert counted.asimov.counts["lab.bins"] == pytest.approx([BACKGROUND], abs=1e-8)
+    assert made.asimov.counts["lab.bins"] == pytest.approx([BACKGROUND], abs=1e-8)
+    assert made.p_values[0].q == pytest.approx(ratio(np.array([4]), 1.5**2)[0], abs=1e-4)
 
 
 def test_the_object_of_json(counted) -> None:
@@ -106,6 +109,7 @@ def test_the_object_of_json(counted) -> None:
     assert "plug-in" in text["construction"]
 
 
+@pytest.mark.slow
 def test_a_gaussian_at_a_boundary_gives_the_published_interval() -> None:
     """Feldman and Cousins, Table X: x0 = -1.0 gives [0.00, 0.81] at 90 %."""
     grid = [np.sqrt(s) for s in (0.0, 0.4, 0.7, 0.95, 1.3)]
@@ -115,6 +119,7 @@ def test_a_gaussian_at_a_boundary_gives_the_published_interval() -> None:
     assert 2.0 * found.upper * found.upper_error < 0.2
 
 
+@pytest.mark.slow
 def test_a_gaussian_far_from_its_boundary_is_covered_as_it_says() -> None:
     lab = experiment([400.0, 300.0], counts_of([0.0, 0.0], [1.0, 1.0]), {"scale": lambda x: 0.02 * x}, gaussian)
     made = joint(lab, {"L": couplings(dipole=1.0)})
@@ -135,8 +140,15 @@ def test_a_toy_is_the_same_in_any_ensemble() -> None:
     short, long = (Ensemble(likelihood, z, ((space.target("mu"), 1.0),), toys, 7) for toys in (40, 300))
     assert np.array_equal(short.data(0, 40).counts, long.data(0, 300).counts[:40])
     assert np.array_equal(long.data(256, 300).counts, long.data(0, 300).counts[256:])
-    assert np.array_equal(run(short).q[0], run(long).q[0, :40])
     assert not np.array_equal(Ensemble(likelihood, z, short.tests, 40, 8).data(0, 40).counts, short.data(0, 40).counts)
+
+
+@pytest.mark.slow
+def test_fits_of_a_toy_are_the_same_in_any_ensemble() -> None:
+    made = counting()
+    space, likelihood = space_of(made), ToyLikelihood(made)
+    short, long = (Ensemble(likelihood, space.vector({"L": 1.0}), ((space.target("mu"), 1.0),), n, 7) for n in (40, 300))
+    assert run(short).q[0] == pytest.approx(run(long).q[0, :40], abs=1e-6)
 
 
 @pytest.fixture(scope="module")
@@ -151,6 +163,7 @@ def entangled():
     return joint(lab, units, {"T": 0.3}, dist.Normal(-2.9, 0.3))
 
 
+@pytest.mark.slow
 def test_fast_fits_agree_with_exact_ones(entangled) -> None:
     likelihood, space = ToyLikelihood(entangled), space_of(entangled)
     z = space.vector({"D": 0.6, "T": 0.8})
@@ -190,7 +203,7 @@ def test_minima_of_toys_agree_with_minuit(entangled) -> None:
 
         best = np.inf
         for start in ([*found.z[i]], [0.1, 0.1, -2.9, 0.0], [1.5, -1.0, -2.9, 0.0]):
-            fit = iminuit.Minuit(nll, *start)
+            fit = iminuit.Minuit(nll, *start, name=("d", "t", "c", "s"))
             fit.errordef, fit.strategy = 0.5, 2
             fit.migrad(ncall=20000)
             best = min(best, fit.fval)
@@ -289,6 +302,7 @@ def test_intervals_of_disjoint_values_say_so() -> None:
     assert "not accepted" in found.note
 
 
+@pytest.mark.slow
 def test_limits_with_toys_and_combinations() -> None:
     """A Gaussian: every method gives the same interval of s = A + 2 B as error propagation, beside one that is flat."""
     lab = experiment([9.0, 16.0], counts_of([0.0, 0.0], [1.0, 0.0], [0.0, 1.0]), distribution=gaussian)
@@ -305,6 +319,7 @@ def test_limits_with_toys_and_combinations() -> None:
         nmmfit.limits(joint(lab, units), parameters=["mu"], combinations={"sum": {"AA": 1.0}})
 
 
+@pytest.mark.slow
 def test_limits_with_feldman_cousins() -> None:
     found = nmmfit.limits(counting(), parameters=["mu"], presets={}, feldman_cousins=True, toys=100)
     interval = found.identified["mu"].feldman_cousins
