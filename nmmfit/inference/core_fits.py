@@ -183,12 +183,12 @@ class Core:
 
 
 class Reduced(NamedTuple):
-    """G with the nuisances eliminated: `square` S (m, m), `follow` G_nn^-1 G_nu (nuisance, m), and the Cholesky `factor`
-    of G_nn."""
+    """G with the nuisances eliminated: `square` S (m, m), `follow` G_nn^-1 G_nu (nuisance, m), and `along` G_nn^-1 g_n
+    (nuisance,)."""
 
     square: Array
     follow: Array
-    factor: Array
+    along: Array
 
 
 class State(NamedTuple):
@@ -204,19 +204,23 @@ class State(NamedTuple):
     height: Array
 
 
-def _reduced(core: Core, metric: Array, free: Array) -> Reduced:
-    """The nuisances that are free (nuisance,) eliminated from G."""
+def _reduced(core: Core, metric: Array, free: Array, across: Array) -> Reduced:
+    """The nuisances that are free (nuisance,) eliminated from G, with the gradient `across` (nuisance,) along them.
+
+    Every call to LAPACK waits for the one before: two at once could each wait for a thread that the other has.
+    """
     m = core.m
     both = free[:, None] & free[None, :]
     within = jnp.where(both, metric[m:, m:], jnp.eye(len(free)))
-    across = jnp.where(free[:, None], metric[m:, :m], 0.0)
+    mixed = jnp.where(free[:, None], metric[m:, :m], 0.0)
     factor = jnp.linalg.cholesky(within)
-    follow = jax.scipy.linalg.cho_solve((factor, True), across)
+    solved = jax.scipy.linalg.cho_solve((factor, True), jnp.concatenate([mixed, across[:, None]], axis=1))
+    follow, along = solved[:, :m], solved[:, m]
     size = jnp.sqrt(jnp.maximum(jnp.diagonal(metric)[:m], 0.0))
     size = jnp.where(size > 0, size, 1.0)
-    values, vectors = jnp.linalg.eigh((metric[:m, :m] - across.T @ follow) / size / size[:, None])
+    values, vectors = jnp.linalg.eigh((metric[:m, :m] - mixed.T @ follow) / size / size[:, None])
     square = (vectors * jnp.maximum(values, NEGLIGIBLE * jnp.max(values))) @ vectors.T * size * size[:, None]
-    return Reduced(square, follow, factor)
+    return Reduced(square, follow, along)
 
 
 @partial(jax.jit, static_argnums=0)
@@ -266,9 +270,9 @@ def _round(
     quantities = core.quantities if constrained else no_quantities
 
     def one(now: State, measured: Data, others: Array, aim: Array) -> State:
-        form = _reduced(core, now.metric, free)
-        origin = core.place(now.s)
         down, across = now.gradient[: core.m], jnp.where(free, now.gradient[core.m :], 0.0)
+        form = _reduced(core, now.metric, free, across)
+        origin = core.place(now.s)
         stiff = 1.0 + now.damping
         linear = down - form.follow.T @ across
         zero = jnp.zeros(core.k)
@@ -288,10 +292,9 @@ def _round(
         points, values = jax.vmap(small)(jnp.concatenate([now.s[None], others]))
         best = jnp.argmin(values)
         s = points[best]
-        along = jax.scipy.linalg.cho_solve((form.factor, True), across)
         u = core.place(s)
-        nu = now.nu - along / stiff - form.follow @ (u - origin)
-        expected = 0.5 * across @ along / stiff - values[best]
+        nu = now.nu - form.along / stiff - form.follow @ (u - origin)
+        expected = 0.5 * across @ form.along / stiff - values[best]
         value, gradient = jax.value_and_grad(core.value)(jnp.concatenate([u, nu]), measured)
         rounding = 4.0 * jnp.finfo(jnp.float64).eps * jnp.abs(value)
         finite = jnp.isfinite(value) & jnp.all(jnp.isfinite(gradient)) & jnp.isfinite(values[best])

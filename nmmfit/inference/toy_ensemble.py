@@ -6,11 +6,9 @@ toy, L minus the log likelihood with constraints. Data fluctuate, and so do the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from threading import Lock
 
 import jax
 import jax.numpy as jnp
@@ -20,7 +18,6 @@ from nmmfit.inference.core_fits import CoreFits
 from nmmfit.inference.minimise import Progress
 from nmmfit.inference.space import Target
 from nmmfit.inference.toy_fits import Data, ToyLikelihood, lower
-from nmmfit.processors import processors
 
 CHUNK = 256
 """Toys in one chunk."""
@@ -116,30 +113,17 @@ def _values_of(likelihood: ToyLikelihood, target: Target, z: np.ndarray) -> np.n
     return np.asarray(_quantities(likelihood, jnp.asarray(z))) @ target.weights
 
 
-Chunks = Callable[[Ensemble, Callable[[int], None]], Sequence[dict[str, np.ndarray]]]
-"""Makes all chunks of an ensemble, in order, and tells how many toys are done after each."""
+def one_by_one(ensemble: Ensemble, told: Callable[[int], None]) -> list[dict[str, np.ndarray]]:
+    """All chunks, in order; `told` learns how many toys are done.
 
-
-def in_threads(ensemble: Ensemble, told: Callable[[int], None]) -> list[dict[str, np.ndarray]]:
-    """All chunks, as many at once as there are processors."""
-    lock, done = Lock(), 0
-
-    def one(number: int) -> dict[str, np.ndarray]:
-        nonlocal done
-        found = ensemble.chunk(number)
-        with lock:
-            done += found["q"].shape[1]
-            told(done)
-        return found
-
-    compiled = ensemble.likelihood.joint.compiled
-    first = []
-    if "toys" not in compiled:
-        # Threads that need the same program at once would all compile it.
-        first = [one(0)]
-        compiled["toys"] = True
-    with ThreadPoolExecutor(min(processors(), ensemble.chunks)) as pool:
-        return [*first, *pool.map(one, range(len(first), ensemble.chunks))]
+    Not in threads: LAPACK calls on batches wait for threads of the pool in which they run, and two programs at once can then wait
+    for each other for ever. The calls themselves use all processors.
+    """
+    chunks = []
+    for number in range(ensemble.chunks):
+        chunks.append(ensemble.chunk(number))
+        told(min((number + 1) * CHUNK, ensemble.toys))
+    return chunks
 
 
 def run(ensemble: Ensemble, progress: Progress | None = None, before: int = 0, total: int | None = None) -> Toys:
@@ -155,7 +139,7 @@ def run(ensemble: Ensemble, progress: Progress | None = None, before: int = 0, t
         if progress is not None:
             progress(before + done, whole)
 
-    chunks = in_threads(ensemble, told)
+    chunks = one_by_one(ensemble, told)
     return Toys(*(np.concatenate([chunk[name] for chunk in chunks], axis=1) for name in ("q", "best", "converged")))
 
 

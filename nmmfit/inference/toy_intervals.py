@@ -37,7 +37,7 @@ EXTENDED = 4
 
 
 @dataclass(frozen=True)
-class TestedValue:
+class ToysAtValue:
     """A value that was tested.
 
     Attributes:
@@ -96,7 +96,7 @@ class FeldmanCousins:
     upper_error: float
     reason: str | None
     note: str | None
-    tested: tuple[TestedValue, ...]
+    tested: tuple[ToysAtValue, ...]
 
     @property
     def failed(self) -> int:
@@ -174,7 +174,7 @@ class CLs:
         return {name: list(value) if isinstance(value, tuple) else value for name, value in vars(self).items()}
 
 
-def tested(profile: DataProfile, truth: Truth, cl: float, toys: int, seed: int, make: Make) -> TestedValue:
+def tested(profile: DataProfile, truth: Truth, cl: float, toys: int, seed: int, make: Make) -> ToysAtValue:
     """Toys at a point of the data's profile, tested at its own value."""
     found = make(Ensemble(profile.likelihood, truth.z, ((profile.target, truth.at),), toys, seed))
     good = found.converged[0]
@@ -183,7 +183,7 @@ def tested(profile: DataProfile, truth: Truth, cl: float, toys: int, seed: int, 
     p, p_error = p_value(values, truth.q)
     within = found.best[0][good][values <= q_c + EQUAL]
     ends = (float(np.min(within)), float(np.max(within))) if len(within) else (float("nan"), float("nan"))
-    return TestedValue(truth.at, truth.q, len(values), found.failed, q_c, error, p, p_error, ends, values)
+    return ToysAtValue(truth.at, truth.q, len(values), found.failed, q_c, error, p, p_error, ends, values)
 
 
 def coverage(
@@ -208,7 +208,7 @@ def feldman_cousins(
         cl, toys, seed, make: level, toys at every value, their seed, and what makes them.
     """
 
-    def test(values: Sequence[float]) -> list[TestedValue]:
+    def test(values: Sequence[float]) -> list[ToysAtValue]:
         return [tested(profile, truth, cl, toys, seed, make) for truth in profile.truths(values)]
 
     found = test(grid)
@@ -253,17 +253,17 @@ def _bounds(profile: DataProfile) -> tuple[float, float]:
     return (profile.lowest, np.inf) if profile.target.positive else profile.target.range
 
 
-def _distance(t: TestedValue) -> float:
+def _distance(t: ToysAtValue) -> float:
     """How far q of the data stays below q_c."""
     return t.critical - t.q
 
 
-def _outermost(found: Sequence[TestedValue]) -> tuple[int, int] | None:
+def _outermost(found: Sequence[ToysAtValue]) -> tuple[int, int] | None:
     inside = [i for i, t in enumerate(found) if t.inside]
     return (inside[0], inside[-1]) if inside else None
 
 
-def _brackets(found: Sequence[TestedValue]) -> list[tuple[TestedValue, TestedValue]]:
+def _brackets(found: Sequence[ToysAtValue]) -> list[tuple[ToysAtValue, ToysAtValue]]:
     """Neighbours between which the outermost ends lie."""
     ends = _outermost(found)
     if ends is None:
@@ -273,7 +273,7 @@ def _brackets(found: Sequence[TestedValue]) -> list[tuple[TestedValue, TestedVal
     return [*out, (found[last], found[last + 1])] if last + 1 < len(found) else out
 
 
-def _crossing(a: TestedValue, b: TestedValue) -> float:
+def _crossing(a: ToysAtValue, b: ToysAtValue) -> float:
     """Where q_c - q vanishes between two values, linear between them."""
     before, after = _distance(a), _distance(b)
     if not before * after < 0:
@@ -283,13 +283,13 @@ def _crossing(a: TestedValue, b: TestedValue) -> float:
     return a.value + share * (b.value - a.value)
 
 
-def _end_error(a: TestedValue, b: TestedValue) -> float:
+def _end_error(a: ToysAtValue, b: ToysAtValue) -> float:
     slope = abs(_distance(b) - _distance(a)) / (b.value - a.value)
     error = max(a.critical_error, b.critical_error)
     return min(error / slope, b.value - a.value) if slope > 0 else b.value - a.value
 
 
-def _interval(profile: DataProfile, found: Sequence[TestedValue], cl: float, bounds: tuple[float, float]) -> FeldmanCousins:
+def _interval(profile: DataProfile, found: Sequence[ToysAtValue], cl: float, bounds: tuple[float, float]) -> FeldmanCousins:
     unit = "" if profile.target.unit == "1" else f" {profile.target.unit}"
     ends = _outermost(found)
     best = profile.best

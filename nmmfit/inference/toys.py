@@ -27,7 +27,7 @@ from nmmfit.inference.toy_intervals import (
     CLs,
     Coverage,
     FeldmanCousins,
-    TestedValue,
+    ToysAtValue,
     cls_limit,
     coverage,
     default_grid,
@@ -73,7 +73,7 @@ class ToysResult:
     coverage: tuple[Coverage, ...]
     feldman_cousins: FeldmanCousins | None
     cls: CLs | None
-    p_values: tuple[TestedValue, ...]
+    p_values: tuple[ToysAtValue, ...]
     warnings: tuple[str, ...]
     construction: str = WORDS
 
@@ -194,7 +194,7 @@ def toys(
     if "cls" in kinds:
         finer = chosen_grid or list(np.linspace(chosen[0], chosen[-1], FINER * (len(chosen) - 1) + 1))
         limit = cls_limit(profile, finer, cl, toys, seed, counter.make)
-    p_values: tuple[TestedValue, ...] = ()
+    p_values: tuple[ToysAtValue, ...] = ()
     if "p-value" in kinds:
         wanted = [0.0] if tested_at is None else tested_at
         p_values = tuple(tested(profile, truth, cl, toys, seed, counter.make) for truth in profile.truths(wanted))

@@ -11,7 +11,7 @@ from nmmfit.cli.main import main
 from nmmfit.cli.toys import grid_values
 from nmmfit.errors import UserInputError
 from nmmfit.inference.intervals import Interval, Limits, disagreements
-from nmmfit.inference.toy_intervals import CLs, Coverage, FeldmanCousins, TestedValue
+from nmmfit.inference.toy_intervals import CLs, Coverage, FeldmanCousins, ToysAtValue
 from nmmfit.inference.toys import ToysResult
 from nmmfit.results.files import RunFolder
 from nmmfit.results.tables import limits_table
@@ -30,7 +30,7 @@ def made() -> ToysResult:
     """A result with invented numbers."""
     values = np.linspace(0.0, 6.0, 50)
     tested = tuple(
-        TestedValue(v, q, 49, 1, 2.7, 0.1, 0.2, 0.05, (0.0, 2.0 * v), values) for v, q in ((0.0, 1.0), (1.0, 0.5), (2.0, 4.0))
+        ToysAtValue(v, q, 49, 1, 2.7, 0.1, 0.2, 0.05, (0.0, 2.0 * v), values) for v, q in ((0.0, 1.0), (1.0, 0.5), (2.0, 4.0))
     )
     return ToysResult(
         name="mu_eff_solar", unit="1e-11 mu_B", cl=0.9, best=0.8, asymptotic=(0.0, None), toys=50, seed=1, asimov=None,

@@ -281,14 +281,14 @@ def test_toys_that_would_take_too_long_are_refused(monkeypatch) -> None:
             told(done)
         return [{"q": np.ones((1, 256)), "best": np.ones((1, 256)), "converged": np.ones((1, 256), dtype=bool)}]
 
-    monkeypatch.setattr(toy_ensemble, "in_threads", slow)
+    monkeypatch.setattr(toy_ensemble, "one_by_one", slow)
     with pytest.raises(UserInputError, match=r"would take about .* hours here"):
         nmmfit.toys(counting(), "mu", what=["coverage"], toys=10_000, longest_s=3600.0)
 
 
 def test_intervals_of_disjoint_values_say_so() -> None:
     tests = [
-        toy_intervals.TestedValue(v, q, 100, 0, 2.0, 0.1, 0.1, 0.01, (0.0, 1.0), np.zeros(1))
+        toy_intervals.ToysAtValue(v, q, 100, 0, 2.0, 0.1, 0.1, 0.01, (0.0, 1.0), np.zeros(1))
         for v, q in ((0.0, 1.0), (1.0, 3.0), (2.0, 0.0), (3.0, 5.0))
     ]
 
