@@ -43,6 +43,18 @@ def ratio(n: np.ndarray, s: float) -> np.ndarray:
     return 2.0 * (poisson.logpmf(n, BACKGROUND + best) - poisson.logpmf(n, BACKGROUND + s))
 
 
+def test_statistics_of_toys_are_the_closed_form() -> None:
+    """Counts n alone decide q: -2 ln of the likelihood ratio with the signal max(n - b, 0) in the denominator."""
+    space, likelihood = space_of(counting()), ToyLikelihood(counting())
+    ensemble = Ensemble(likelihood, space.vector({"L": 1.5}), ((space.target("mu"), 1.5),), 200, 1)
+    found = run(ensemble)
+    n = np.asarray(ensemble.data(0, 200).counts)[:, 0]
+    assert found.failed == 0
+    assert found.q[0] == pytest.approx(ratio(n, 1.5**2), abs=1e-5)
+    assert found.best[0] ** 2 == pytest.approx(np.maximum(n - BACKGROUND, 0.0), abs=2e-3)
+    assert np.mean(n) == pytest.approx(BACKGROUND + 1.5**2, abs=4.0 * np.sqrt((BACKGROUND + 1.5**2) / 200))
+
+
 @pytest.fixture(scope="module")
 def counted():
     what = ("coverage", "feldman-cousins", "cls")
@@ -50,6 +62,7 @@ def counted():
     return nmmfit.toys(counting(), "mu", what=what, toys=500, seed=3, grid=grid)
 
 
+@pytest.mark.slow
 def test_counts_with_known_background_give_the_published_interval(counted) -> None:
     """Feldman and Cousins, physics/9711021, Table V: n = 4 and b = 3.0 give [0.00, 5.60] at 90 %."""
     found = counted.feldman_cousins
@@ -59,6 +72,7 @@ def test_counts_with_known_background_give_the_published_interval(counted) -> No
     assert counted.asymptotic[0] == 0.0
 
 
+@pytest.mark.slow
 def test_critical_values_are_those_of_the_exact_construction(counted) -> None:
     n = np.arange(60)
     for tested in counted.feldman_cousins.tested:
@@ -72,6 +86,7 @@ def test_critical_values_are_those_of_the_exact_construction(counted) -> None:
         assert tested.failed == 0
 
 
+@pytest.mark.slow
 def test_coverage_of_the_asymptotic_interval_of_counts(counted) -> None:
     n = np.arange(60)
     for found in counted.coverage:
@@ -82,6 +97,7 @@ def test_coverage_of_the_asymptotic_interval_of_counts(counted) -> None:
     assert counted.coverage[1].truth == pytest.approx(1.0, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_cls_of_counts(counted) -> None:
     """P(n <= 4 | b + s) / P(n <= 4 | b) = 0.1: q~ falls with n, because all counts above the tested mean give 0."""
     exact = brentq(lambda s: poisson.cdf(4, BACKGROUND + s) / poisson.cdf(4, BACKGROUND) - 0.1, 1.0, 10.0)
@@ -102,6 +118,7 @@ def test_expected_limit_and_p_value_of_counts() -> None:
     assert made.p_values[0].q == pytest.approx(ratio(np.array([4]), 1.5**2)[0], abs=1e-4)
 
 
+@pytest.mark.slow
 def test_the_object_of_json(counted) -> None:
     text = json.loads(json.dumps(counted.to_json()))
     assert (text["parameter"], text["warnings"]) == ("mu", [])
@@ -184,6 +201,7 @@ def test_fast_fits_agree_with_exact_ones(entangled) -> None:
             assert np.all(values[name] >= values[None] - 1e-6)
 
 
+@pytest.mark.slow
 def test_minima_of_toys_agree_with_minuit(entangled) -> None:
     iminuit = pytest.importorskip("iminuit")
     likelihood, space = ToyLikelihood(entangled), space_of(entangled)
@@ -210,6 +228,7 @@ def test_minima_of_toys_agree_with_minuit(entangled) -> None:
         assert nll(*found.z[i]) == pytest.approx(best, abs=5e-4)
 
 
+@pytest.mark.slow
 def test_toys_that_fail_are_counted(monkeypatch) -> None:
     """Of 400 toys every fourth one does not converge."""
 
@@ -234,6 +253,7 @@ def test_numbers_of_order_statistics() -> None:
     assert all(np.isnan(x) for x in (*fraction(0, 0), *critical(np.zeros(0), 0.9)))
 
 
+@pytest.mark.slow
 def test_ends_that_a_grid_does_not_hold_are_open() -> None:
     found = nmmfit.toys(counting(), "mu", what=["feldman-cousins"], toys=10, grid=[0.8, 1.0, 1.2]).feldman_cousins
     assert (found.lower, found.upper) == (None, None)
@@ -265,6 +285,7 @@ def test_wrong_input_is_one_line(wrong, said) -> None:
     assert "\n" not in str(problem.value)
 
 
+@pytest.mark.slow
 def test_a_flat_coefficient_has_no_toys() -> None:
     lab = experiment([4.0], counts_of([BACKGROUND], [1.0]))
     made = joint(lab, {"A": couplings(dipole=1.0), "B": couplings(dipole=1.0)})
@@ -272,6 +293,7 @@ def test_a_flat_coefficient_has_no_toys() -> None:
         nmmfit.toys(made, "A", what=["feldman-cousins"], toys=10)
 
 
+@pytest.mark.slow
 def test_toys_that_would_take_too_long_are_refused(monkeypatch) -> None:
     clock = iter(range(0, 10**9, 100))
     monkeypatch.setattr("nmmfit.inference.toys.time.perf_counter", lambda: float(next(clock)))
