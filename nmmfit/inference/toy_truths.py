@@ -59,10 +59,7 @@ class DataProfile:
 
     def allowed(self, value: float) -> float:
         """The value, or the lowest one that can be tested in place of 0. Raises: UserInputError for one that cannot be."""
-        low, high = (0.0, np.inf) if self.target.positive else self.target.range
-        if not low <= value <= high:
-            raise UserInputError(f"toys: {self.target.name} lies between {low:g} and {high:g}, got {value:g}")
-        return max(value, self.lowest)
+        return max(in_range(self.target, value), self.lowest)
 
     def region(self, level: float) -> Region:
         """Where delta chi2 stays below a level."""
@@ -90,6 +87,14 @@ class DataProfile:
         Raises: UserInputError for a name that is no parameter or a value that is none; NotConvergedError.
         """
         return self._at(profiled_point(self.space, given, self.profiler))
+
+
+def in_range(target: Target, value: float) -> float:
+    """The value. Raises: UserInputError for one that the quantity cannot have."""
+    low, high = (0.0, np.inf) if target.positive else target.range
+    if not low <= value <= high:
+        raise UserInputError(f"toys: {target.name} lies between {low:g} and {high:g}, got {value:g}")
+    return value
 
 
 def standard_model(joint: JointLikelihood) -> dict[str, float]:

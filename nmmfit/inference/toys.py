@@ -34,7 +34,7 @@ from nmmfit.inference.toy_intervals import (
     feldman_cousins,
     tested,
 )
-from nmmfit.inference.toy_truths import DataProfile, Truth, standard_model
+from nmmfit.inference.toy_truths import DataProfile, Truth, in_range, standard_model
 from nmmfit.precision import require_double_precision
 
 KINDS = ("asimov", "coverage", "feldman-cousins", "cls", "p-value")
@@ -163,6 +163,10 @@ def toys(
     space = space_of(joint)
     name = default_parameter(joint) if parameter is None else parameter
     target = space.target(name)
+    for value in (*(chosen_grid or ()), *(tested_at or ())):
+        in_range(target, value)
+    for known in at or {}:
+        space.index(known, "toys: at")
     if "cls" in kinds and not target.positive and target.range[0] < 0:
         sizes = ", ".join(_quantities(space)) or "this likelihood has none"
         raise UserInputError(f"toys: cls takes a size, which cannot be negative ({sizes}), not {name}")
