@@ -94,7 +94,7 @@ def impacts(
 
         start_computing()
         from nmmfit.inference.impacts import impacts as engine
-        from nmmfit.results.impacts import impacts_table, write_impacts
+        from nmmfit.results.impacts import impacts_tables, write_impacts
         from nmmfit.results.provenance import made_by
         from nmmfit.results.store import json_text
 
@@ -106,7 +106,7 @@ def impacts(
         folder.write_text(RUN_FILE, chosen.to_toml())
         write_impacts(folder.path, found, {q.name: q.label for q in joint.identified})
         place = folder.publish()
-    emit("impacts", {**payload, "out": str(place)}, as_json, None, lambda console: console.print(impacts_table(found)))
+    emit("impacts", {**payload, "out": str(place)}, as_json, None, lambda console: console.print(impacts_tables(found)))
     note(f"wrote {place}")
     if not payload["converged"]:
         raise not_converged(["the best fit"] if not found.best.converged else [f"the refit {name}" for name in found.failed])

@@ -30,6 +30,8 @@ class Problems:
     constraints have weights (point, constraint, n + q) and targets (point, constraint).
     `quadratic` and `linear` (point, n) add sum(quadratic x^2) / 2 + linear . x to the function: they replace one normal prior by
     another without compiling anything.
+    `shear`: arguments of the objective's own `sheared` and `unsheared`, x -> y and back; the basis then spans y, in which the
+    objective's valleys are straighter. None: y is x.
     """
 
     start: Any
@@ -38,6 +40,7 @@ class Problems:
     target: Any
     quadratic: Any
     linear: Any
+    shear: Any = None
 
     @staticmethod
     def make(
@@ -50,6 +53,7 @@ class Problems:
         quadratic: np.ndarray | None = None,
         linear: np.ndarray | None = None,
         constraints: int | None = None,
+        shear: Any = None,
     ) -> Problems:
         """Problems from arrays that broadcast against the points of `start` (point, n); what is not given is absent.
 
@@ -70,6 +74,7 @@ class Problems:
             full(target, several),
             full(quadratic, (n,)),
             full(linear, (n,)),
+            shear,
         )
 
     def __len__(self) -> int:
@@ -124,10 +129,14 @@ class Frame:
 
 
 class Constrained:
-    """One problem while it is traced: function, constraints and their derivatives in the coordinates z."""
+    """One problem while it is traced: function, constraints and their derivatives in the coordinates z.
+
+    Points are y, that is x where nothing is sheared.
+    """
 
     def __init__(self, objective: Objective, quantities: Quantities, problem: Problems, data: Any) -> None:
-        self.objective, self.quantities, self.data = objective, quantities, data
+        self.objective: Any = objective
+        self.quantities, self.data = quantities, data
         self.p = problem
         self.n = problem.start.shape[0]
         weights = jnp.atleast_2d(problem.weights)
@@ -137,13 +146,25 @@ class Constrained:
         self.uses_q = jnp.any(self.on_q != 0, axis=1) if self.on_q.size else jnp.zeros(self.k, dtype=bool)
         self.active = jnp.any(weights != 0, axis=1)
 
-    def value(self, x: Array) -> Array:
+    def x_of(self, y: Array) -> Array:
+        """The vector x of a point."""
+        moved: Array = y if self.p.shear is None else self.objective.unsheared(y, self.p.shear)
+        return moved
+
+    def point_of(self, x: Array) -> Array:
+        """The point of a vector x."""
+        moved: Array = x if self.p.shear is None else self.objective.sheared(x, self.p.shear)
+        return moved
+
+    def value(self, y: Array) -> Array:
         """The function with the added terms."""
+        x = self.x_of(y)
         base = self.objective(x) if self.data is None else self.objective(x, self.data)
         return base + 0.5 * jnp.sum(self.p.quadratic * x * x) + self.p.linear @ x
 
-    def residual(self, x: Array) -> Array:
+    def residual(self, y: Array) -> Array:
         """c - target, (constraint,); 0 for what is none."""
+        x = self.x_of(y)
         total = self.on_x @ x
         if self.on_q.size:
             total = total + jnp.where(self.uses_q, self.on_q @ self.quantities(x), 0.0)
@@ -165,7 +186,7 @@ class Constrained:
 
     def bent(self, x: Array, multipliers: Array) -> Array:
         """Second derivative in x (n, n) of multipliers . constraints."""
-        if not self.on_q.size:
+        if not self.on_q.size and self.p.shear is None:
             return jnp.zeros((self.n, self.n))
         return jax.hessian(lambda y: multipliers @ self.residual(y))(x)
 

@@ -29,6 +29,7 @@ import scipy.linalg
 from nmmfit.inference.bends import Knee, compressed, fanned, folded, stretched
 from nmmfit.inference.joint import MASS, JointLikelihood
 from nmmfit.inference.sensitivity import amplitude_sensitivity, nuisance_knees, signal_response
+from nmmfit.inference.shear import dipole_shear, theory_at
 from nmmfit.kept import digest, kept_or_made
 from nmmfit.physics.amplitude_basis import independent_rows
 from nmmfit.shapes import Array
@@ -36,8 +37,6 @@ from nmmfit.shapes import Array
 # Masses of N at which units are made, evenly spaced and again in proportion, down to a part of the heaviest.
 _MASSES = 24
 _LIGHTEST = 1e-3
-# What else a dipole may do, or how its own part may change with a theory input, as a fraction of what it does as a dipole.
-_TRACE = 0.01
 
 
 @dataclass(frozen=True)
@@ -108,7 +107,7 @@ class Coordinates:
 
     def _rows(self, vector: Array) -> Array:
         """(amplitude, coefficient): amplitudes per coefficient at the theory inputs of a vector."""
-        return self.joint.linear_amplitudes(_theory(self.joint, vector))
+        return self.joint.linear_amplitudes(theory_at(self.joint, vector))
 
     def _offset(self, vector: Array, rows: Array) -> Array:
         """What the shear adds to the linear coefficients; depends on other parameters only.
@@ -219,10 +218,6 @@ class Coordinates:
         return plain
 
 
-def _theory(joint: JointLikelihood, vector: Array) -> dict[str, Array]:
-    return joint.split(vector)[1]
-
-
 def natural_coordinates(joint: JointLikelihood) -> Coordinates:
     """Every parameter on its own: shifted and scaled, bounded ones through a bijection."""
     none = np.zeros(0, dtype=int)
@@ -303,9 +298,9 @@ def _natural(n: int) -> _Mixing:
 
 def _mixing(joint: JointLikelihood, linear: np.ndarray, bounded: tuple[tuple[int, Any], ...]) -> _Mixing:
     """Amplitudes in place of the coefficient parameters `linear`."""
-    nominal = np.asarray(joint.linear_amplitudes(_theory(joint, jnp.asarray(joint.start))))
+    nominal = np.asarray(joint.linear_amplitudes(theory_at(joint, jnp.asarray(joint.start))))
     matrix, rows = _completed(joint, nominal[:, linear], linear)
-    shear = _shear(joint, nominal, linear)
+    shear = dipole_shear(joint, nominal, linear)
     response, units, reach = signal_response(joint, bounded)
     knee = nuisance_knees(joint, bounded, reach)
     stretch = np.full(len(linear), np.inf)
@@ -362,28 +357,3 @@ def _completed(joint: JointLikelihood, rows: np.ndarray, linear: np.ndarray) -> 
     # The rest of the space, orthogonal to the rows in the metric of the priors: these directions keep their prior.
     _, _, vt = scipy.linalg.svd(chosen * prior)
     return np.concatenate([chosen, vt[len(picked) :] / prior]), named
-
-
-def _shear(joint: JointLikelihood, nominal: np.ndarray, linear: np.ndarray) -> np.ndarray:
-    """D^+ of the dipole rows on parameters of which nothing but dipoles is seen, whatever the theory inputs.
-
-    Above m_W a dipole makes traces of other operators, and they dipoles that depend on c_T.
-    """
-    is_dipole, sensitivity = joint.amplitudes.is_dipole, amplitude_sensitivity(joint)[:, None]
-    start = jnp.asarray(joint.start)
-    moved = [start.at[i].add(p.scale) for i, p in enumerate(joint.parameters) if p.kind == "theory"]
-    changes = [np.asarray(joint.linear_amplitudes(_theory(joint, x))) - nominal for x in moved]
-
-    def size(rows: np.ndarray) -> np.ndarray:
-        return np.sqrt(np.sum(rows[:, linear] ** 2, axis=0))
-
-    dipoles, rest = (size((nominal / sensitivity)[which]) for which in (is_dipole, ~is_dipole))
-    others = np.max([rest, *(size((change / sensitivity)[is_dipole]) for change in changes)], axis=0)
-    pure = (dipoles > 0.0) & (others < _TRACE * dipoles)
-    shear = np.zeros((len(linear), nominal.shape[0]))
-    if np.any(pure):
-        # Of several dipoles those move most that their priors let move most.
-        prior = np.asarray([joint.parameters[i].scale for i in linear[pure]])
-        block = nominal[np.ix_(is_dipole, linear[pure])]
-        shear[np.ix_(np.flatnonzero(pure), np.flatnonzero(is_dipole))] = prior[:, None] * np.linalg.pinv(block * prior)
-    return shear

@@ -74,15 +74,27 @@ def no_quantities(x: Array) -> Array:
     return jnp.zeros(0)
 
 
-def _second_order(point: Constrained, x: Array) -> tuple[Array, Array, Array]:
-    """Value, gradient (n,) and Hessian (n, n) in x: the objective's own `second_order`, else exact from one linearisation."""
+def _second_order(point: Constrained, y: Array) -> tuple[Array, Array, Array]:
+    """Value, gradient (n,) and Hessian (n, n): the objective's own `second_order`, else exact from one linearisation."""
     own = getattr(point.objective, "second_order", None)
-    if own is not None:
-        f, g, curved = own(x) if point.data is None else own(x, point.data)
-        added, linear = point.p.quadratic, point.p.linear
-        return f + 0.5 * jnp.sum(added * x * x) + linear @ x, g + added * x + linear, curved + jnp.diag(added)
-    (f, g), push = jax.linearize(jax.value_and_grad(point.value), x)
-    return f, g, jax.vmap(lambda direction: push(direction)[1])(jnp.eye(point.n))
+    if own is None:
+        (f, g), push = jax.linearize(jax.value_and_grad(point.value), y)
+        return f, g, jax.vmap(lambda direction: push(direction)[1])(jnp.eye(point.n))
+    x = point.x_of(y)
+    f, g, curved = own(x) if point.data is None else own(x, point.data)
+    added, linear = point.p.quadratic, point.p.linear
+    f, g, curved = f + 0.5 * jnp.sum(added * x * x) + linear @ x, g + added * x + linear, curved + jnp.diag(added)
+    if point.p.shear is None:
+        return f, g, curved
+    # Only the first entries, coefficients and theory inputs, take part in a shear.
+    few: int = point.objective.curved
+
+    def moved(first: Array) -> Array:
+        return point.x_of(jnp.concatenate([first, y[few:]]))[:few]
+
+    turn = jnp.eye(point.n).at[:few, :few].set(jax.jacfwd(moved)(y[:few]))
+    bent = jax.hessian(lambda first: g[:few] @ moved(first))(y[:few])
+    return f, turn.T @ g, (turn.T @ curved @ turn).at[:few, :few].add(bent)
 
 
 @jax.tree_util.register_dataclass
@@ -227,7 +239,7 @@ def solve_point(
     point = Constrained(objective, quantities, problem, data)
     infinite, no = jnp.full((), jnp.inf), jnp.asarray(False)
     state = _State(
-        point.feasible(problem.start),
+        point.feasible(point.point_of(problem.start)),
         infinite,
         jnp.zeros(point.k),
         infinite,
@@ -242,7 +254,7 @@ def solve_point(
 
     end = jax.lax.while_loop(going, partial(_iteration, point, chords, tolerance), state)
     slope = end.slope if jnp.ndim(problem.target) else end.slope[0]
-    return Minima(end.x, end.value, slope, end.norm, end.distance, end.good, end.count)
+    return Minima(point.x_of(end.x), end.value, slope, end.norm, end.distance, end.good, end.count)
 
 
 @partial(jax.jit, static_argnames=("objective", "quantities", "chords"))
@@ -276,7 +288,8 @@ def minimise(
 
     Args:
         objective: x (n,) -> scalar (or (x, data)); pure, twice differentiable, hashable: the same object compiles once. A method
-            `second_order` giving value, gradient and a Hessian (close to exact is enough) is used where there is one.
+            `second_order` giving value, gradient and a Hessian (close to exact is enough) is used where there is one; problems
+            with a shear need its `sheared`, `unsheared` and `curved`, the number of leading entries that a shear may involve.
         problems: the batch.
         quantities: functions that constraints use, x (n,) -> (q,), hashable.
         data: pytree with leading `point` axis that reaches the objective, such as toy counts; or None.

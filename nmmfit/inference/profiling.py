@@ -17,8 +17,9 @@ import jax
 import numpy as np
 
 from nmmfit.inference.minimise import BLOCK, TOLERANCE, Minima, Objective, Problems, Progress, minimise
+from nmmfit.inference.shear import Shear
 from nmmfit.inference.space import Space, Target
-from nmmfit.inference.vector import Quantities
+from nmmfit.inference.vector import NegativeLogLikelihood, Quantities
 from nmmfit.shapes import Array
 
 MAX_MODES = 4
@@ -64,6 +65,7 @@ class Job:
     within: np.ndarray | None = None
     slide: bool = True
     basis: np.ndarray = field(init=False)
+    shear: Shear | None = field(init=False)
     modes: np.ndarray = field(init=False)
     mode_values: np.ndarray = field(init=False)
     fit: Minima | None = None
@@ -72,6 +74,7 @@ class Job:
 
     def __post_init__(self) -> None:
         self.basis = self.space.basis(self.start, self.free, self.within)
+        self.shear = self.space.shear(self.start, self.free, self.within)
         self.modes = np.zeros((0, self.space.n))
         self.mode_values = np.zeros(0)
 
@@ -114,6 +117,11 @@ class Request:
 def _values_and_gradients(quantities: Quantities, x: Array, weights: Array) -> tuple[Array, Array]:
     """weights . quantities and its gradient at points (point, n)."""
     return jax.vmap(jax.value_and_grad(lambda y: weights @ quantities(y)))(x)
+
+
+@partial(jax.jit, static_argnames="nll")
+def _sheared(nll: NegativeLogLikelihood, x: Array, shear: Shear) -> Array:
+    return nll.sheared(x, shear)
 
 
 class Profiler:
@@ -185,6 +193,7 @@ class Profiler:
                 target=targets,
                 quadratic=np.stack([job.quadratic for job in jobs]),
                 linear=np.stack([job.linear for job in jobs]),
+                shear=None if jobs[0].shear is None else jax.tree.map(lambda *all_: np.stack(all_), *[job.shear for job in jobs]),
             ),
             quantities=self.space.quantities,
             data=data,
@@ -254,12 +263,13 @@ class Profiler:
         head = equal[int(np.argmax(np.round(signs, 3)))]
         kept: list[int] = []
         shortest = {i: self.space.shortest(found.x[i], job.free) if job.slide else found.x[i] for i in [head, *order]}
+        sheared = {i: self._sheared(job, x) for i, x in shortest.items()}
         for i in [head, *order]:
             if not found.converged[i] and i != head:
                 continue
             if found.value[i] > found.value[head] + 25.0 or len(kept) == MAX_MODES:
                 continue
-            apart = [self._apart(job, (shortest[i] - shortest[k]) / self.space.scale) for k in kept]
+            apart = [self._apart(job, (sheared[i] - sheared[k]) / self.space.scale) for k in kept]
             same = [SAME_MODE if found.value[i] - found.value[k] < EQUAL else 1e-2 for k in kept]
             if all(a > s for a, s in zip(apart, same, strict=True)):
                 kept.append(i)
@@ -268,6 +278,10 @@ class Profiler:
         job.fit = found.take(kept[0])
         job.solved = []
         job.step = self.natural_step(job) if job.target is not None else 0.0
+
+    def _sheared(self, job: Job, x: np.ndarray) -> np.ndarray:
+        """A vector as a job's shear has it."""
+        return x if job.shear is None else np.asarray(_sheared(self.space.nll, x, job.shear))
 
     def _apart(self, job: Job, steps: np.ndarray) -> float:
         """Distance between two points, coefficients counted by their amplitudes."""

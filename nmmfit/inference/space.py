@@ -19,6 +19,7 @@ from nmmfit.checks import finite_number
 from nmmfit.errors import UserInputError, unknown
 from nmmfit.inference.joint import JointLikelihood
 from nmmfit.inference.sensitivity import amplitude_sensitivity
+from nmmfit.inference.shear import Shear, dipole_shear
 from nmmfit.inference.vector import NegativeLogLikelihood, Quantities, Ranges
 from nmmfit.physics.amplitude_basis import merged_monomials
 from nmmfit.templates import relevant_coordinates
@@ -275,6 +276,32 @@ class Space:
             steps = span @ _natural_steps(self.scaled_amplitudes(x, moving) @ span) @ span.T
             matrix[np.ix_(moving, moving)] = self.scale[moving, None] * steps
         return matrix
+
+    @cached_property
+    def _all_shear(self) -> np.ndarray | None:
+        """`Shear.back` where every coefficient is free; None if no dipole follows a theory input."""
+        if not len(self.coefficients) or not len(self.theory):
+            return None
+        nominal = np.asarray(self.joint.linear_amplitudes(self.theory_at(self.start)))
+        back = dipole_shear(self.joint, nominal, self.coefficients)
+        return back if np.any(back) else None
+
+    def shear(self, x: np.ndarray, free: Iterable[int], within: np.ndarray | None = None) -> Shear | None:
+        """The shear, at the theory inputs of x, that straightens where free dipoles and other coefficients cancel.
+
+        Args: those of `basis`; coefficients that are restricted are not sheared.
+        Returns: None if there is nothing to shear whatever is free, so that all problems of a likelihood are of one form.
+        """
+        if self._all_shear is None:
+            return None
+        back = np.zeros_like(self._all_shear)
+        moving = np.intersect1d(np.asarray(sorted(free), dtype=int), self.coefficients)
+        rows = np.asarray(self.joint.linear_amplitudes(self.theory_at(x)))
+        if within is None and len(moving) == len(self.coefficients):
+            back = self._all_shear
+        elif within is None and len(moving):
+            back[moving] = dipole_shear(self.joint, rows, moving)
+        return Shear(back, rows)
 
     def flat_directions(self, x: np.ndarray, free: Iterable[int] | None = None) -> np.ndarray:
         """Displacements (k, n) of the free coefficients that change no amplitude, orthonormal in natural steps."""

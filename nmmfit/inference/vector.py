@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from nmmfit.inference.joint import JointLikelihood
+from nmmfit.inference.shear import Shear
 from nmmfit.shapes import Array
 
 
@@ -61,12 +62,21 @@ class _OfJoint:
     def __init__(self, joint: JointLikelihood) -> None:
         self.joint = joint
         self.ranges = Ranges(joint)
+        self.curved = n_curved(joint)
 
     def __eq__(self, other: object) -> bool:
         return type(other) is type(self) and isinstance(other, _OfJoint) and other.joint is self.joint
 
     def __hash__(self) -> int:
         return hash((type(self), id(self.joint)))
+
+    def sheared(self, z: Array, shear: Shear) -> Array:
+        """A vector (n,) with dipole coefficients as a shear has them."""
+        return z.at[: self.joint.n_coefficients].add(shear.offset(self.joint, self.ranges.to_parameters(z)))
+
+    def unsheared(self, y: Array, shear: Shear) -> Array:
+        """The vector (n,) of a sheared one."""
+        return y.at[: self.joint.n_coefficients].add(-shear.offset(self.joint, self.ranges.to_parameters(y)))
 
 
 def n_curved(joint: JointLikelihood) -> int:
@@ -108,10 +118,6 @@ class NegativeLogLikelihood(_OfJoint):
 
     `second_order` is what makes Newton steps cheap.
     """
-
-    def __init__(self, joint: JointLikelihood) -> None:
-        super().__init__(joint)
-        self.curved = n_curved(joint)
 
     def __call__(self, z: Array) -> Array:
         value: Array = self.joint.nll_vector(self.ranges.to_parameters(z))

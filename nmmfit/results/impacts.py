@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from rich.console import Group
 from rich.markup import escape
-from rich.table import Table
 
 from nmmfit.inference.impacts import Impacts, Pull
 from nmmfit.results.figure import BLACK, BLUE, GREY, ORANGE, new_figure, save, style
@@ -20,6 +21,32 @@ if TYPE_CHECKING:
 
 SHOWN = 30
 """Nuisances in the picture and in the table; the file has all."""
+WIDE = 4
+"""Targets in one table of the terminal."""
+ALIKE = 1e-6
+"""Relative difference below which two targets are moved alike."""
+
+
+def distinct_targets(found: Impacts) -> dict[str, tuple[str, ...]]:
+    """Targets that differ, each with those that every nuisance moves exactly as it (moments of one universal dipole, say)."""
+    groups: dict[str, list[str]] = {}
+    for name in found.targets:
+        for first in groups:
+            if found.units[first] == found.units[name] and _alike(found, first, name):
+                groups[first].append(name)
+                break
+        else:
+            groups[name] = []
+    return {first: tuple(others) for first, others in groups.items()}
+
+
+def _alike(found: Impacts, one: str, other: str) -> bool:
+    pairs = [pair for p in found.pulls for pair in zip(p.impacts[one], p.impacts[other], strict=True)]
+    if any((a is None) != (b is None) for a, b in pairs):
+        return False
+    values = np.array([(a, b) for a, b in pairs if a is not None and b is not None]).reshape(-1, 2)
+    largest = np.max(np.abs(values), initial=0.0)
+    return bool(np.all(np.abs(values[:, 0] - values[:, 1]) <= ALIKE * largest))
 
 
 def impacts_figure(found: Impacts, labels: Mapping[str, str] | None = None, most: int = SHOWN) -> Figure:
@@ -32,9 +59,10 @@ def impacts_figure(found: Impacts, labels: Mapping[str, str] | None = None, most
     """
     rows = found.ranked()[:most]
     written = labels or {}
-    columns = 1 + len(found.targets)
+    groups = distinct_targets(found)
+    columns = 1 + len(groups)
     with style():
-        figure = new_figure(4.2 + 1.9 * len(found.targets), 0.24 * len(rows) + 1.3)
+        figure = new_figure(4.2 + 1.9 * len(groups), 0.24 * len(rows) + 1.3)
         grid = figure.subplots(
             1, columns, squeeze=False, sharey=True, gridspec_kw={"width_ratios": [1.6] + [1.0] * (columns - 1)}
         )[0]
@@ -42,7 +70,7 @@ def impacts_figure(found: Impacts, labels: Mapping[str, str] | None = None, most
         _draw_pulls(grid[0], rows)
         grid[0].set_yticks(places, [literal(p.name) for p in rows], fontsize=7.5)
         grid[0].set_ylim(len(rows) - 0.4, -0.6)
-        for axes, name in zip(grid[1:], found.targets, strict=True):
+        for axes, (name, others) in zip(grid[1:], groups.items(), strict=True):
             for side, colour in ((0, ORANGE), (1, BLUE)):
                 changes = [p.impacts[name][side] for p in rows]
                 axes.barh(places, [0.0 if c is None else c for c in changes], height=0.7, color=colour, alpha=0.75, linewidth=0)
@@ -50,7 +78,8 @@ def impacts_figure(found: Impacts, labels: Mapping[str, str] | None = None, most
             limit = 1.15 * max((p.largest(name) for p in rows), default=0.0) or 1.0
             axes.set_xlim(-limit, limit)
             axes.locator_params(axis="x", nbins=3)
-            axes.set_xlabel(axis_label(f"change of {written.get(name) or symbol(name)}", found.units[name], "\n"), fontsize=8.5)
+            label = f"change of {written.get(name) or symbol(name)}" + (f" (+{len(others)} alike)" if others else "")
+            axes.set_xlabel(axis_label(label, found.units[name], "\n"), fontsize=8.5)
         for axes in grid:
             axes.tick_params(axis="y", which="both", left=False, right=False)
         _legend(figure)
@@ -89,18 +118,25 @@ def _legend(figure: Figure) -> None:
     figure.legend(handles=handles, loc="outside upper center", ncols=4)
 
 
-def impacts_table(found: Impacts, most: int = SHOWN) -> Table:
-    """Pulls and impacts for the terminal."""
+def impacts_tables(found: Impacts, most: int = SHOWN) -> Group:
+    """Pulls and impacts for the terminal: as many tables as targets need, targets that are moved alike in one column."""
     rows = found.ranked()[:most]
     left = len(found.pulls) - len(rows)
-    table = plain_table(f"Pulls and impacts{f' ({left} smaller ones are in the file)' if left else ''}")
-    table.add_column("nuisance")
-    for name, unit in (("pull", "prior sd"), ("sd after the fit", "prior sd"), *found.units.items()):
-        table.add_column(escape(heading(name, unit)), justify="right")
-    for p in rows:
-        cells = [" / ".join(number(change) for change in p.impacts[t]) for t in found.targets]
-        table.add_row(*map(escape, (p.name, number(p.pull), number(p.constraint), *cells)))
-    return table
+    groups = distinct_targets(found)
+    names = list(groups)
+    pieces = [names[k : k + WIDE] for k in range(0, len(names), WIDE)] or [[]]
+    tables: list[Any] = []
+    for piece in pieces:
+        table = plain_table(f"Pulls and impacts{f' ({left} smaller ones are in the file)' if left else ''}")
+        table.add_column("nuisance", overflow="fold")
+        for name, unit in (("pull", "prior sd"), ("sd after the fit", "prior sd"), *((n, found.units[n]) for n in piece)):
+            table.add_column(escape(heading(name, unit)), justify="right")
+        for p in rows:
+            cells = [" / ".join(number(change) for change in p.impacts[t]) for t in piece]
+            table.add_row(*map(escape, (p.name, number(p.pull), number(p.constraint), *cells)))
+        tables.append(table)
+    tables += [f"{escape(first)}: the same for {escape(', '.join(others))}" for first, others in groups.items() if others]
+    return Group(*tables)
 
 
 def write_impacts(folder: Path, found: Impacts, labels: Mapping[str, str] | None = None) -> list[Path]:

@@ -13,6 +13,7 @@ from synthetic import synthetic_joint
 
 from nmmfit.errors import UserInputError
 from nmmfit.inference.fit import fit
+from nmmfit.inference.space import space_of
 from nmmfit.inference.vector import NegativeLogLikelihood
 
 
@@ -162,3 +163,19 @@ def test_second_derivatives_of_the_likelihood_are_those_of_automatic_differentia
         assert float(value) == pytest.approx(float(made.nll(dict(zip(made.names, at, strict=True)))), rel=1e-12)
         np.testing.assert_allclose(gradient, jax.grad(nll)(at), rtol=1e-10, atol=1e-10)
         np.testing.assert_allclose(hessian, jax.hessian(nll)(at), rtol=1e-9, atol=1e-9)
+
+
+def test_a_shear_keeps_the_dipole_whatever_c_t_is_and_has_determinant_one():
+    lab = experiment([100, 40], counts_of([100.0, 40.0], [4.0, 0.0], tensor_pp=[0.0, 5.0]))
+    made = joint(lab, {"L": couplings(1.0), "T": couplings(0.0, 1.0)}, shifts={"T": 1.0}, c_t=dist.Normal(-2.9, 0.3))
+    space = space_of(made)
+    shear = space.shear(space.start, range(space.n))
+    x = jnp.array([0.7, -1.2, -2.5])
+    y = space.nll.sheared(x, shear)
+    # d = L + c_T T = L' - 2.9 T
+    np.testing.assert_allclose(y, [0.7 + (-2.5 + 2.9) * -1.2, -1.2, -2.5], rtol=1e-12)
+    np.testing.assert_allclose(space.nll.unsheared(y, shear), x, rtol=1e-12)
+    assert float(jnp.linalg.det(jax.jacfwd(lambda v: space.nll.sheared(v, shear))(x))) == pytest.approx(1.0, rel=1e-12)
+    # what is held is not sheared
+    held = space.shear(space.start, [1, 2])
+    np.testing.assert_allclose(space.nll.sheared(x, held), x, rtol=0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -93,14 +95,39 @@ def test_what_nothing_depends_on_has_no_impact_and_ranks_last(found):
 
 
 def test_the_picture_and_the_table_show_every_nuisance(found, tmp_path):
-    from nmmfit.results.impacts import impacts_figure, impacts_table, write_impacts
+    from nmmfit.results.impacts import impacts_figure, impacts_tables, write_impacts
 
     figure = impacts_figure(found)
     assert [t.get_text() for t in figure.axes[0].get_yticklabels()] == [p.name for p in found.ranked()]
-    made = impacts_table(found, most=2)
+    (made,) = impacts_tables(found, most=2).renderables
     assert made.row_count == 2
     assert "1 smaller" in str(made.title)
     assert {p.name for p in write_impacts(tmp_path, found)} == {"impacts.png", "impacts.pdf"}
+
+
+def test_targets_that_are_moved_alike_share_a_column(found):
+    from nmmfit.results.impacts import WIDE, impacts_figure, impacts_tables
+
+    names = (*found.targets, "twin", *(f"other{k}" for k in range(WIDE)))
+    first = next(iter(found.targets))
+
+    def impacts_of(pull):
+        others = {f"other{k}": tuple((2.0 + k) * c for c in pull.impacts[first]) for k in range(WIDE)}
+        return {**pull.impacts, "twin": pull.impacts[first], **others}
+
+    more = replace(
+        found,
+        targets=dict.fromkeys(names, found.targets[first]),
+        units={**found.units, **{name: found.units[first] for name in names if name not in found.units}},
+        pulls=tuple(replace(p, impacts=impacts_of(p)) for p in found.pulls),
+    )
+    *tables, note = impacts_tables(more).renderables
+    assert note == f"{first}: the same for twin"
+    headings = [str(column.header) for made in tables for column in made.columns]
+    assert not any("twin" in h for h in headings)
+    assert all(sum(name in h for h in headings) == 1 for name in names if name.startswith("other"))
+    assert all(len(made.columns) <= 3 + WIDE for made in tables)
+    assert len(impacts_figure(more).axes) == 1 + len(found.targets) + WIDE
 
 
 @pytest.mark.parametrize(
