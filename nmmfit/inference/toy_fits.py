@@ -21,6 +21,7 @@ from numpyro import distributions as dist
 from nmmfit.experiment import Channel
 from nmmfit.inference.joint import JointLikelihood
 from nmmfit.inference.minimise import Problems, Progress, minimise, no_quantities
+from nmmfit.inference.shear import Shear
 from nmmfit.inference.space import Target, space_of
 from nmmfit.inference.vector import curvature_of_counts, n_curved
 from nmmfit.shapes import Array
@@ -211,6 +212,21 @@ class ToyLikelihood:
         """Counts that depend on one copy, from parameters and products of amplitudes."""
         of_all = self.joint.counts_of_products
         return self.joint.counts_of_experiment(copy, x, products) if self.apart else of_all(x, products)
+
+    # -- what profiles need, of a likelihood that is not taken apart ---------------------------------------------------
+
+    @property
+    def curved(self) -> int:
+        """Leading entries of the vector that a shear may involve."""
+        return self.space.nll.curved
+
+    def sheared(self, z: Array, shear: Shear) -> Array:
+        """A vector (n,) with dipole coefficients as a shear has them."""
+        return self.space.nll.sheared(z, shear)
+
+    def unsheared(self, y: Array, shear: Shear) -> Array:
+        """The vector (n,) of a sheared one."""
+        return self.space.nll.unsheared(y, shear)
 
     # -- toys ---------------------------------------------------------------------------------------------------------
 
