@@ -16,6 +16,7 @@ G, then the minimiser with exact Hessians (`nmmfit.inference.toy_fits.fit_toys`)
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -57,6 +58,9 @@ BETTER = 1e-4
 
 FEASIBLE = 1e-6
 """Relative distance to what is held at which a constraint counts as fulfilled."""
+
+BEGINS = (3.0, 3.0, 10.0)
+"""Free fits begin also at points that are thrown so far: wells are further apart where nothing is held."""
 
 FAR = 1e-2
 """Natural steps from the Standard Model at which toys that were made there count as made elsewhere."""
@@ -312,6 +316,23 @@ def _round(
     return jax.vmap(one)(state, data, starts, target)
 
 
+@partial(jax.jit, static_argnums=0)
+def _coordinates(core: Core, y: Array) -> Array:
+    return jax.vmap(core.coordinates)(y)
+
+
+@partial(jax.jit, static_argnums=0)
+def _natural(core: Core, s: Array) -> Array:
+    return jax.vmap(core.natural)(s)
+
+
+def in_blocks(function: Callable[[Core, np.ndarray], Array], core: Core, points: np.ndarray) -> np.ndarray:
+    """A compiled function of points (point, k), a whole block at a time, so that one program serves any number of points."""
+    filled = points[np.resize(np.arange(len(points)), BLOCK * -(-len(points) // BLOCK))]
+    parts = [np.asarray(function(core, filled[i : i + BLOCK])) for i in range(0, len(filled), BLOCK)]
+    return np.array(np.concatenate(parts)[: len(points)])
+
+
 class CoreFits:
     """Fits of toys that were made at one point.
 
@@ -331,12 +352,12 @@ class CoreFits:
         nothing = self.z[:k].copy()
         nothing[likelihood.space.coefficients] = 0.0
         starts = np.concatenate([self.z[None, :k], nothing[None], scattered])
+        self.scattered = thrown(likelihood, self.z, BEGINS, rng)[1:]
         self.elsewhere = self.z.copy()
         far = np.max(np.abs((nothing - self.z[:k]) / likelihood.space.scale[:k]), initial=0.0) > FAR
-        self.elsewhere[:k] = nothing if far else scattered[len(scattered) // 2]
-        self.coordinates = jax.jit(jax.vmap(self.core.coordinates))
-        self.natural = jax.jit(jax.vmap(self.core.natural))
-        self.starts = np.asarray(self.coordinates(starts))
+        if far or len(scattered):
+            self.elsewhere[:k] = nothing if far else scattered[len(scattered) // 2]
+        self.starts = in_blocks(_coordinates, self.core, starts)
         s, nu = jnp.asarray(self.starts[:1]), jnp.asarray(self.z[None, k:])
         data = jax.tree.map(lambda part: jnp.asarray(part)[None], likelihood.expected(self.z))
         self.metric = np.asarray(_metrics(self.core, s, nu, data)[0])
@@ -362,7 +383,8 @@ class CoreFits:
         begin = [np.tile(self.z, (len(data.counts), 1))] if start is None else [np.array(start)]
         if start is None:
             # From elsewhere the small problem looks different: another well may be found.
-            begin.append(np.tile(self.elsewhere, (len(data.counts), 1)))
+            others = [self.elsewhere] if target is not None else [self.elsewhere, *self.scattered]
+            begin += [np.tile(z, (len(data.counts), 1)) for z in others]
         found = self._from(data, begin[0], target, at, hint)
         for z in begin[1:]:
             found = _lowest(found, self._from(data, z, target, at, hint))
@@ -453,7 +475,7 @@ class _Work:
 
     def _coordinates(self, y: np.ndarray) -> np.ndarray:
         """Coordinates of cores (..., k)."""
-        return np.array(self.fits.coordinates(y.reshape(-1, self.core.k))).reshape(y.shape)
+        return in_blocks(_coordinates, self.core, y.reshape(-1, self.core.k)).reshape(y.shape)
 
     def _blocks(self, index: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
         """Places of toys, a block at a time, and the same filled up to a whole block."""
@@ -512,5 +534,5 @@ class _Work:
         """Where the fits stand."""
         converged = np.ones(len(self.state.s), dtype=bool)
         converged[self.open] = False
-        y = np.asarray(self.fits.natural(self.state.s))
+        y = in_blocks(_natural, self.core, self.state.s)
         return Fitted(np.concatenate([y, self.state.nu], axis=1), self.state.value, converged)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 
 import jax
 import jax.numpy as jnp
@@ -72,14 +72,22 @@ class Ensemble:
 
     def data(self, first: int, last: int) -> Data:
         """The toys of indices first to last - 1."""
-        return self.likelihood.draw(self.z, _keys(jnp.asarray(self.seed), jnp.arange(first, last)))
+        # Whole chunks, so that one program serves any number of toys.
+        size = CHUNK * -(-(last - first) // CHUNK)
+        drawn = self.likelihood.draw(self.z, _keys(jnp.asarray(self.seed), jnp.arange(first, first + size)))
+        return drawn.take(np.arange(last - first))
+
+    @cached_property
+    def fits(self) -> CoreFits:
+        """What fits the toys."""
+        return CoreFits(self.likelihood, self.z, self.seed)
 
     def chunk(self, number: int) -> dict[str, np.ndarray]:
         """Arrays "q", "best" and "converged", (test, toy), of one chunk."""
         first = number * CHUNK
         size = min(CHUNK, self.toys - first)
         data = self.data(first, first + size)
-        fits = CoreFits(self.likelihood, self.z, self.seed)
+        fits = self.fits
         free = fits.fit(data)
         held = [fits.fit(data, target, at, hint=free.z[:, None]) for target, at in self.tests]
         for one in held:
@@ -110,7 +118,8 @@ def _quantities(likelihood: ToyLikelihood, z: jax.Array) -> jax.Array:
 
 def _values_of(likelihood: ToyLikelihood, target: Target, z: np.ndarray) -> np.ndarray:
     """A target at vectors (toy, n)."""
-    return np.asarray(_quantities(likelihood, jnp.asarray(z))) @ target.weights
+    filled = np.resize(np.arange(len(z)), CHUNK * -(-len(z) // CHUNK))
+    return np.asarray(_quantities(likelihood, jnp.asarray(z[filled])))[: len(z)] @ target.weights
 
 
 def one_by_one(ensemble: Ensemble, told: Callable[[int], None]) -> list[dict[str, np.ndarray]]:

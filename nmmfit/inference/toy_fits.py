@@ -162,7 +162,7 @@ class ToyLikelihood:
 
     def expected(self, z: np.ndarray) -> Data:
         """Asimov data at a vector (n,): counts as expected, centres at the values there."""
-        counts = np.asarray(jax.jit(self.counts)(jnp.asarray(z)))
+        counts = np.asarray(_counts(self, jnp.asarray(z)))
         x = np.asarray(self.space.ranges.to_parameters(np.asarray(z)[self.places(0)]))
         return Data(counts, x[self._normal])
 
@@ -241,6 +241,11 @@ def _log_prob(channel: Channel, mean: Array, data: Array) -> Array:
     if channel.distribution is dist.Poisson:
         return data * jnp.log(mean) - mean - gammaln(data + 1.0)
     return jnp.asarray(channel.distribution(mean).log_prob(data))
+
+
+@partial(jax.jit, static_argnums=0)
+def _counts(likelihood: ToyLikelihood, z: Array) -> Array:
+    return likelihood.counts(z)
 
 
 @partial(jax.jit, static_argnums=0)

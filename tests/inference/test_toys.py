@@ -15,6 +15,7 @@ from small_joint import counts_of, couplings, experiment, joint
 import nmmfit
 from nmmfit.errors import UserInputError
 from nmmfit.inference import toy_ensemble, toy_intervals
+from nmmfit.inference.asimov import asimov
 from nmmfit.inference.core_fits import CoreFits
 from nmmfit.inference.space import space_of
 from nmmfit.inference.toy_ensemble import Ensemble, critical, fraction, p_value, run
@@ -199,6 +200,16 @@ def test_fast_fits_agree_with_exact_ones(entangled) -> None:
         assert np.max(values[name] - slow.value) < 5e-4
         if target is not None:
             assert np.all(values[name] >= values[None] - 1e-6)
+
+
+@pytest.mark.slow
+def test_asimov_data_give_back_their_truth(entangled) -> None:
+    at = {"D": 0.9, "T": -0.8, "theory.c_T": -2.9, "lab.scale": 0.4}
+    found = asimov(entangled, at=at, parameters=["mu", "t_p"])
+    assert found.converged
+    assert found.expected["mu"].best == pytest.approx(0.9 + 0.3 * 2.9 * 0.8, rel=1e-3)
+    assert found.expected["t_p"].best == pytest.approx(0.8, rel=1e-3)
+    assert found.point == pytest.approx(at)
 
 
 @pytest.mark.slow
