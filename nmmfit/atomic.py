@@ -5,7 +5,27 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from nmmfit.errors import OutputError
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+"""What the system says when there is no space left."""
+
+
+@contextmanager
+def failing_on(path: Path) -> Iterator[None]:
+    """Turn any failure to write `path` into one clear line.
+
+    Raises: OutputError naming the path and the system's reason (disk full, not permitted, ...).
+    """
+    try:
+        yield
+    except OSError as problem:
+        reason = "the disk is full" if problem.errno in FULL else (problem.strerror or str(problem))
+        raise OutputError(f"cannot write {path}: {reason}") from problem
 
 
 def temporary_sibling(path: Path) -> Path:

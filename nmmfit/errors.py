@@ -32,6 +32,12 @@ class NotConvergedError(NmmfitError):
     exit_code = 3
 
 
+class NotReproducedError(NmmfitError):
+    """Results that were computed again are not the same; the message says which."""
+
+    exit_code = 3
+
+
 class InterruptedRunError(NmmfitError):
     """The user interrupted (Ctrl-C); what was done is kept."""
 

@@ -39,6 +39,7 @@ SLOW_VERBS = (
     "fit",
     "limits",
     "profile",
+    "scan",
     "tension",
     "toys",
     "leave-one-out",
@@ -47,6 +48,9 @@ SLOW_VERBS = (
     "tighten",
     "validate",
     "report",
+    "resume",
+    "verify",
+    "rerun",
     "check-experiment",
 )
 
@@ -101,6 +105,7 @@ def check_command(arguments: list[str]) -> None:
     sampler = [f"sampler.{key}={given[name]}" for key, name in options.items() if given.get(name) is not None]
     run = open_run(given.get("run"), [*(given.get("overrides") or ()), *sampler])
     named = [given["parameter"]] if given.get("parameter") else list(given.get("names") or ())
+    named += [axis.partition("=")[0] for axis in given.get("grid") or ()]
     for name in named:
         assert name in run.config.parameters or re.match(r"(mu_eff|tensor_charge)_|\w+\.", name), f"no parameter {name}"
 

@@ -34,6 +34,17 @@ PROFILE: dict[str, Any] = {
     "reason": None,
     "theory": {"form_factor": "helm"},
 }
+SCAN: dict[str, Any] = {
+    "grid": {"mu_eff_solar": [0.0, 1.0, 2.0], "L_T_s": [-1e-6, 1e-6]},
+    "units": {"mu_eff_solar": "1e-11 mu_B", "L_T_s": "GeV^-2"},
+    "delta_chi2": [[0.1, 0.0], [2.5, 2.0], [8.0, None]],
+    "converged": [[True, True], [True, True], [True, False]],
+    "best": {"mu_eff_solar": 0.1, "L_T_s": 1e-6, "point": {}},
+    "profiled": True, "fixed": {"L_dipole": 0.0}, "cl": [0.68], "intervals": [], "pairs": [],
+    "contours": [{"cl": 0.68, "delta_chi2": 2.28, "lines": [[[0.9, -1e-6], [1.1, 1e-6]]], "closed": [False], "open": True,
+                  "error": 1e-4, "solved": 2}],
+    "theory": {"form_factor": "helm"},
+}  # fmt: skip
 _PUBLISHED = {
     "quantity": "sm_counts", "value": 100.0, "source": "arXiv:1234.56789, table I", "minus": 10.0, "plus": 10.0, "status": "read",
     "note": "", "cl": 0.9, "component": "",
@@ -153,6 +164,7 @@ def write_all(base: Path) -> dict[str, Path]:
         "fit": fit,
         "limits": write_json_folder(base / "limits", "limits", limits_payload()),
         "profile": write_json_folder(base / "profile", "profile", PROFILE),
+        "scan": write_json_folder(base / "scan", "scan", SCAN),
         "validate": validation,
         "tension": write_json_folder(base / "tension", "tension", TENSION, TWO),
         "impacts": write_json_folder(base / "impacts", "impacts", IMPACTS, TWO),

@@ -78,6 +78,12 @@ def experiment(
     return BinnedExperiment("lab", "Closed form", (channel,), {n: dist.Normal(0.0, 1.0) for n in names})
 
 
+def quick_joint() -> JointLikelihood:
+    """A posterior of one coefficient that compiles quickly."""
+    lab = experiment([103.0, 98.0], counts_of([100.0, 100.0], [4.0, 1.0]))
+    return joint(lab, {"L": couplings(1.0)})
+
+
 def joint(
     lab: BinnedExperiment,
     units: Mapping[str, TargetCouplings],

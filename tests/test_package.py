@@ -46,6 +46,7 @@ LAYERS = (
         "nmmfit.memory",
         "nmmfit.inputs",
     ),
+    ("nmmfit.durable",),
     ("nmmfit.numerics",),
     ("nmmfit.eft",),
     ("nmmfit.physics",),

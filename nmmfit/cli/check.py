@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nmmfit.cli.arguments import Json, Out
+from nmmfit.cli.invocation import origin_of
 from nmmfit.cli.output import add_row, emit, table
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ def register(app: typer.Typer) -> None:
 
 
 def check_experiment(
+    ctx: typer.Context,
     experiment: Annotated[str, typer.Argument(metavar="NAME", help="Name of an experiment (nmmfit list experiments).")],
     as_json: Json = False,
     out: Out = None,
@@ -49,7 +51,7 @@ def check_experiment(
         "checks": {part.name: {"passed": part.passed, "found": part.found} for part in report.checks},
         **{name: number for part in report.checks for name, number in part.numbers.items()},
     }
-    emit("check-experiment", payload, as_json, out, show)
+    emit("check-experiment", payload, as_json, out, show, origin=lambda: origin_of(ctx, experiments=[experiment]))
     if not report.passed:
         first = next(part for part in report.checks if not part.passed)
         raise ContractError(f"check-experiment {experiment}: failed: {', '.join(report.failed)}; {first.name}: {first.found}")

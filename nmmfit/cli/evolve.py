@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nmmfit.cli.arguments import Json, Overrides, coefficient_values, name_values
+from nmmfit.cli.invocation import origin_of
 from nmmfit.cli.output import add_row, emit, moments_table, note, table
 from nmmfit.errors import UserInputError, unknown
 
@@ -35,6 +36,7 @@ def register(app: typer.Typer) -> None:
 
 
 def evolve(
+    ctx: typer.Context,
     values: Annotated[
         list[str] | None,
         typer.Argument(
@@ -149,7 +151,7 @@ def evolve(
             note(f"wrote {out}")
             out = None
         beside = {WCXF_FILE: render(reached.plain())}
-    emit("evolve", found.as_json(), as_json, out, lambda console: _show(console, found), beside)
+    emit("evolve", found.as_json(), as_json, out, lambda console: _show(console, found), beside, lambda: origin_of(ctx))
 
 
 def _reached(found: EvolvedCoefficients, quark_basis: str) -> WcxfValues:

@@ -10,6 +10,7 @@ import typer
 from nmmfit.checks import whole_number
 from nmmfit.cli.arguments import Experiments, Json, Out, Overrides, RunFile, experiment_overrides, name_values, open_run
 from nmmfit.cli.fit import not_converged
+from nmmfit.cli.invocation import results_folder
 from nmmfit.cli.output import emit, note, plain
 from nmmfit.cli.progress import counting_bar
 from nmmfit.cli.together import Seed, Starts
@@ -31,6 +32,7 @@ def real_values(pairs: Iterable[str], option: str) -> dict[str, float]:
 
 
 def fisher(
+    ctx: typer.Context,
     run: RunFile = None,
     experiments: Experiments = None,
     at: Annotated[
@@ -54,9 +56,9 @@ def fisher(
     point = None if at is None else real_values(at, "--at")
     chosen = open_run(run, [*(overrides or ()), *experiment_overrides(experiments)])
 
-    from nmmfit.results.files import RUN_FILE, RunFolder
+    from nmmfit.results.files import RUN_FILE
 
-    with RunFolder(out) as folder:
+    with results_folder(ctx, out, chosen) as folder:
         from nmmfit.cli.runtime import start_computing
 
         start_computing()

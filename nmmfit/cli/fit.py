@@ -9,16 +9,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nmmfit.cli.arguments import Experiments, Json, Out, Overrides, RunFile, experiment_overrides, open_run
-from nmmfit.cli.interrupts import one_interrupt
+from nmmfit.cli.go_on import Unfinished, going_on_later
+from nmmfit.cli.invocation import resumable_folder
 from nmmfit.cli.output import emit, note
 from nmmfit.cli.progress import sampling_bar
 from nmmfit.errors import InterruptedRunError, NotConvergedError, UserInputError
 
 if TYPE_CHECKING:
+    from nmmfit.inference.checkpoint import Checkpoint
     from nmmfit.inference.joint import JointLikelihood
     from nmmfit.inference.result import SampleResult
     from nmmfit.results.diagnostics import FitSummary
     from nmmfit.results.files import RunFolder
+    from nmmfit.results.resumable import ResumableFolder
     from nmmfit.run import Run
 
 Seed = Annotated[int | None, typer.Option("--seed", metavar="N", help="Seed of the random numbers.", show_default=False)]
@@ -41,8 +44,10 @@ def sampler_overrides(**given: int | str | None) -> list[str]:
     return [f"sampler.{name}={json.dumps(value)}" for name, value in given.items() if value is not None]
 
 
-def sample_run(chosen: Run, joint: JointLikelihood, bar: Callable[[], Any] | None = None) -> SampleResult:
-    """Sample with the settings of a run, with a progress bar, `bar` or one of its own.
+def sample_run(
+    chosen: Run, joint: JointLikelihood, bar: Callable[[], Any] | None = None, checkpoint: Checkpoint | None = None
+) -> SampleResult:
+    """Sample with the settings of a run, with a progress bar, `bar` or one of its own, from a checkpoint on if there is one.
 
     Raises: UserInputError if there is nothing to sample; InterruptedRunError if interrupted before the first draw after warm-up.
     """
@@ -53,9 +58,10 @@ def sample_run(chosen: Run, joint: JointLikelihood, bar: Callable[[], Any] | Non
     settings = SamplerSettings(**chosen.config.sampler.model_dump())
     try:
         with (bar or sampling_bar)() as advance:
-            return sample(joint, settings, advance)
+            return sample(joint, settings, advance, checkpoint)
     except KeyboardInterrupt:
-        raise InterruptedRunError("interrupted before the first draw after warm-up; nothing was written") from None
+        kept = "; nothing was written" if checkpoint is None else ""
+        raise InterruptedRunError(f"interrupted before the first draw after warm-up{kept}") from None
 
 
 def not_converged(problems: Sequence[str]) -> NotConvergedError:
@@ -65,6 +71,7 @@ def not_converged(problems: Sequence[str]) -> NotConvergedError:
 
 
 def fit(
+    ctx: typer.Context,
     run: RunFile = None,
     experiments: Experiments = None,
     sampler: Sampler = None,
@@ -80,18 +87,21 @@ def fit(
     """Sample the joint posterior; write posterior.nc, summary.json and plots into a fresh folder."""
     changes = sampler_overrides(method=sampler, seed=seed, chains=chains, draws=draws, warmup=warmup)
     chosen = open_run(run, [*(overrides or ()), *experiment_overrides(experiments), *changes])
+    fit_into(chosen, resumable_folder(ctx, out, chosen), plots, as_json)
 
-    from nmmfit.results.files import POSTERIOR, RunFolder
 
-    folder = RunFolder(out)
-    try:
-        with folder, one_interrupt((folder.path / POSTERIOR).exists):
-            result, summary, joint, payload = sampled(chosen, folder, plots)
-            place = folder.publish()
-    except KeyboardInterrupt:
-        if not (folder.final / POSTERIOR).exists():
-            raise
-        raise InterruptedRunError(f"interrupted while drawing the plots; everything else is in {folder.final}") from None
+def go_on(again: Unfinished, as_json: bool) -> None:
+    """Go on with a fit that was begun."""
+    fit_into(again.run, again.folder, again.options["plots"], as_json)
+
+
+def fit_into(chosen: Run, folder: ResumableFolder, plots: bool, as_json: bool) -> None:
+    """Fit, or go on with what the folder holds, and print the answer."""
+    from nmmfit.results.files import POSTERIOR
+
+    with going_on_later(folder, (folder.path / POSTERIOR).exists):
+        result, summary, joint, payload = sampled(chosen, folder, plots)
+        place = folder.publish(finished=not result.interrupted)
     from nmmfit.results.tables import fit_tables
 
     emit(
@@ -103,7 +113,8 @@ def fit(
     )
     note(f"wrote {place}")
     if result.interrupted:
-        raise InterruptedRunError(f"interrupted after {result.draws_per_chain} draws per chain; what was drawn is in {place}")
+        drawn = f"interrupted after {result.draws_per_chain} draws per chain; what was drawn is in {place}"
+        raise InterruptedRunError(f"{drawn}; nmmfit resume {place} goes on")
     if not summary.convergence.converged:
         raise not_converged(summary.convergence.problems)
 
@@ -120,11 +131,26 @@ def sampled(
 
     note(f"{chosen.source}: {', '.join(chosen.config.experiments) or 'no experiment, the priors alone'}")
     joint = chosen.joint()
-    result = sample_run(chosen, joint, bar)
+    result = sample_run(chosen, joint, bar, checkpoint_in(folder, chosen))
     summary = summarise_fit(result)
     best, sm = _fitted(joint, result) if plots else ({}, {})
     payload = write_fit(folder, joint, result, summary, chosen.to_toml(), best=best, sm=sm, plots=plots)
     return result, summary, joint, payload
+
+
+def checkpoint_in(folder: RunFolder, chosen: Run) -> Checkpoint | None:
+    """Where the sampler of a run keeps draws and state in a folder; None in one that is gone with the process."""
+    if not folder.resumable:
+        return None
+    from nmmfit.inference.checkpoint import Checkpoint
+    from nmmfit.results.resumable import ResumableFolder
+
+    if isinstance(folder, ResumableFolder):
+        # The folder's name, for those whose process is killed.
+        note(f"writing to {folder.final}; if it is interrupted: nmmfit resume {folder.final}")
+    return Checkpoint(
+        lambda name, about: folder.store(name, {**about, "run": chosen.hash}), lambda said: note(f"nmmfit: warning: {said}")
+    )
 
 
 def _fitted(joint: JointLikelihood, result: SampleResult) -> tuple[dict[str, float], dict[str, float]]:

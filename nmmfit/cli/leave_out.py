@@ -10,13 +10,14 @@ import typer
 
 from nmmfit.cli.arguments import Experiments, Json, Out, Overrides, RunFile, experiment_overrides, open_run
 from nmmfit.cli.fit import Chains, Draws, Sampler, Seed, Warmup, not_converged, sampled, sampler_overrides
-from nmmfit.cli.interrupts import one_interrupt
+from nmmfit.cli.go_on import Unfinished, going_on_later
+from nmmfit.cli.invocation import resumable_folder
 from nmmfit.cli.output import emit, note
 from nmmfit.cli.progress import fits_bar
 from nmmfit.errors import InterruptedRunError, UserInputError
 
 if TYPE_CHECKING:
-    from nmmfit.results.files import RunFolder
+    from nmmfit.results.resumable import ResumableFolder
     from nmmfit.run import Run
 
 
@@ -29,6 +30,7 @@ def register(app: typer.Typer) -> None:
 
 
 def leave_one_out(
+    ctx: typer.Context,
     run: RunFile = None,
     experiments: Experiments = None,
     sampler: Sampler = None,
@@ -47,13 +49,23 @@ def leave_one_out(
     if len(chosen.config.experiments) < 2:
         raise UserInputError(f"{chosen.source}: leave-one-out takes at least two experiments")
 
-    from nmmfit.results.files import RUN_FILE, RunFolder
+    leave_out_into(chosen, resumable_folder(ctx, out, chosen), plots, as_json)
+
+
+def go_on(again: Unfinished, as_json: bool) -> None:
+    """Go on with fits that were begun; draws that are done are not made again."""
+    leave_out_into(again.run, again.folder, again.options["plots"], as_json)
+
+
+def leave_out_into(chosen: Run, folder: ResumableFolder, plots: bool, as_json: bool) -> None:
+    """All fits, or what is left of them to do; see `leave_one_out`."""
+    from nmmfit.results.files import RUN_FILE
     from nmmfit.results.store import json_text
 
-    with RunFolder(out) as folder:
+    with going_on_later(folder, lambda: False):
         fits, labels, stopped = _fits(chosen, folder, plots)
         if not fits:
-            raise InterruptedRunError("interrupted before the first fit was done; nothing was written")
+            raise InterruptedRunError("interrupted before the first fit was done")
         from nmmfit.results.leave_out import leave_out_tables, write_leave_out
         from nmmfit.results.provenance import made_by
 
@@ -66,17 +78,17 @@ def leave_one_out(
         folder.write_text("leave_one_out.json", json_text(payload))
         folder.write_text(RUN_FILE, chosen.to_toml())
         write_leave_out(folder.path, fits, labels)
-        place = folder.publish()
+        place = folder.publish(finished=not stopped)
     emit("leave-one-out", {**payload, "out": str(place)}, as_json, None, lambda console: console.print(leave_out_tables(fits)))
     note(f"wrote {place}")
     if stopped:
-        raise InterruptedRunError(f"interrupted after {len(fits)} fits; they are in {place}")
+        raise InterruptedRunError(f"interrupted after {len(fits)} fits; they are in {place}; {folder.said_to_go_on()}")
     bad = [f"{name}: {problem}" for name, found in fits.items() for problem in found["problems"]]
     if bad:
         raise not_converged(bad)
 
 
-def _fits(chosen: Run, folder: RunFolder, plots: bool) -> tuple[dict[str, Any], dict[str, str], bool]:
+def _fits(chosen: Run, folder: ResumableFolder, plots: bool) -> tuple[dict[str, Any], dict[str, str], bool]:
     """Every fit in a folder of its own: the objects in summary.json, labels of quantities, whether it was interrupted."""
     from nmmfit.results.leave_out import ALL
 
@@ -88,9 +100,8 @@ def _fits(chosen: Run, folder: RunFolder, plots: bool) -> tuple[dict[str, Any], 
         for name in names:
             inner = folder.sub(name)
             try:
-                with one_interrupt(lambda: False):
-                    smaller = chosen if name == ALL else without(chosen, name, pulls)
-                    result, _, joint, payload = sampled(smaller, inner, plots, bar_of(name))
+                smaller = chosen if name == ALL else without(chosen, name, pulls)
+                result, _, joint, payload = sampled(smaller, inner, plots, bar_of(name))
             except (KeyboardInterrupt, InterruptedRunError):
                 inner.remove()
                 return fits, labels, True

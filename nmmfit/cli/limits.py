@@ -10,8 +10,9 @@ import typer
 
 from nmmfit.checks import confidence_level, finite_number, whole_number
 from nmmfit.cli.arguments import Experiments, Json, Out, Overrides, RunFile, experiment_overrides, open_run
-from nmmfit.cli.fit import Chains, Draws, Sampler, Seed, Warmup, not_converged, sample_run, sampler_overrides
-from nmmfit.cli.interrupts import one_interrupt
+from nmmfit.cli.fit import Chains, Draws, Sampler, Seed, Warmup, checkpoint_in, not_converged, sample_run, sampler_overrides
+from nmmfit.cli.go_on import Unfinished, going_on_later
+from nmmfit.cli.invocation import results_folder, resumable_folder
 from nmmfit.cli.output import add_row, emit, note, table
 from nmmfit.cli.progress import counting_bar
 from nmmfit.errors import InterruptedRunError, NotConvergedError, UserInputError
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from nmmfit.inference.joint import JointLikelihood
-    from nmmfit.results.files import RunFolder
+    from nmmfit.results.resumable import ResumableFolder
     from nmmfit.run import Run
 
 Fit = Annotated[
@@ -38,6 +39,10 @@ Names = Annotated[
 ]
 
 
+DEFAULT_TOYS = 500
+"""Toys at every tested value of Feldman-Cousins intervals."""
+
+
 def register(app: typer.Typer) -> None:
     """Add these verbs to the program."""
     app.command(epilog="Example: nmmfit limits my-run.toml --cl 0.95 --out my-limits")(limits)
@@ -45,6 +50,7 @@ def register(app: typer.Typer) -> None:
 
 
 def limits(
+    ctx: typer.Context,
     run: RunFile = None,
     experiments: Experiments = None,
     cl: Annotated[float, typer.Option("--cl", metavar="LEVEL", help="Confidence and credible level, between 0 and 1.")] = 0.90,
@@ -65,7 +71,9 @@ def limits(
     feldman_cousins: Annotated[
         bool, typer.Option("--feldman-cousins", help="Also make toys, for Feldman-Cousins intervals; takes minutes a quantity.")
     ] = False,
-    toys: Annotated[int, typer.Option("--toys", metavar="N", help="Toys at every value tested for --feldman-cousins.")] = 500,
+    toys: Annotated[
+        int, typer.Option("--toys", metavar="N", help="Toys at every value tested for --feldman-cousins.")
+    ] = DEFAULT_TOYS,
     sampler: Sampler = None,
     seed: Seed = None,
     chains: Chains = None,
@@ -87,10 +95,32 @@ def limits(
     combined = [_combination_override(given) for given in combinations or ()]
     changes = [*(overrides or ()), *changes, *combined]
     chosen = _run_of(fit_folder, combined) if fit_folder is not None else open_run(run, changes)
+    number = toys if feldman_cousins else None
+    limits_into(chosen, resumable_folder(ctx, out, chosen), cl, names, fit_folder, marginalised, as_json, number)
 
-    from nmmfit.results.files import POSTERIOR, RUN_FILE, RunFolder
 
-    with RunFolder(out) as folder:
+def go_on(again: Unfinished, as_json: bool) -> None:
+    """Go on with limits that were begun."""
+    given = again.options
+    fit_folder = Path(given["fit_folder"]) if given["fit_folder"] else None
+    number = given["toys"] if given.get("feldman_cousins") else None
+    limits_into(again.run, again.folder, given["cl"], given["names"], fit_folder, given["marginalised"], as_json, number)
+
+
+def limits_into(
+    chosen: Run,
+    folder: ResumableFolder,
+    cl: float,
+    names: list[str] | None,
+    fit_folder: Path | None,
+    marginalised: bool,
+    as_json: bool,
+    toys: int | None = None,
+) -> None:
+    """Limits, or what is left of them to do; see `limits`."""
+    from nmmfit.results.files import POSTERIOR, RUN_FILE
+
+    with going_on_later(folder, (folder.path / POSTERIOR).exists):
         from nmmfit.cli.runtime import start_computing
 
         start_computing()
@@ -109,8 +139,7 @@ def limits(
         if fit_folder is not None:
             posterior = stored_draws(fit_folder, known)
         elif marginalised:
-            with one_interrupt((folder.path / POSTERIOR).exists):
-                posterior, problems = _sampled(chosen, joint, folder)
+            posterior, problems = _sampled(chosen, joint, folder)
         with counting_bar("limits") as advance:
             found = engine(
                 joint,
@@ -118,8 +147,8 @@ def limits(
                 posterior,
                 parameters=names,
                 combinations=chosen.config.combinations,
-                feldman_cousins=feldman_cousins,
-                toys=toys,
+                feldman_cousins=toys is not None,
+                toys=toys or DEFAULT_TOYS,
                 seed=chosen.config.sampler.seed,
                 progress=advance,
             )
@@ -153,20 +182,20 @@ def _combination_override(given: str) -> str:
     return f"combinations.{name.strip()}={{ {weights.strip()} }}"
 
 
-def _sampled(chosen: Run, joint: JointLikelihood, folder: RunFolder) -> tuple[dict[str, Any], list[str]]:
+def _sampled(chosen: Run, joint: JointLikelihood, folder: ResumableFolder) -> tuple[dict[str, Any], list[str]]:
     """Draws of coefficients and identified quantities, and what did not converge.
 
     Raises: InterruptedRunError after Ctrl-C; the draws made until then are in the folder, as `fit` writes them.
     """
     from nmmfit.results.diagnostics import summarise_fit
 
-    result = sample_run(chosen, joint)
+    result = sample_run(chosen, joint, checkpoint=checkpoint_in(folder, chosen))
     summary = summarise_fit(result)
     if result.interrupted:
         from nmmfit.results.fit_output import write_fit
 
         write_fit(folder, joint, result, summary, chosen.to_toml(), best={}, plots=False)
-        place = folder.publish()
+        place = folder.publish(finished=False)
         drawn = f"interrupted after {result.draws_per_chain} draws per chain; what was drawn is in {place}"
         raise InterruptedRunError(f"{drawn} (nmmfit limits --fit {place})")
     problems = [f"posterior: {problem}" for problem in summary.convergence.problems]
@@ -219,6 +248,7 @@ def _show_presets(console: Console, payload: Mapping[str, Any]) -> None:
 
 
 def profile(
+    ctx: typer.Context,
     run: RunFile = None,
     experiments: Experiments = None,
     parameter: Annotated[
@@ -242,9 +272,9 @@ def profile(
             finite_number(value, option)
     chosen = open_run(run, [*(overrides or ()), *experiment_overrides(experiments)])
 
-    from nmmfit.results.files import RUN_FILE, RunFolder
+    from nmmfit.results.files import RUN_FILE
 
-    with RunFolder(out) as folder:
+    with results_folder(ctx, out, chosen) as folder:
         from nmmfit.cli.runtime import start_computing
 
         start_computing()

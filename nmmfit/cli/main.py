@@ -23,11 +23,13 @@ from nmmfit.cli import (
     predict,
     report,
     reproduce,
+    resume,
     scan,
     tighten,
     together,
     toys,
     validate,
+    verify,
     wcxf,
 )
 from nmmfit.cli.arguments import VerbGroup
@@ -75,6 +77,7 @@ def _program(
 look.register(app)
 check.register(app)
 fit.register(app)
+resume.register(app)
 evolve.register(app)
 moments.register(app)
 limits.register(app)
@@ -87,6 +90,7 @@ tighten.register(app)
 predict.register(app)
 reproduce.register(app)
 validate.register(app)
+verify.register(app)
 report.register(app)
 wcxf.register(app)
 export.register(app)

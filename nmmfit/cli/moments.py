@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nmmfit.cli.arguments import Json, Out, name_values
+from nmmfit.cli.invocation import origin_of
 from nmmfit.cli.output import add_row, emit, moments_table, table
 from nmmfit.errors import UserInputError, unknown
 
@@ -26,6 +27,7 @@ def register(app: typer.Typer) -> None:
 
 
 def moments(
+    ctx: typer.Context,
     values: Annotated[
         list[str] | None,
         typer.Argument(
@@ -134,7 +136,7 @@ def moments(
         "moments_mub": {name: float(value) for name, value in found.items()},
         "matrix_mub": {name: np.asarray(mu, dtype=complex).tolist() for name, mu in both.items()},
     }
-    emit("moments", payload, as_json, out, lambda console: _show(console, payload))
+    emit("moments", payload, as_json, out, lambda console: _show(console, payload), origin=lambda: origin_of(ctx))
 
 
 def _prefix(given: Mapping[str, complex]) -> str:

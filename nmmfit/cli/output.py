@@ -37,16 +37,17 @@ def emit(
     out: Path | None,
     show: Callable[[Console], None],
     beside: Mapping[str, str] | None = None,
+    origin: Callable[[], Mapping[str, Any]] | None = None,
 ) -> None:
     """Print a verb's answer, as JSON or by `show`; with `out` also write it to `<verb>.json` in that fresh folder.
 
-    `beside` are further files for that folder, name -> text.
+    `beside` are further files for that folder, name -> text; `origin` says how the answer was made, see `origin_of`.
     """
     text = json.dumps(plain(payload), indent=None if as_json else 1, allow_nan=False)
     if out is not None:
         from nmmfit.results.files import RunFolder
 
-        with RunFolder(out) as folder:
+        with RunFolder(out, origin() if origin is not None else None) as folder:
             folder.write_text(f"{verb}.json", text + "\n")
             for name, content in (beside or {}).items():
                 folder.write_text(name, content)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nmmfit.cli.arguments import Json, Out, Overrides, coefficient_values, name_values
+from nmmfit.cli.invocation import origin_of
 from nmmfit.cli.output import add_row, emit, table
 from nmmfit.errors import UserInputError
 
@@ -30,6 +31,7 @@ def register(app: typer.Typer) -> None:
 
 
 def predict(
+    ctx: typer.Context,
     experiment: Annotated[str, typer.Argument(metavar="EXPERIMENT", help="Name of an experiment (nmmfit list experiments).")],
     values: Annotated[
         list[str] | None,
@@ -62,7 +64,14 @@ def predict(
             f"predict: the expected counts are not finite at {', '.join(values or ())}; coefficients are in GeV^-1 or GeV^-2, "
             "pulls in units of their sigma"
         )
-    emit("predict", payload, as_json, out, lambda console: _show(console, payload))
+    emit(
+        "predict",
+        payload,
+        as_json,
+        out,
+        lambda console: _show(console, payload),
+        origin=lambda: origin_of(ctx, experiments=[experiment]),
+    )
 
 
 def _one_point(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nmmfit.cli.arguments import Json, Out
+from nmmfit.cli.invocation import origin_of, results_folder
 from nmmfit.cli.output import add_row, emit, table
 from nmmfit.results.jsonable import plain
 
@@ -25,6 +26,7 @@ def register(app: typer.Typer) -> None:
 
 
 def reproduce(
+    ctx: typer.Context,
     what: Annotated[str, typer.Argument(metavar="WHAT", help=_HELP)],
     as_json: Json = False,
     out: Out = None,
@@ -40,14 +42,14 @@ def reproduce(
 
     start_computing()
     if what == FIGURE:
-        _letter(as_json, out)
+        _letter(ctx, as_json, out)
         return
     rows = as_rows(all_entries() if what == "all" else entries(what))
     payload = {"what": what, "paper": PAPER, "entries": rows, "agree": sum(bool(row["agrees"]) for row in rows), "of": len(rows)}
-    emit("reproduce", payload, as_json, out, lambda console: _show(console, payload, rows))
+    emit("reproduce", payload, as_json, out, lambda console: _show(console, payload, rows), origin=lambda: origin_of(ctx))
 
 
-def _letter(as_json: bool, out: Path | None) -> None:
+def _letter(ctx: typer.Context, as_json: bool, out: Path | None) -> None:
     """Figure 3 of the letter: a table, and with `out` the figure and `reproduce.json` in that fresh folder."""
     from nmmfit.reproduce_letter import curves, letter_payload
 
@@ -56,11 +58,10 @@ def _letter(as_json: bool, out: Path | None) -> None:
         emit("reproduce", payload, as_json, None, lambda console: _show_letter(console, payload))
         return
     from nmmfit.results.figure import save
-    from nmmfit.results.files import RunFolder
     from nmmfit.results.letter import letter_figure
     from nmmfit.results.store import json_text
 
-    with RunFolder(out) as folder:
+    with results_folder(ctx, out) as folder:
         payload = letter_payload()
         save(letter_figure(curves(), payload["entries"], payload["bounds"]), folder.path / payload["what"])
         folder.write_text("reproduce.json", json_text(plain(payload)))

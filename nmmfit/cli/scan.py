@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
@@ -10,6 +11,8 @@ import typer
 
 from nmmfit.checks import confidence_level, finite_number
 from nmmfit.cli.arguments import Experiments, Json, Out, Overrides, RunFile, experiment_overrides, open_run
+from nmmfit.cli.go_on import Unfinished, going_on_later
+from nmmfit.cli.invocation import resumable_folder
 from nmmfit.cli.output import add_row, emit, note, table
 from nmmfit.cli.progress import counting_bar
 from nmmfit.errors import NotConvergedError, UserInputError
@@ -17,6 +20,9 @@ from nmmfit.results.jsonable import plain
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from nmmfit.results.resumable import ResumableFolder
+    from nmmfit.run import Run
 
 MOST_SECONDS = 3600.0
 """Estimated time above which a scan begins only with --yes."""
@@ -51,6 +57,7 @@ def register(app: typer.Typer) -> None:
 
 
 def scan(
+    ctx: typer.Context,
     run: RunFile = None,
     experiments: Experiments = None,
     grid: Grid = None,
@@ -66,14 +73,38 @@ def scan(
     out: Out = None,
 ) -> None:
     """Likelihood grid with contours; what is not on the grid is minimised by gradient at every point."""
-    axes = grid_axes(grid)
-    held = fixed_values(fixed)
-    levels = [confidence_level(level, "--cl") for level in cl or ()]
+    levels = tuple(confidence_level(level, "--cl") for level in cl or ())
+    asked = Asked(grid_axes(grid), levels, fixed_values(fixed), profiled, refine)
     chosen = open_run(run, [*(overrides or ()), *experiment_overrides(experiments)])
+    scan_into(chosen, resumable_folder(ctx, out, chosen), asked, yes, as_json)
 
-    from nmmfit.results.files import RUN_FILE, RunFolder
 
-    with RunFolder(out) as folder:
+def go_on(again: Unfinished, as_json: bool) -> None:
+    """Go on with a scan that was begun: chunks of the grid that are solved are not solved again."""
+    given = again.options
+    asked = Asked(
+        grid_axes(given["grid"]), tuple(given["cl"] or ()), fixed_values(given["fixed"]), given["profiled"], given["refine"]
+    )
+    # Whoever goes on with a long scan has begun it.
+    scan_into(again.run, again.folder, asked, True, as_json)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is scanned: axes (from, to, points), confidence levels (none: the usual ones), parameters held, and how."""
+
+    axes: Mapping[str, tuple[float, float, int]]
+    levels: tuple[float, ...]
+    held: Mapping[str, float]
+    profiled: bool
+    refine: bool
+
+
+def scan_into(chosen: Run, folder: ResumableFolder, asked: Asked, yes: bool, as_json: bool) -> None:
+    """Scan, or do what is left of it, and print the answer."""
+    from nmmfit.results.files import RUN_FILE
+
+    with going_on_later(folder, lambda: False):
         from nmmfit.cli.runtime import start_computing
 
         start_computing()
@@ -90,14 +121,15 @@ def scan(
         with counting_bar("scan") as advance:
             found = engine(
                 joint,
-                axes,
-                cl=levels or LEVELS,
-                fixed=held,
-                profiled=profiled,
-                refine=refine,
+                asked.axes,
+                cl=asked.levels or LEVELS,
+                fixed=asked.held,
+                profiled=asked.profiled,
+                refine=asked.refine,
                 seed=seed,
                 confirm=confirming(yes),
                 progress=advance,
+                store=folder.store("grid", {"axes": asked.axes, "held": asked.held, "profiled": asked.profiled}),
             )
         made = made_by(seed)
         payload = plain({**found.to_json(), "theory": joint.choices, "provenance": made})

@@ -10,6 +10,7 @@ from nmmfit.checks import confidence_level
 from nmmfit.cli.arguments import Json, Out, Overrides, RunFile, experiment_overrides, open_run, usable
 from nmmfit.cli.fit import not_converged
 from nmmfit.cli.interrupts import one_interrupt
+from nmmfit.cli.invocation import results_folder
 from nmmfit.cli.leave_out import restricted
 from nmmfit.cli.limits import Names
 from nmmfit.cli.output import emit, note, plain
@@ -29,6 +30,7 @@ def register(app: typer.Typer) -> None:
 
 
 def tighten(
+    ctx: typer.Context,
     run: RunFile = None,
     given: Annotated[
         list[str] | None,
@@ -56,9 +58,9 @@ def tighten(
     if not chosen.config.allow_overlaps:
         stages.refuse_overlaps(wanted)
 
-    from nmmfit.results.files import RUN_FILE, RunFolder
+    from nmmfit.results.files import RUN_FILE
 
-    with RunFolder(out) as folder:
+    with results_folder(ctx, out, chosen) as folder:
         from nmmfit.cli.runtime import start_computing
 
         start_computing()

@@ -9,6 +9,7 @@ import typer
 from nmmfit.checks import whole_number
 from nmmfit.cli.arguments import Experiments, Json, Out, Overrides, RunFile, experiment_overrides, open_run
 from nmmfit.cli.fit import not_converged
+from nmmfit.cli.invocation import results_folder
 from nmmfit.cli.output import emit, note
 from nmmfit.cli.progress import counting_bar
 from nmmfit.results.jsonable import plain
@@ -24,6 +25,7 @@ def register(app: typer.Typer) -> None:
 
 
 def tension(
+    ctx: typer.Context,
     run: RunFile = None,
     experiments: Experiments = None,
     toys: Annotated[int, typer.Option("--toys", metavar="N", help="Toy experiments behind the p-value.")] = 200,
@@ -39,9 +41,9 @@ def tension(
     whole_number(starts, "--starts", 1)
     chosen = open_run(run, [*(overrides or ()), *experiment_overrides(experiments)])
 
-    from nmmfit.results.files import RUN_FILE, RunFolder
+    from nmmfit.results.files import RUN_FILE
 
-    with RunFolder(out) as folder:
+    with results_folder(ctx, out, chosen) as folder:
         from nmmfit.cli.runtime import start_computing
 
         start_computing()
@@ -65,6 +67,7 @@ def tension(
 
 
 def impacts(
+    ctx: typer.Context,
     run: RunFile = None,
     experiments: Experiments = None,
     names: Annotated[
@@ -87,9 +90,9 @@ def impacts(
     whole_number(starts, "--starts", 1)
     chosen = open_run(run, [*(overrides or ()), *experiment_overrides(experiments)])
 
-    from nmmfit.results.files import RUN_FILE, RunFolder
+    from nmmfit.results.files import RUN_FILE
 
-    with RunFolder(out) as folder:
+    with results_folder(ctx, out, chosen) as folder:
         from nmmfit.cli.runtime import start_computing
 
         start_computing()

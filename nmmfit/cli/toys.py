@@ -8,6 +8,7 @@ import typer
 
 from nmmfit.checks import confidence_level, whole_number
 from nmmfit.cli.arguments import Experiments, Json, Out, Overrides, RunFile, experiment_overrides, name_values, open_run
+from nmmfit.cli.invocation import results_folder
 from nmmfit.cli.output import emit, note
 from nmmfit.cli.progress import counting_bar
 from nmmfit.cli.together import Seed, Starts
@@ -25,6 +26,7 @@ def register(app: typer.Typer) -> None:
 
 
 def toys(
+    ctx: typer.Context,
     run: RunFile = None,
     experiments: Experiments = None,
     parameter: Annotated[
@@ -88,9 +90,9 @@ def toys(
     point = _point(at)
     chosen = open_run(run, [*(overrides or ()), *experiment_overrides(experiments)])
 
-    from nmmfit.results.files import RUN_FILE, RunFolder
+    from nmmfit.results.files import RUN_FILE
 
-    with RunFolder(out) as folder:
+    with results_folder(ctx, out, chosen) as folder:
         from nmmfit.cli.runtime import start_computing
 
         start_computing()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,12 +12,15 @@ import typer
 from nmmfit.checks import confidence_level, whole_number
 from nmmfit.cli.arguments import Json, Out, usable
 from nmmfit.cli.fit import not_converged
+from nmmfit.cli.go_on import Unfinished, going_on_later
+from nmmfit.cli.invocation import origin_of, resumable_folder, words_of
 from nmmfit.cli.output import emit, note
 from nmmfit.cli.progress import counting_bar
 from nmmfit.errors import UserInputError, unknown
 
 if TYPE_CHECKING:
     from nmmfit.inference.validate import Validation
+    from nmmfit.results.resumable import ResumableFolder
     from nmmfit.results.validation_folder import Settings
 
 STEPS = 5
@@ -29,6 +34,7 @@ def register(app: typer.Typer) -> None:
 
 
 def validate(
+    ctx: typer.Context,
     experiments: Annotated[
         list[str] | None,
         typer.Argument(metavar="[EXPERIMENT]...", help="Names of experiments; none: all.", show_default=False),
@@ -72,27 +78,49 @@ def validate(
         if name not in known:
             raise unknown("experiment", name, known)
     names = tuple(dict.fromkeys(experiments or usable(known)))
-    from nmmfit.results.validation_folder import Settings, draw, payload, read_folder, renew, said_by, write_folder
+    from nmmfit.results.validation_folder import Settings, read_folder, renew
 
     drawn = tuple(dict.fromkeys(formats or FORMATS)) if plots else ()
     settings = Settings(cl, toys, seed, options, drawn)
-    place = None
     if update is not None:
         read_folder(update, settings, "--update")
         found = _validated(names, settings)
         renew(update, found, settings, known, "--update")
-        place = update
+        _note_anew(update, ctx)
+        _answer(found, settings, update, as_json)
     elif out is not None:
-        from nmmfit.results.files import RunFolder
-
-        with RunFolder(out) as folder:
-            found = _validated(names, settings)
-            draw(folder.path, found, settings.plots)
-            write_folder(folder.path, {v.name: v for v in found}, settings, known, said_by(settings, names, known))
-            place = folder.publish()
+        validate_into(names, settings, resumable_folder(ctx, out, experiments=names), as_json)
     else:
-        found = _validated(names, settings)
+        _answer(_validated(names, settings), settings, None, as_json)
+
+
+def go_on(again: Unfinished, as_json: bool) -> None:
+    """Go on with a validation that was begun; experiments that are done are not done again."""
+    from nmmfit.results.validation_folder import Settings
+
+    given = again.options
+    drawn = tuple(dict.fromkeys(given["formats"] or FORMATS)) if given["plots"] else ()
+    settings = Settings(given["cl"], given["toys"], given["seed"], given["options"], drawn)
+    validate_into(tuple(again.folder.origin["experiments"]), settings, again.folder, as_json)
+
+
+def validate_into(names: tuple[str, ...], settings: Settings, folder: ResumableFolder, as_json: bool) -> None:
+    """Validate experiments, or what is left of them to do, and write the folder."""
+    from nmmfit import catalogue
+    from nmmfit.results.validation_folder import draw, said_by, write_folder
+
+    known = catalogue.names()
+    with going_on_later(folder, lambda: False):
+        found = _validated(names, settings, folder)
+        draw(folder.path, found, settings.plots)
+        write_folder(folder.path, {v.name: v for v in found}, settings, known, said_by(settings, names, known))
+        place = folder.publish()
+    _answer(found, settings, place, as_json)
+
+
+def _answer(found: list[Validation], settings: Settings, place: Path | None, as_json: bool) -> None:
     from nmmfit.results.validation import validation_tables
+    from nmmfit.results.validation_folder import payload
 
     def show(console: object) -> None:
         for v in found:
@@ -106,28 +134,61 @@ def validate(
         raise not_converged(failed)
 
 
-def _validated(names: tuple[str, ...], settings: Settings) -> list[Validation]:
+def _note_anew(folder: Path, ctx: typer.Context) -> None:
+    """Write the manifest of a folder in which experiments were done anew; how all of it is made stays as it was."""
+    from nmmfit.results.files import write_text
+    from nmmfit.results.manifest import MANIFEST, manifest_text
+    from nmmfit.results.origin import made_with
+    from nmmfit.results.validation_folder import experiments_in
+
+    names = experiments_in(folder)
+    origin = {**origin_of(ctx), **made_with(names)}
+    changed = {**origin["options"], "update": None, "experiments": names}
+    write_text(folder / MANIFEST, manifest_text(folder, {**origin, "options": changed, "arguments": words_of(ctx, changed)}))
+
+
+def _validated(names: tuple[str, ...], settings: Settings, folder: ResumableFolder | None = None) -> list[Validation]:
+    """Validations of experiments; those that a folder holds from before are not made again."""
     from nmmfit.cli.runtime import start_computing
 
     start_computing()
-    from nmmfit.inference.alone import alternatives
-    from nmmfit.inference.validate import validate_experiment
-    from nmmfit.memory import forget_programs
+    import numpy as np
 
-    total = sum(STEPS + (len(list(alternatives(name))) if settings.options else 0) for name in names)
-    found, done = [], 0
+    from nmmfit.durable import run_chunks
+    from nmmfit.inference.alone import alternatives
+    from nmmfit.inference.validate import Validation, validate_experiment
+    from nmmfit.memory import forget_programs
+    from nmmfit.results.jsonable import plain
+
+    steps = {name: STEPS + (len(list(alternatives(name))) if settings.options else 0) for name in names}
+    fresh: dict[int, Validation] = {}
     with counting_bar("validating") as advance:
 
-        def step(_: str) -> None:
-            nonlocal done
-            advance(min(done, total), total)
-            done += 1
+        def made(i: int) -> Validation:
+            before, done = sum(steps[name] for name in names[:i]), 0
 
-        for name in names:
-            made = validate_experiment(
+            def step(_: str) -> None:
+                nonlocal done
+                advance(min(before + done, sum(steps.values())), sum(steps.values()))
+                done += 1
+
+            name = names[i]
+            found = validate_experiment(
                 name, cl=settings.cl, toys=settings.toys, choices=settings.options, seed=settings.seed, step=step
             )
-            found.append(made)
             # Nothing of one experiment serves another, and all programs together are more than a process can hold.
             forget_programs()
-    return found
+            fresh[i] = found
+            return found
+
+        if folder is None:
+            return [made(i) for i in range(len(names))]
+        numbers = {key: value for key, value in asdict(settings).items() if key != "plots"}
+        store = folder.store("experiments", {**numbers, "experiments": list(names)})
+        texts = run_chunks(
+            store,
+            len(names),
+            lambda i: {"validation": np.asarray(json.dumps(plain(made(i).to_json()), allow_nan=False))},
+            say=lambda said: note(f"nmmfit: warning: {said}"),
+        )
+    return [fresh.get(i) or Validation.from_json(json.loads(str(chunk["validation"]))) for i, chunk in enumerate(texts)]

@@ -51,7 +51,8 @@ class Anchors:
             rows: (anchor, constraint, n): gradients of the constraints in x.
             wanted: (axis, constraint): by how much each constraint's target grows with each scanned value.
         """
-        inverse, response = np.zeros_like(curvature), np.zeros_like(directions)
+        # where nothing is known steps are natural ones: an inverse of zero would call any point a minimum
+        inverse, response = np.tile(np.eye(len(basis)), (len(curvature), 1, 1)), np.zeros_like(directions)
         for i in np.flatnonzero(usable):
             normals = rows[i] @ basis
             lengths = np.linalg.norm(normals, axis=1)
@@ -88,9 +89,9 @@ class Anchors:
 
 
 def _inverse(symmetric: np.ndarray) -> np.ndarray:
-    """|H|^-1 (n, n), zero along directions whose curvature is rounding."""
+    """|H|^-1 (n, n), zero along directions whose curvature is rounding; the identity where an entry is not finite."""
     if not np.all(np.isfinite(symmetric)):
-        return np.zeros_like(symmetric)
+        return np.eye(len(symmetric))
     values, vectors = np.linalg.eigh(0.5 * (symmetric + symmetric.T))
     size = np.abs(values)
     floor = RELATIVE_FLOOR * max(float(np.max(size, initial=0.0)), 1.0)

@@ -185,13 +185,35 @@ def finer(
     factor = FINER
     while factor > 1 and factor**2 * heights.size > MOST:
         factor //= 2
-    if slopes is None:
-        slopes = np.stack(np.gradient(heights, x, y), axis=-1)
+    known = np.isfinite(heights)
+    heights = _filled(heights, known)
+    slopes = np.stack(np.gradient(heights, x, y), axis=-1) if slopes is None else np.where(known[..., None], slopes, 0.0)
     fine_x, fine_y = (np.interp(np.arange((len(a) - 1) * factor + 1) / factor, np.arange(len(a)), a) for a in (x, y))
     mixed = 0.5 * (np.gradient(slopes[..., 1], x, axis=0) + np.gradient(slopes[..., 0], y, axis=1))
     rows = CubicHermiteSpline(x, heights, slopes[..., 0], axis=0)(fine_x)
     across = CubicHermiteSpline(x, slopes[..., 1], mixed, axis=0)(fine_x)
-    return fine_x, fine_y, CubicHermiteSpline(y, rows, across, axis=1)(fine_y)
+    fine = CubicHermiteSpline(y, rows, across, axis=1)(fine_y)
+    return fine_x, fine_y, np.where(_within_known_cells(known, factor), fine, np.nan)
+
+
+def _filled(heights: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Unknown heights as the nearest known one, for the interpolation to go through."""
+    if np.all(known) or not np.any(known):
+        return np.where(known, heights, 0.0)
+    from scipy.ndimage import distance_transform_edt
+
+    nearest = distance_transform_edt(~known, return_distances=False, return_indices=True)
+    filled: np.ndarray = heights[tuple(nearest)]
+    return filled
+
+
+def _within_known_cells(known: np.ndarray, factor: int) -> np.ndarray:
+    """Of finer points those in, or on the edge of, a cell with four known corners."""
+    cells = known[:-1, :-1] & known[1:, :-1] & known[:-1, 1:] & known[1:, 1:]
+    within = np.zeros([factor * (size - 1) + 1 for size in known.shape], dtype=bool)
+    for i, k in np.argwhere(cells):
+        within[i * factor : (i + 1) * factor + 1, k * factor : (k + 1) * factor + 1] = True
+    return within
 
 
 def contours(

@@ -383,14 +383,19 @@ class CoreFits:
         begin = [np.tile(self.z, (len(data.counts), 1))] if start is None else [np.array(start)]
         if start is None:
             # From elsewhere the small problem looks different: another well may be found.
-            others = [self.elsewhere] if target is not None else [self.elsewhere, *self.scattered]
-            begin += [np.tile(z, (len(data.counts), 1)) for z in others]
+            begin.append(np.tile(self.elsewhere, (len(data.counts), 1)))
         found = self._from(data, begin[0], target, at, hint)
         for z in begin[1:]:
             found = _lowest(found, self._from(data, z, target, at, hint))
+        for z in self.scattered if start is None and target is None else ():
+            # Downhill from there, without a look around that would lead to the wells that are known already.
+            local = self._from(data, np.tile(z, (len(data.counts), 1)), target, at, None, thorough=False)
+            found = _lowest(found, local)
         return self._last(found, data, target, at)
 
-    def _from(self, data: Data, z: np.ndarray, target: Target | None, at: float, hint: np.ndarray | None) -> Fitted:
+    def _from(
+        self, data: Data, z: np.ndarray, target: Target | None, at: float, hint: np.ndarray | None, thorough: bool = True
+    ) -> Fitted:
         """Fits that begin at vectors (toy, n)."""
         core = self.core
         free = np.ones(self.likelihood.n - core.k, dtype=bool)
@@ -403,7 +408,7 @@ class CoreFits:
             else:
                 weights[core.k :] = np.concatenate([target.weights[self.likelihood.n :], target.weights[: core.k]])
         work = _Work(self, data, z, free, weights, at, hint)
-        work.run()
+        work.run(thorough)
         return work.found()
 
     def _held(self, target: Target) -> int | None:
@@ -487,10 +492,15 @@ class _Work:
         """Places of toys whose fit has not converged."""
         return np.flatnonzero(~(np.abs(self.state.height) < TOLERANCE) | ~np.isfinite(self.state.value))
 
-    def run(self) -> None:
-        """All rounds: one with the G where the toys were made, then passes with a toy's own, and a look for deeper wells."""
-        self._round(self.open, thorough=True)
-        self._passes(THOROUGH)
+    def run(self, thorough: bool = True) -> None:
+        """All rounds: one with the G where the toys were made, then passes with a toy's own, and a look for deeper wells.
+
+        `thorough`: look for them at all.
+        """
+        self._round(self.open, thorough)
+        self._passes(THOROUGH if thorough else 0)
+        if not thorough:
+            return
         settled = np.setdiff1d(np.arange(len(self.state.s)), self.open)
         before = self.state.value[settled].copy()
         height = self.state.height[settled].copy()

@@ -183,4 +183,5 @@ def compiled_machine(coordinates: Coordinates, settings: SamplerSettings) -> Mac
         warmup_windows(settings.warmup),
         CHUNK,
         OLD_METRIC_WEIGHT * len(coordinates.loc),
+        programs["begin"].out_tree,
     )

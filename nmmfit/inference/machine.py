@@ -44,6 +44,8 @@ class Machine:
     chunk: int
     old_metric_weight: float
     """Weight of the previous metric in the next, in draws."""
+    structure: Any
+    """Tree definition of the state of a lane."""
 
     @property
     def warmup(self) -> int:

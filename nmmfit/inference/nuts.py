@@ -107,4 +107,5 @@ def compiled_machine(coordinates: Coordinates, settings: SamplerSettings) -> Mac
         windows,
         chunk,
         OLD_METRIC_WEIGHT,
+        programs["begin"].out_tree,
     )

@@ -10,8 +10,8 @@ import numpy as np
 
 from nmmfit.errors import UserInputError
 from nmmfit.inference.axes import Axis, size_of
-from nmmfit.inference.grid_solver import Solution
 from nmmfit.inference.profiling import Profiler
+from nmmfit.inference.solution import Solution
 from nmmfit.inference.space import Space
 
 CHUNK = 8192

@@ -116,7 +116,7 @@ def profile(
     place = space.names.index(parameter) if parameter in space.names else None
     axis = Axis(parameter, target, float(grid[0]), float(grid[-1]), points, place)
     solver = GridSolver(space, [axis], fixed, seed=seed, like=job)
-    solved = solver.whole(solver.coarse(), progress)
+    solved = solver.whole(solver.coarse(progress), progress)
     x, values, converged = solved.x, solved.value, solved.converged
     parameters = np.asarray(space.ranges.to_parameters(x))
     # a profiled point below the fit is a better fit

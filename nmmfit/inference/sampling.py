@@ -6,7 +6,7 @@ import itertools
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import jax
@@ -15,12 +15,14 @@ import numpy as np
 
 from nmmfit.errors import UserInputError
 from nmmfit.inference import ensemble, nuts
+from nmmfit.inference.checkpoint import Checkpoint, Position
 from nmmfit.inference.coordinates import amplitude_coordinates, natural_coordinates
 from nmmfit.inference.joint import JointLikelihood
 from nmmfit.inference.machine import Machine, pooled_metric
 from nmmfit.inference.result import SampleResult
 from nmmfit.inference.settings import SamplerSettings
 from nmmfit.inference.symmetries import folded, sign_symmetries, symmetrised
+from nmmfit.kept import digest
 from nmmfit.memory import hand_back
 from nmmfit.precision import require_double_precision
 from nmmfit.processors import processors
@@ -58,6 +60,7 @@ def sample(
     joint: JointLikelihood,
     settings: SamplerSettings | None = None,
     progress: Callable[[Progress], None] | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> SampleResult:
     """Sample the joint posterior, with NUTS or ensemble HMC.
 
@@ -65,9 +68,11 @@ def sample(
         joint: the joint likelihood.
         settings: method, chains, warm-up, draws, seed, coordinates.
         progress: called after every compiled call; raising KeyboardInterrupt (Ctrl-C) stops and keeps what was drawn.
+        checkpoint: where draws and state are kept every few seconds and when it is stopped. One that holds a part of the same
+            sampling is gone on with: the draws are bit by bit those of a sampling that was never stopped, on the same device.
     Returns: draws (signs symmetrised), folded draws for diagnostics, identified quantities, sampler statistics. A second call
         with the same settings compiles nothing.
-    Raises: KeyboardInterrupt if interrupted before the first draw after warm-up.
+    Raises: KeyboardInterrupt if interrupted before the first draw after warm-up; OutputError if a checkpoint cannot be written.
     """
     require_double_precision()
     if not isinstance(joint, JointLikelihood):
@@ -78,44 +83,106 @@ def sample(
     if not joint.names:
         raise UserInputError("sample: nothing to sample: every parameter, theory input and nuisance is held fixed")
     began = time.perf_counter()
-    machine = _machine(joint, settings)
-    warmup, windows = machine.warmup, dict(zip(itertools.accumulate((0, *machine.windows)), machine.windows, strict=False))
-    total = warmup + settings.draws
-    keys = jax.random.split(jax.random.PRNGKey(settings.seed), len(windows) * settings.chains)
-    keys_of = dict(zip(windows, keys.reshape(len(windows), settings.chains, -1), strict=True))
-    z, metric = jnp.asarray(machine.laplace.scattered(settings.chains, settings.seed)), machine.laplace.covariance
-    kept: list[dict[str, np.ndarray]] = []
-    warmup_s, interrupted, divergences, leapfrogs, last = 0.0, False, 0, 0, 0
-    states: list[Any] = []
+    walk = _Walk(joint, settings, _machine(joint, settings), checkpoint, began)
+    interrupted = False
     try:
-        with ThreadPoolExecutor(min(settings.chains, processors())) as pool:
-            for first in range(0, total, machine.chunk):
-                if first in windows:
-                    if first:
-                        recent = np.concatenate([c["z"] for c in kept[-(last // machine.chunk) :]])
-                        metric = pooled_metric(recent[len(recent) // 2 :], metric, machine.old_metric_weight)
-                    last = windows[first]
-                    lanes = machine.lanes(keys_of[first]), states or machine.lanes(z)
-                    window = itertools.repeat(jnp.asarray(metric)), itertools.repeat(jnp.asarray(last))
-                    states = list(pool.map(machine.renew if first else machine.begin, *lanes, *window))
-                advanced = list(pool.map(machine.advance, states))
-                states = [state for state, _ in advanced]
-                chunk = {name: np.concatenate([out[name] for _, out in advanced], axis=1) for name in advanced[0][1]}
-                kept.append(chunk)
-                done = min(first + machine.chunk, total)
-                leapfrogs += int(chunk["num_steps"].sum())
-                if first >= warmup:
-                    divergences += int(chunk["diverging"][: done - first].sum())
-                if done == warmup:
-                    warmup_s = time.perf_counter() - began
-                if progress is not None:
-                    progress(Progress(done, total, warmup, divergences, leapfrogs, time.perf_counter() - began))
+        walk.to_the_end(progress)
     except KeyboardInterrupt:
-        if len(kept) * machine.chunk <= warmup:
+        walk.save()
+        if walk.at.done <= walk.machine.warmup:
             raise
         interrupted = True
-    stacked = {name: np.concatenate([c[name] for c in kept])[warmup:total] for name in kept[0]}
-    return _result(joint, settings, machine, stacked, time.perf_counter() - began, warmup_s, interrupted)
+    walk.save()
+    return _result(joint, settings, walk.machine, walk.drawn(), walk.seconds(), walk.at.warmup_s, interrupted)
+
+
+class _Walk:
+    """Chains on their way: where they stand, and what they have drawn."""
+
+    def __init__(
+        self, joint: JointLikelihood, settings: SamplerSettings, machine: Machine, checkpoint: Checkpoint | None, began: float
+    ) -> None:
+        self.settings, self.machine, self.checkpoint = settings, machine, checkpoint
+        self.total = machine.warmup + settings.draws
+        self.windows = dict(zip(itertools.accumulate((0, *machine.windows)), machine.windows, strict=False))
+        self.at = Position(0, (), machine.laplace.covariance)
+        self.kept: list[dict[str, np.ndarray]] = []
+        if checkpoint is not None:
+            checkpoint.open(asdict(settings), machine.lane, _numbers_of(machine))
+            found = checkpoint.load(machine.structure)
+            if found is not None:
+                self.at, pieces = found
+                self.kept = [cut for piece in pieces for cut in _cut(piece, machine.chunk)]
+        self.began = began - self.at.seconds
+
+    def seconds(self) -> float:
+        """Spent on all of it, also before an interruption."""
+        return time.perf_counter() - self.began
+
+    def _since(self, iteration: int) -> list[dict[str, np.ndarray]]:
+        return self.kept[iteration // self.machine.chunk : self.at.done // self.machine.chunk]
+
+    def drawn(self) -> dict[str, np.ndarray]:
+        """(draw, chain, ...) arrays after warm-up."""
+        every = self._since(0)
+        return {name: np.concatenate([c[name] for c in every])[self.machine.warmup : self.total] for name in every[0]}
+
+    def save(self) -> None:
+        """Keep where the chains stand."""
+        if self.checkpoint is not None and self.at.done:
+            self.checkpoint.save(replace(self.at, seconds=self.seconds()), self._since)
+
+    def to_the_end(self, progress: Callable[[Progress], None] | None) -> None:
+        """Move all chains to their last draw."""
+        warmup, chunk = self.machine.warmup, self.machine.chunk
+        chains = self.settings.chains
+        keys = jax.random.split(jax.random.PRNGKey(self.settings.seed), len(self.windows) * chains)
+        keys_of = dict(zip(self.windows, keys.reshape(len(self.windows), chains, -1), strict=True))
+        with ThreadPoolExecutor(min(chains, processors())) as pool:
+            for first in range(self.at.done, self.total, chunk):
+                metric, states = self.at.metric, self.at.states
+                if first in self.windows:
+                    metric, states = self._next_window(first, keys_of[first], pool)
+                advanced = list(pool.map(self.machine.advance, states))
+                new = {name: np.concatenate([out[name] for _, out in advanced], axis=1) for name in advanced[0][1]}
+                self.kept[first // chunk :] = [new]
+                done = min(first + chunk, self.total)
+                # One assignment: an interruption finds the position before it or after it.
+                self.at = Position(
+                    first + chunk,
+                    tuple(state for state, _ in advanced),
+                    metric,
+                    self.at.divergences + (int(new["diverging"][: done - first].sum()) if first >= warmup else 0),
+                    self.at.leapfrogs + int(new["num_steps"].sum()),
+                    warmup_s=self.seconds() if done == warmup else self.at.warmup_s,
+                )
+                if self.checkpoint is not None and self.checkpoint.due():
+                    self.save()
+                if progress is not None:
+                    progress(Progress(done, self.total, warmup, self.at.divergences, self.at.leapfrogs, self.seconds()))
+
+    def _next_window(self, first: int, keys: Any, pool: ThreadPoolExecutor) -> tuple[np.ndarray, tuple[Any, ...]]:
+        """Metric and states at the beginning of a window of the warm-up."""
+        machine, metric = self.machine, self.at.metric
+        lanes: Any = machine.lanes(jnp.asarray(machine.laplace.scattered(self.settings.chains, self.settings.seed)))
+        if first:
+            before = max(start for start in self.windows if start < first)
+            recent = np.concatenate([c["z"] for c in self._since(before)])
+            metric = pooled_metric(recent[len(recent) // 2 :], metric, machine.old_metric_weight)
+            lanes = self.at.states
+        window = itertools.repeat(jnp.asarray(metric)), itertools.repeat(jnp.asarray(self.windows[first]))
+        return metric, tuple(pool.map(machine.renew if first else machine.begin, machine.lanes(keys), lanes, *window))
+
+
+def _numbers_of(machine: Machine) -> str:
+    """Digest of where a sampler begins and of the coordinates that it samples."""
+    whole = {**vars(machine.laplace), **vars(machine.coordinates)}
+    return digest(part for name, v in sorted(whole.items()) if isinstance(v, np.ndarray) for part in (name, v.tobytes()))
+
+
+def _cut(piece: dict[str, np.ndarray], length: int) -> list[dict[str, np.ndarray]]:
+    """Draws in pieces of some iterations."""
+    return [{n: v[i : i + length] for n, v in piece.items()} for i in range(0, len(piece["z"]), length)]
 
 
 def _result(

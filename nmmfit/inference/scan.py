@@ -11,14 +11,17 @@ from typing import Any
 import numpy as np
 
 from nmmfit.checks import confidence_level, whole_number
+from nmmfit.durable import ChunkStore
 from nmmfit.errors import UserInputError
 from nmmfit.inference.axes import Axis, make_axes, size_of
 from nmmfit.inference.contours import Contour, Evaluate, Interval, contours, intervals
 from nmmfit.inference.endpoints import IMPROVED
-from nmmfit.inference.grid_solver import Coarse, GridSolver, Solution
+from nmmfit.inference.grid_chunks import solved_chunks
+from nmmfit.inference.grid_solver import Coarse, GridSolver
 from nmmfit.inference.joint import JointLikelihood
 from nmmfit.inference.minimise import Progress
 from nmmfit.inference.plain_grid import PlainGrid
+from nmmfit.inference.solution import Cost, Solution
 from nmmfit.inference.space import space_of
 from nmmfit.precision import require_double_precision
 
@@ -28,8 +31,8 @@ LEVELS = (0.68, 0.90, 0.95)
 ESTIMATED_ABOVE = 5000
 """Points above which a scan is timed on a small grid before it begins."""
 
-TRIAL = 17
-"""Most points along an axis of that small grid."""
+TRIAL = {1: 600, 2: 25, 3: 9}
+"""Most points along an axis of that small grid, by number of axes; 5 for more: enough to fill blocks."""
 
 MOST_GIB = 8.0
 """Memory that the results of a scan may take, GiB."""
@@ -169,6 +172,7 @@ def scan(
     seed: int = 0,
     confirm: Callable[[Estimate], None] | None = None,
     progress: Progress | None = None,
+    store: ChunkStore | None = None,
 ) -> ScanResult:
     """delta chi2 on a grid, with intervals (one axis) or contours (two axes; every pair of more).
 
@@ -183,6 +187,7 @@ def scan(
         seed: of the scatter, >= 0.
         confirm: called with an `Estimate` before a grid of more than 5000 points begins; raise in it to stop.
         progress: called with (points done, points in all).
+        store: where finished chunks of the grid are kept, and taken from; it must be of this run and these arguments.
     Returns: the grid; a point that failed is shown with `converged` false.
     Raises: UserInputError for an unknown name, a grid that is empty, reversed, of one point, outside a prior's range or larger
     than
@@ -203,7 +208,7 @@ def scan(
     if confirm is not None and total > ESTIMATED_ABOVE:
         confirm(Estimate(total, total * made.seconds_per_point(), _gib(space.n, axes)))
     _refuse_memory(space.n, axes)
-    solution = made.solve(progress)
+    solution = made.solve(progress, store)
     return _result(space, axes, made, solution, levels, held, refine, began)
 
 
@@ -247,17 +252,20 @@ class _Profiled:
 
     def seconds_per_point(self) -> float:
         """Measured on a small grid of the same range, after a first pass that compiles."""
-        small = self.solver.on([a.with_points(min(a.points, TRIAL)) for a in self.axes])
+        most = TRIAL.get(len(self.axes), 5)
+        small = self.solver.on([a.with_points(min(a.points, most)) for a in self.axes])
         coarse = small.coarse()
         small.chunk(0, coarse)
         began = perf_counter()
-        points = len(small.chunk(0, coarse).at)
-        return (perf_counter() - began) / points
+        at = small.chunk(0, coarse).at
+        passed = perf_counter() - began
+        # coarse points were solved before
+        return passed / max(1, int(np.sum(coarse.places(small.axes, at) < 0)))
 
-    def solve(self, progress: Progress | None) -> Solution:
+    def solve(self, progress: Progress | None, store: ChunkStore | None) -> Solution:
         """All points."""
-        self.coarse = self.solver.coarse()
-        return self.solver.whole(self.coarse, progress)
+        self.coarse = self.solver.coarse(progress)
+        return self.solver.whole(self.coarse, progress, store)
 
     def best(self, solution: Solution) -> tuple[float, np.ndarray]:
         """The best fit."""
@@ -288,14 +296,11 @@ class _Plain:
         points = len(self.grid.chunk(0).at)
         return (perf_counter() - began) / points
 
-    def solve(self, progress: Progress | None) -> Solution:
+    def solve(self, progress: Progress | None, store: ChunkStore | None) -> Solution:
         """All points."""
-        parts = []
-        for number in range(self.grid.chunks):
-            parts.append(self.grid.chunk(number))
-            if progress is not None:
-                progress(min((number + 1) * self.grid.chunk_size, size_of(self.axes)), size_of(self.axes))
-        return Solution(**{name: np.concatenate([getattr(p, name) for p in parts]) for name in vars(parts[0])})
+        grid, total = self.grid, size_of(self.axes)
+        found = solved_chunks(lambda n: vars(grid.chunk(n)), grid.chunks, grid.chunk_size, total, Cost(), progress, store)
+        return Solution(**found)
 
     def best(self, solution: Solution) -> tuple[float, np.ndarray]:
         """The best fit of everything; a point of the grid that lies lower."""
@@ -380,7 +385,7 @@ def _crossings(
         x = axes[0].values
         slope = slopes[..., 0]
         if np.any(np.isnan(slope[np.isfinite(known)])):
-            slope = np.gradient(known, x)
+            slope = np.nan_to_num(np.gradient(known, x))
         return tuple(intervals(x, known, slope, cl, evaluate)), (), {}
     if len(axes) == 2:
         exact = None if np.any(np.isnan(slopes[np.isfinite(known)])) else slopes

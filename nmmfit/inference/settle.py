@@ -22,7 +22,7 @@ from nmmfit.shapes import Array
 BLOCK = 64
 """Points in one compiled call; they step until the slowest of them has settled."""
 
-MOST_STEPS = 14
+MOST_STEPS = 30
 
 SETTLED = 0.02
 """Estimated distance to the minimum, in tolerances, at which a point has settled: the Hessian is a neighbour's."""
@@ -35,7 +35,8 @@ class Settled:
 
     `slope` is dF/dtarget, with an axis of constraints where the problems have one; `pull` (n,) the gradient in x with the
     constraints' part taken out, hence dF/dx of what is
-    held. `gradients`: how many were made.
+    held. `gradients`: how many were made. `predicted` (start,): the function at
+    every start.
     """
 
     x: Any
@@ -46,6 +47,7 @@ class Settled:
     distance: Any
     converged: Any
     gradients: Any
+    predicted: Any
 
     def take(self, index: Any) -> Settled:
         """The entries at these places."""
@@ -99,7 +101,7 @@ def settle_point(
     good = end.good
     done = jnp.isfinite(good.value) & (good.frame.off < 1e-7) & (good.distance <= enough)
     slope = good.slope if jnp.ndim(problem.target) else good.slope[0]
-    return Settled(good.x, good.value, slope, good.pull, jnp.linalg.norm(good.gradient), good.distance, done, count)
+    return Settled(good.x, good.value, slope, good.pull, jnp.linalg.norm(good.gradient), good.distance, done, count, values)
 
 
 @partial(jax.jit, static_argnames=("objective", "quantities"))

@@ -5,32 +5,23 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
-from nmmfit.atomic import create_bytes, replace_bytes, temporary_sibling
-from nmmfit.errors import OutputError
+from nmmfit.atomic import create_bytes, failing_on, replace_bytes, temporary_sibling
+from nmmfit.durable import ChunkStore
+from nmmfit.errors import OutputError, UserInputError
+from nmmfit.results.manifest import CHECKPOINT, MANIFEST, manifest_text
 
 RUNS_FOLDER = "nmmfit-runs"
 POSTERIOR = "posterior.nc"
 SUMMARY = "summary.json"
 RUN_FILE = "run.toml"
-
-
-@contextmanager
-def reported(path: Path) -> Iterator[None]:
-    """Turn any failure to write `path` into one clear line.
-
-    Raises: OutputError naming the path and the system's reason (disk full, not permitted, ...).
-    """
-    try:
-        yield
-    except OSError as problem:
-        reason = "the disk is full" if problem.errno in (errno.ENOSPC, errno.EDQUOT) else (problem.strerror or str(problem))
-        raise OutputError(f"cannot write {path}: {reason}") from problem
+BEGUN = "begun.json"
+"""In the checkpoint of an unfinished computation: what was begun."""
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -38,7 +29,7 @@ def write_bytes(path: Path, content: bytes) -> None:
 
     Raises: OutputError; nothing is left behind then, and an older file of that name is untouched.
     """
-    with reported(path):
+    with failing_on(path):
         replace_bytes(path, content)
 
 
@@ -52,7 +43,7 @@ def write_new_text(path: Path, content: str) -> None:
 
     Raises: OutputError if there is something of that name, or the file cannot be written.
     """
-    with reported(path):
+    with failing_on(path):
         if path.exists() or path.is_symlink() or not path.name:
             raise OutputError(f"{path}: this {'folder' if path.is_dir() else 'file'} exists; it is not overwritten")
         try:
@@ -71,9 +62,27 @@ def default_run_path(now: datetime | None = None) -> Path:
     return path
 
 
-def _refuse_in_use(path: Path) -> None:
+def is_begun(folder: Path) -> bool:
+    """Whether a folder is of a computation that is not finished: one that runs, was interrupted, or ended before its time."""
+    return (folder / CHECKPOINT / BEGUN).is_file()
+
+
+def refuse_unfinished(folder: Path) -> None:
+    """Refuse to take what lies in the folder of an unfinished computation for its results.
+
+    What Ctrl-C left is complete in itself, says so, and passes.
+
+    Raises: UserInputError.
+    """
+    if is_begun(folder) and not (folder / MANIFEST).is_file():
+        raise UserInputError(f"{folder}: unfinished, holds no results yet; nmmfit resume {folder} goes on with it")
+
+
+def refuse_in_use(path: Path) -> None:
     """Refuse a folder that is in use, that cannot be replaced, or that lies below a file. Raises: OutputError, OSError."""
     advice = "name a new or empty folder"
+    if is_begun(path):
+        raise OutputError(f"--out {path}: holds an unfinished computation; nmmfit resume {path} goes on with it, or {advice}")
     if path.is_dir():
         first = next(iter(sorted(p.name for p in path.iterdir())), None)
         if first is not None:
@@ -104,14 +113,18 @@ class RunFolder:
         path: the folder to write to; the hidden one until published, then `final`.
     """
 
-    def __init__(self, out: Path | str | None = None) -> None:
-        """`out`: the folder to make; it must not exist or be empty. None: a fresh one named by time in `nmmfit-runs`.
+    def __init__(self, out: Path | str | None = None, origin: Mapping[str, Any] | None = None) -> None:
+        """Make the hidden folder.
 
+        Args:
+            out: the folder to make; it must not exist or be empty. None: a fresh one named by time in `nmmfit-runs`.
+            origin: how the results are made, for the manifest; see `nmmfit.results.manifest`.
         Raises: OutputError if `out` is in use, or if nothing can be written there.
         """
+        self.origin = origin
         self.final = Path(out) if out is not None else default_run_path()
-        with reported(self.final):
-            _refuse_in_use(self.final)
+        with failing_on(self.final):
+            refuse_in_use(self.final)
             if self.final.is_symlink():
                 # A link to an empty folder: the folder is filled, the link stays.
                 self.final = self.final.resolve()
@@ -147,20 +160,32 @@ class RunFolder:
 
     def write_bytes(self, name: str, content: bytes) -> None:
         """Write one file, complete or not at all; errors name the folder the user asked for. Raises: OutputError."""
-        with reported(self.final / name):
+        with failing_on(self.final / name):
             replace_bytes(self.path / name, content)
 
     def write_text(self, name: str, content: str) -> None:
         """Write one text file in UTF-8. Raises: OutputError."""
         self.write_bytes(name, content.encode("utf-8"))
 
-    def publish(self) -> Path:
-        """Give the folder its name and return it; with "-2", "-3", ... if somebody took that name meanwhile.
+    @property
+    def resumable(self) -> bool:
+        """Whether the folder outlives the process, so that it has stores of finished chunks; see `ResumableFolder`."""
+        return False
 
+    def store(self, name: str, determined_by: Mapping[str, Any]) -> ChunkStore:
+        """A store of finished chunks, if the folder is resumable."""
+        raise NotImplementedError
+
+    def publish(self, finished: bool = True) -> Path:
+        """Write the manifest, give the folder its name and return it; with "-2", "-3", ... if somebody took that meanwhile.
+
+        Args:
+            finished: whether the computation is; only a `ResumableFolder` can go on where it is not.
         Raises: OutputError if the folder cannot be renamed.
         """
+        self.write_text(MANIFEST, manifest_text(self.path, self.origin))
         target, number = self.final, 1
-        with reported(self.final):
+        with failing_on(self.final):
             while True:
                 try:
                     # Onto an empty folder a rename succeeds, onto any other it fails: an earlier run is never overwritten.
@@ -176,7 +201,7 @@ class RunFolder:
 
     def sub(self, name: str) -> SubFolder:
         """A folder inside, of the results of one of several computations. Raises: OutputError if it cannot be made."""
-        with reported(self.final / name):
+        with failing_on(self.final / name):
             return SubFolder(self, name)
 
 
@@ -184,8 +209,18 @@ class SubFolder(RunFolder):
     """A folder inside a run folder in the making; it is published with that."""
 
     def __init__(self, parent: RunFolder, name: str) -> None:
-        self.path, self.final, self._made = parent.path / name, parent.final / name, []
+        self.path, self.final, self.origin, self._made = parent.path / name, parent.final / name, None, []
+        self._parent = parent
         self.path.mkdir()
+
+    @property
+    def resumable(self) -> bool:
+        """Whether the folder that this one lies in is."""
+        return self._parent.resumable
+
+    def store(self, name: str, determined_by: Mapping[str, Any]) -> ChunkStore:
+        """A store of the folder that this one lies in."""
+        return self._parent.store(f"{self.path.name}/{name}", determined_by)
 
     def remove(self) -> None:
         """Remove what was written so far."""

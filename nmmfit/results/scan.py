@@ -144,7 +144,7 @@ def _map(
         x.values / x.scale.factor,
         y.values / y.scale.factor,
         shown.T,
-        cmap="Blues_r",
+        cmap="Blues",
         vmin=0.0,
         vmax=top,
         shading="nearest",
@@ -159,7 +159,7 @@ def _map(
         handles.append(Line2D([], [], label=f"{100 * contour['cl']:.3g} %", **look))
     inside = x.values[0] <= x.best <= x.values[-1] and y.values[0] <= y.best <= y.values[-1]
     if inside:
-        axes.plot(x.best / x.scale.factor, y.best / y.scale.factor, "+", color=VERMILLION, markersize=9)
+        axes.plot(x.best / x.scale.factor, y.best / y.scale.factor, "+", color=VERMILLION, markersize=9, clip_on=False, zorder=5)
         handles.append(Line2D([], [], color=VERMILLION, marker="+", linestyle="", label="best fit"))
     bad = np.argwhere(~converged)
     if len(bad):
@@ -215,7 +215,7 @@ def contour_words(contour: Mapping[str, Any], lowest: float, highest: float) -> 
     shut = sum(map(bool, contour["closed"]))
     open_ = lines - shut
     parts = [f"{shut} closed"] if shut else []
-    parts += [f"{open_} open: leaves the grid"] if open_ else []
+    parts += [f"{open_} open: ends at the edge of the grid"] if open_ else []
     text = ", ".join(parts)
     if contour["error"] is not None:
         text += f"; within {contour['error']:.1g} of the level"

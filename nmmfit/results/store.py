@@ -15,7 +15,7 @@ from nmmfit.inference.result import SampleResult
 from nmmfit.results import adapter
 from nmmfit.results.adapter import Variable
 from nmmfit.results.diagnostics import FitSummary, correlations, finite_or_null
-from nmmfit.results.files import POSTERIOR, RUN_FILE, SUMMARY, RunFolder
+from nmmfit.results.files import POSTERIOR, RUN_FILE, SUMMARY, RunFolder, refuse_unfinished
 
 KIND_ATTRIBUTE = "kind"
 
@@ -187,6 +187,7 @@ def read_run(folder: Path | str) -> StoredRun:
     root = Path(folder)
     if not root.is_dir():
         raise UserInputError(f"{root}: there is no such folder of a run")
+    refuse_unfinished(root)
     try:
         summary = json.loads((root / SUMMARY).read_text(encoding="utf-8"))
         run_toml = (root / RUN_FILE).read_text(encoding="utf-8")

@@ -9,10 +9,11 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from nmmfit.atomic import failing_on
 from nmmfit.errors import UserInputError
 from nmmfit.inference.validate import Validation
 from nmmfit.results.figure import save
-from nmmfit.results.files import reported, write_text
+from nmmfit.results.files import write_text
 from nmmfit.results.jsonable import plain
 from nmmfit.results.validation import figures, page
 
@@ -41,6 +42,11 @@ class Settings:
 def payload(found: Iterable[Validation], settings: Settings) -> dict[str, Any]:
     """What `--json` prints and a folder holds."""
     return {"settings": asdict(settings), "experiments": {v.name: v.to_json() for v in found}}
+
+
+def experiments_in(folder: Path) -> list[str]:
+    """Names of the experiments in a folder that this version wrote."""
+    return list(json.loads((folder / OBJECT).read_text(encoding="utf-8"))["experiments"])
 
 
 def stems_of(folder: Path, name: str, names: Iterable[str]) -> list[str]:
@@ -116,7 +122,7 @@ def renew(folder: Path, made: Sequence[Validation], settings: Settings, names: S
     for v in made:
         for stem in stems_of(folder, v.name, found):
             for suffix in PICTURES:
-                with reported(folder / stem):
+                with failing_on(folder / stem):
                     (folder / f"{stem}{suffix}").unlink(missing_ok=True)
     draw(folder, made, settings.plots)
     write_folder(folder, found, settings, names, said_by(settings, found, names))

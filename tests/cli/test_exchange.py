@@ -46,7 +46,7 @@ def test_evolve_from_a_file_is_evolve_from_its_values(capsys: pytest.CaptureFixt
 
 def test_evolve_writes_values_beside_its_answer(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["evolve", "TnuNdRR_1122=1e-6", "--to", "5", "--out", "folder"]) == 0
-    assert sorted(p.name for p in Path("folder").iterdir()) == ["evolve.json", "wcxf.yml"]
+    assert sorted(p.name for p in Path("folder").iterdir()) == ["evolve.json", "manifest.json", "wcxf.yml"]
     assert set(nmmfit.read_wcxf("folder/wcxf.yml").values) == {"TnuNdRR_1122", "nuNgamma_11"}
 
 

@@ -35,7 +35,13 @@ def test_fisher_as_json_on_disk_and_as_tables(capsys, tmp_path, joint):
     assert printed["directions"][0]["shares"]["solar_like"] > 0.9
     assert printed["directions"][1]["shares"]["nuclear_like"] > 0.9
     assert "Standard Model" in printed["where"]
-    assert {p.name for p in (tmp_path / "f").iterdir()} == {"fisher.json", "fisher.png", "fisher.pdf", "run.toml"}
+    assert {p.name for p in (tmp_path / "f").iterdir()} == {
+        "fisher.json",
+        "fisher.png",
+        "fisher.pdf",
+        "run.toml",
+        "manifest.json",
+    }
     stored = json.loads((tmp_path / "f" / "fisher.json").read_text())
     assert stored["directions"] == printed["directions"]
 
@@ -81,7 +87,13 @@ def test_tighten_as_json_and_on_disk(capsys, tmp_path):
         assert set(stage["identified"]) == {"mu"}
         assert stage["identified"]["mu"]["profiled"]["upper"] > 0.0
     assert printed["interrupted"] is False
-    assert {p.name for p in (tmp_path / "t").iterdir()} == {"tighten.json", "tighten.png", "tighten.pdf", "run.toml"}
+    assert {p.name for p in (tmp_path / "t").iterdir()} == {
+        "tighten.json",
+        "tighten.png",
+        "tighten.pdf",
+        "run.toml",
+        "manifest.json",
+    }
     from nmmfit.run import load_run
 
     assert load_run(tmp_path / "t" / "run.toml").config.experiments == ["gemma", "texono"]

@@ -72,7 +72,7 @@ def test_the_default_folder_is_named_by_time_and_always_fresh(capsys: pytest.Cap
     folders = sorted((tmp_path / "nmmfit-runs").iterdir())
     assert len(folders) == 2
     for folder in folders:
-        assert {"posterior.nc", "summary.json", "run.toml"} == {p.name for p in folder.iterdir()}
+        assert {"posterior.nc", "summary.json", "run.toml", "manifest.json"} == {p.name for p in folder.iterdir()}
     shown = capsys.readouterr().out
     assert "NOT converged" in shown
 
@@ -86,6 +86,10 @@ def test_the_method_is_chosen_on_the_command_line(capsys: pytest.CaptureFixture[
     assert (answer["chains"], answer["warmup"], answer["draws"]) == (4, 40, 60)
     stored = load_run(tmp_path / "mine" / "run.toml").config.sampler
     assert (stored.method, stored.chains, stored.draws) == ("ensemble", 4, 60)
+
+
+INTERRUPTED = "nmmfit: interrupted after 15 draws per chain; what was drawn is in kept; nmmfit resume kept goes on"
+KEPT = {"posterior.nc", "summary.json", "run.toml", "manifest.json", "checkpoint"}
 
 
 @contextmanager
@@ -106,18 +110,32 @@ def test_an_interrupted_fit_keeps_its_draws(
     answer = json.loads(printed.out)
     assert answer["interrupted"] is True
     assert answer["draws"] == 15
-    assert printed.err.splitlines()[-1] == "nmmfit: interrupted after 15 draws per chain; what was drawn is in kept"
+    assert printed.err.splitlines()[-1] == INTERRUPTED
     assert (tmp_path / "kept" / "posterior.nc").exists()
 
 
-def test_a_fit_interrupted_in_warm_up_leaves_nothing(
+def test_a_fit_interrupted_in_warm_up_can_be_gone_on_with(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr("nmmfit.cli.fit.sampling_bar", lambda: _impatient(25))
     assert main(["fit", "run.toml", *SHORT, "--out", "none"]) == 130
     printed = capsys.readouterr()
     assert printed.out == ""
-    assert printed.err.splitlines()[-1] == "nmmfit: interrupted before the first draw after warm-up; nothing was written"
+    last = printed.err.splitlines()[-1]
+    assert last == "nmmfit: interrupted before the first draw after warm-up; nmmfit resume none goes on"
+    assert [p.name for p in (tmp_path / "none").iterdir()] == ["checkpoint"]
+
+
+def test_a_fit_interrupted_before_its_first_steps_leaves_nothing(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def compiling(*_: Any) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("nmmfit.inference.sampling._machine", compiling)
+    assert main(["fit", "run.toml", *SHORT, "--out", "new/none"]) == 130
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last == "nmmfit: interrupted before the first draw after warm-up; nothing was written"
     assert sorted(p.name for p in tmp_path.iterdir() if p.name != "cache") == ["run.toml"]
 
 
@@ -142,8 +160,8 @@ def test_further_ctrl_c_does_not_lose_the_draws(
     monkeypatch.setattr("nmmfit.results.fit_output.write_run", write_while_pressed)
     before = signal.getsignal(signal.SIGINT)
     assert main(["fit", "run.toml", *SHORT, "--no-plots", "--out", "kept"]) == 130
-    assert capsys.readouterr().err.splitlines()[-1] == "nmmfit: interrupted after 15 draws per chain; what was drawn is in kept"
-    assert {"posterior.nc", "summary.json", "run.toml"} == {p.name for p in (tmp_path / "kept").iterdir()}
+    assert capsys.readouterr().err.splitlines()[-1] == INTERRUPTED
+    assert {p.name for p in (tmp_path / "kept").iterdir()} == KEPT
     assert signal.getsignal(signal.SIGINT) is before
 
 
@@ -163,8 +181,9 @@ def test_ctrl_c_while_plots_are_drawn_keeps_the_rest(
     assert main(["fit", "run.toml", *SHORT, "--out", "kept"]) == 130
     printed = capsys.readouterr()
     assert printed.out == ""
-    assert printed.err.splitlines()[-1] == "nmmfit: interrupted while drawing the plots; everything else is in kept"
-    assert {"posterior.nc", "summary.json", "run.toml"} == {p.name for p in (tmp_path / "kept").iterdir()}
+    said = "nmmfit: interrupted while drawing the plots; everything else is in kept; nmmfit resume kept goes on"
+    assert printed.err.splitlines()[-1] == said
+    assert {p.name for p in (tmp_path / "kept").iterdir()} == KEPT
     assert sorted(p.name for p in tmp_path.iterdir()) == ["kept", "run.toml"]
 
 
@@ -188,17 +207,21 @@ def test_a_full_disk_while_plots_are_drawn_names_the_folder_that_was_asked_for(
     disk_full_at(monkeypatch, ".png")
     monkeypatch.setattr("nmmfit.results.fit_output.write_fit_plots", lambda folder, *_: write_bytes(folder / "trace.png", b"x"))
     assert main(["fit", "run.toml", *SHORT, "--out", "full"]) == 2
-    assert capsys.readouterr().err.splitlines()[-1] == "nmmfit: cannot write full/trace.png: the disk is full"
-    assert sorted(p.name for p in tmp_path.iterdir() if p.name != "cache") == ["run.toml"]
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last == "nmmfit: cannot write full/trace.png: the disk is full; nmmfit resume full goes on"
+    assert [p.name for p in (tmp_path / "full").iterdir()] == ["checkpoint"]
 
 
-def test_a_full_disk_leaves_nothing(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_full_disk_leaves_no_half_result(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     disk_full_at(monkeypatch, "posterior.nc")
     assert main(["fit", "run.toml", *SHORT, "--no-plots", "--out", "full"]) == 2
     printed = capsys.readouterr()
     assert printed.out == ""
-    assert printed.err.splitlines()[-1] == "nmmfit: cannot write full/posterior.nc: the disk is full"
-    assert sorted(p.name for p in tmp_path.iterdir() if p.name != "cache") == ["run.toml"]
+    last = printed.err.splitlines()[-1]
+    assert last == "nmmfit: cannot write full/posterior.nc: the disk is full; nmmfit resume full goes on"
+    assert [p.name for p in (tmp_path / "full").iterdir()] == ["checkpoint"]
 
 
 @pytest.mark.parametrize(

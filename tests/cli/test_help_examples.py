@@ -12,6 +12,7 @@ from report_folders import limits_payload, write_json_folder
 from nmmfit.cli import main as program
 from nmmfit.cli.main import main
 from nmmfit.inference.joint import JointLikelihood
+from nmmfit.results.files import RunFolder
 
 VALUES = "eft: LNEFT\nbasis: nmmfit\nscale: 80.379\nvalues:\n  NAME: 1e-6\n"
 SHORT_RUN = "experiments = []\n[sampler]\nchains = 2\nwarmup = 60\ndraws = 40\n"
@@ -44,6 +45,8 @@ def _marked(example: str) -> object:
         "leave-one-out",
         "limits",
         "predict",
+        "rerun",
+        "scan",
         "tension",
         "toys",
         "tighten",
@@ -58,7 +61,13 @@ def test_the_example_works(example: str, tmp_path: Path, capsys: pytest.CaptureF
     if words[1] != "init":
         for name in ("my-run.toml", "run.toml"):
             (tmp_path / name).write_text(SHORT_RUN)
-        if words[1] != "fit":
+        if words[1] == "rerun":
+            assert main(["fit", "my-run.toml", "--no-plots", "--out", "my-fit"]) == 3
+        elif words[1] in ("resume", "verify"):
+            with RunFolder("my-fit") as folder:
+                folder.write_text("summary.json", "{}")
+                folder.publish()
+        elif words[1] != "fit":
             write_json_folder(tmp_path / "my-fit", "limits", limits_payload(), "experiments = []\n")
         (tmp_path / "values.yml").write_text(VALUES.replace("NAME", "TnuNdRR_1122"))
         (tmp_path / "vectors.yml").write_text(VALUES.replace("NAME", "VnueLL_1122"))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,6 +13,7 @@ import pytest
 
 from nmmfit.cli.leave_out import without
 from nmmfit.cli.main import main
+from nmmfit.results.compare import compare_folders
 from nmmfit.results.leave_out import compared, leave_out_figure, leave_out_tables
 from nmmfit.run import parse_run
 
@@ -96,7 +99,7 @@ def test_a_folder_per_fit_and_one_table(capsys, tmp_path):
         stored = json.loads((folder / name / "summary.json").read_text())
         assert stored["out"] == f"mine/{name}"
     assert {p.name for p in folder.iterdir() if p.is_file()} == {
-        "leave_one_out.json", "leave_one_out.png", "leave_one_out.pdf", "run.toml",
+        "leave_one_out.json", "leave_one_out.png", "leave_one_out.pdf", "run.toml", "manifest.json",
     }  # fmt: skip
     assert "not converged: all:" in printed.err
     assert main(["report", "mine", "--json"]) == 0
@@ -116,11 +119,39 @@ def test_ctrl_c_keeps_the_fits_that_are_done(capsys, monkeypatch, tmp_path):
 
     monkeypatch.setattr("nmmfit.cli.leave_out.sampled", sampled)
     assert main(["leave-one-out", "run.toml", "--out", "mine"]) == 130
-    assert "interrupted after 1 fits; they are in mine" in capsys.readouterr().err
-    assert {p.name for p in (tmp_path / "mine").iterdir() if p.is_dir()} == {"all"}
+    assert "interrupted after 1 fits; they are in mine; nmmfit resume mine goes on" in capsys.readouterr().err
+    assert {p.name for p in (tmp_path / "mine").iterdir() if p.is_dir()} == {"all", "checkpoint"}
 
 
 @pytest.mark.usefixtures("_synthetic")
 def test_one_experiment_is_too_few(capsys):
     assert main(["leave-one-out", "run.toml", "--experiments", "coherent_csi_2021", "--set", "options={}"]) == 2
     assert capsys.readouterr().err == "nmmfit: run.toml: leave-one-out takes at least two experiments\n"
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("_synthetic")
+def test_it_goes_on_with_the_fit_that_was_interrupted(capsys, monkeypatch, tmp_path):
+    @contextmanager
+    def impatient(_: int) -> Iterator[Any]:
+        def of_fit(name: str) -> Any:
+            @contextmanager
+            def bar() -> Iterator[Any]:
+                def advance(now: Any) -> None:
+                    if name != "all" and now.done >= 40:
+                        raise KeyboardInterrupt
+
+                yield advance
+
+            return bar
+
+        yield of_fit
+
+    with monkeypatch.context() as patch:
+        patch.setattr("nmmfit.cli.leave_out.fits_bar", impatient)
+        assert main(["leave-one-out", "run.toml", "--out", "mine"]) == 130
+    assert {p.name for p in (tmp_path / "mine").iterdir() if p.is_dir()} == {"all", "checkpoint"}
+    assert main(["verify", "mine"]) == 0
+    assert main(["resume", "mine"]) == main(["leave-one-out", "run.toml", "--out", "whole"]) == 3
+    assert not (tmp_path / "mine" / "checkpoint").exists()
+    assert compare_folders(tmp_path / "mine", tmp_path / "whole").identical

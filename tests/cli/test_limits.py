@@ -13,6 +13,7 @@ import pytest
 
 from nmmfit.cli.main import main
 from nmmfit.inference.joint import JointLikelihood
+from nmmfit.results.compare import compare_folders
 from tests.synthetic_run import prior_run
 
 SHORT = ("--chains", "2", "--warmup", "50", "--draws", "50", "--seed", "3")
@@ -55,7 +56,7 @@ def test_limits_of_a_quantity_and_of_a_flat_coefficient(capsys: pytest.CaptureFi
     assert {"mateu_portoles", "lattice_kaon", "susceptibility"} == set(answer["presets"])
     stored = json.loads((tmp_path / "here" / "limits.json").read_text())
     assert stored == {k: v for k, v in answer.items() if k != "out"}
-    assert {"limits.json", "run.toml", "limits_forest.png", "limits_forest.pdf"} == {
+    assert {"limits.json", "run.toml", "limits_forest.png", "limits_forest.pdf", "manifest.json"} == {
         p.name for p in (tmp_path / "here").iterdir()
     }
     assert printed.err.splitlines()[-1] == "wrote here"
@@ -97,7 +98,7 @@ def test_profile(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert all(answer["converged"])
     assert min(answer["delta_chi2"]) >= -1e-6
     assert {"grid", "delta_chi2", "converged", "best"} <= set(answer)
-    assert {"profile.json", "run.toml"} == {p.name for p in (tmp_path / "p").iterdir()}
+    assert {"profile.json", "run.toml", "manifest.json"} == {p.name for p in (tmp_path / "p").iterdir()}
     assert main(["profile", "run.toml", "--parameter", "mu", "--points", "5", "--low", "0", "--high", "2"]) == 0
     assert "delta chi2" in capsys.readouterr().out
 
@@ -142,9 +143,45 @@ def test_interrupted_while_sampling_keeps_what_was_drawn(
     assert main(["limits", "run.toml", *SHORT, "--warmup", "60", "--out", "kept"]) == 130
     printed = capsys.readouterr()
     assert printed.out == ""
-    assert printed.err == ("nmmfit: interrupted after 15 draws per chain; what was drawn is in kept (nmmfit limits --fit kept)\n")
-    assert {"posterior.nc", "summary.json", "run.toml"} == {p.name for p in (tmp_path / "kept").iterdir()}
+    said = (
+        "interrupted after 15 draws per chain; what was drawn is in kept (nmmfit limits --fit kept); nmmfit resume kept goes on"
+    )
+    assert printed.err.splitlines() == ["writing to kept; if it is interrupted: nmmfit resume kept", f"nmmfit: {said}"]
+    written = {"posterior.nc", "summary.json", "run.toml", "manifest.json", "checkpoint"}
+    assert {p.name for p in (tmp_path / "kept").iterdir()} == written
     assert main(["limits", "--fit", "kept", "--parameter", "mu", "--json", "--out", "new"]) == 0
+
+
+@pytest.mark.slow
+def test_limits_go_on_to_those_of_a_posterior_that_nothing_interrupted(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    few = (*SHORT, "--warmup", "60", "--parameter", "mu")
+
+    @contextmanager
+    def impatient() -> Iterator[Any]:
+        def advance(now: Any) -> None:
+            if now.done >= 75:
+                raise KeyboardInterrupt
+
+        yield advance
+
+    @contextmanager
+    def stopped(_: str) -> Iterator[Any]:
+        raise KeyboardInterrupt
+        yield
+
+    with monkeypatch.context() as patch:
+        patch.setattr("nmmfit.cli.fit.sampling_bar", impatient)
+        assert main(["limits", "run.toml", *few, "--out", "kept"]) == 130
+    with monkeypatch.context() as patch:
+        patch.setattr("nmmfit.cli.limits.counting_bar", stopped)
+        assert main(["resume", "kept"]) == 130
+    assert capsys.readouterr().err.splitlines()[-1] == "nmmfit: interrupted; nmmfit resume kept goes on"
+    assert main(["resume", "kept"]) == main(["limits", "run.toml", *few, "--out", "whole"]) == 3
+    wanted = {"limits.json", "run.toml", "limits_forest.png", "limits_forest.pdf", "manifest.json"}
+    assert {p.name for p in (tmp_path / "kept").iterdir()} == wanted
+    assert compare_folders(tmp_path / "kept", tmp_path / "whole").identical
 
 
 @pytest.fixture(scope="module")

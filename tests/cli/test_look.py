@@ -179,7 +179,7 @@ def test_init_where_something_is_in_the_way(capsys: pytest.CaptureFixture[str], 
 
 def test_init_into_a_folder(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert answer(capsys, "init", "--out", "new", "--json") == {"path": "new/run.toml"}
-    assert sorted(p.name for p in (tmp_path / "new").iterdir()) == ["run.toml"]
+    assert sorted(p.name for p in (tmp_path / "new").iterdir()) == ["manifest.json", "run.toml"]
     assert "--out new: the folder is not empty" in fails(capsys, "init", "--out", "new")
 
 

@@ -53,7 +53,8 @@ def test_the_letters_figure_is_drawn_into_a_fresh_folder(capsys: pytest.CaptureF
     shown = capsys.readouterr().out
     assert "figure 3 of arXiv:1901.00482" in shown
     assert "charge conjugation" in shown
-    assert sorted(p.name for p in (tmp_path / "figure").iterdir()) == ["reproduce.json", "xu-fig3.pdf", "xu-fig3.png"]
+    wanted = ["manifest.json", "reproduce.json", "xu-fig3.pdf", "xu-fig3.png"]
+    assert sorted(p.name for p in (tmp_path / "figure").iterdir()) == wanted
     assert json.loads((tmp_path / "figure" / "reproduce.json").read_text())["what"] == "xu-fig3"
     assert main(["reproduce", "xu-fig3", "--out", "figure"]) == 2
     assert "--out figure: the folder is not empty" in capsys.readouterr().err

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +19,7 @@ from nmmfit.cli.main import main
 from nmmfit.cli.scan import duration
 from nmmfit.inference.scan import Estimate
 from nmmfit.results import adapter
+from nmmfit.results.compare import compare_folders
 
 TWO = ("--grid", "lab.a=-2:3:9", "--grid", "lab.b=-3:3:8")
 
@@ -44,7 +48,8 @@ def test_two_axes(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert [c["cl"] for c in answer["contours"]] == [0.68, 0.9]
     assert all(c["error"] < 0.01 for c in answer["contours"])
     folder = tmp_path / "s"
-    assert {"scan.json", "scan.nc", "scan.png", "scan.pdf", "run.toml"} == {p.name for p in folder.iterdir()}
+    files = {"scan.json", "scan.nc", "scan.png", "scan.pdf", "run.toml", "manifest.json"}
+    assert {p.name for p in folder.iterdir()} == files
     stored = adapter.group(adapter.from_netcdf(folder / "scan.nc"), "scan")
     np.testing.assert_allclose(stored["delta_chi2"].values, answer["delta_chi2"])
     np.testing.assert_allclose(stored["lab.a"].values, answer["grid"]["lab.a"])
@@ -55,6 +60,34 @@ def test_two_axes(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     page = (folder / "report.html").read_text()
     assert "Scan of lab.a, lab.b" in page
     assert "Every point of the grid converged." in page
+
+
+@pytest.mark.parametrize("kind", ["--profile", "--no-profile"])
+def test_an_interrupted_scan_goes_on_with_the_chunks_that_are_left(
+    kind: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("nmmfit.inference.grid_solver.CHUNK", 16)
+    monkeypatch.setattr("nmmfit.inference.plain_grid.CHUNK", 16)
+    monkeypatch.setattr("nmmfit.inference.plain_grid.BLOCK", 8)
+    words = ("run.toml", *TWO, kind, "--cl", "0.9")
+    assert main(["scan", *words, "--out", "whole"]) == 0
+    seen: list[tuple[int, int]] = []
+
+    @contextmanager
+    def impatient(_: str) -> Iterator[Any]:
+        def advance(done: int, total: int) -> None:
+            seen.append((done, total))
+            if len(seen) == 3:
+                raise KeyboardInterrupt
+
+        yield advance
+
+    monkeypatch.setattr("nmmfit.cli.scan.counting_bar", impatient)
+    assert main(["scan", *words, "--out", "mine"]) == 130
+    assert capsys.readouterr().err.splitlines()[-1] == "nmmfit: interrupted; nmmfit resume mine goes on"
+    assert main(["resume", "mine"]) == 0
+    assert seen == [(16, 72), (32, 72), (48, 72), (48, 72), (64, 72), (72, 72)]
+    assert compare_folders(tmp_path / "whole", tmp_path / "mine").identical
 
 
 def test_the_table_says_what_came_out(capsys: pytest.CaptureFixture[str]) -> None:
@@ -69,6 +102,7 @@ def test_the_table_says_what_came_out(capsys: pytest.CaptureFixture[str]) -> Non
     assert "Intervals" in shown
 
 
+@pytest.mark.slow
 def test_points_that_failed_are_named(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("nmmfit.run.Run.joint", lambda self, method="templates": gaussian(1.5))
     assert main(["scan", "run.toml", "--grid", "lab.a=-2:3:6", "--json", "--out", "s"]) == 3

@@ -56,7 +56,13 @@ def test_tension_as_json_and_on_disk(capsys, tmp_path):
     assert printed["dof"] >= 1
     assert len(printed["toy_values"]) == printed["toys"]
     assert printed["chi2"] >= 0.0
-    assert {p.name for p in (tmp_path / "t").iterdir()} == {"tension.json", "tension.png", "tension.pdf", "run.toml"}
+    assert {p.name for p in (tmp_path / "t").iterdir()} == {
+        "tension.json",
+        "tension.png",
+        "tension.pdf",
+        "run.toml",
+        "manifest.json",
+    }
     assert json.loads((tmp_path / "t" / "tension.json").read_text())["chi2"] == printed["chi2"]
     assert (printed["provenance"]["seed"], printed["provenance"]["version_numpy"]) == ("1", np.__version__)
     # What it wrote can be reported; the run names no experiment.
@@ -71,7 +77,13 @@ def test_impacts_as_json_and_on_disk(capsys, tmp_path, joint):
     printed = json.loads(capsys.readouterr().out)
     assert set(printed["nuisances"]) == {p.name for p in joint.parameters[joint.n_own :]}
     assert set(printed["targets"]) == {"mu"}
-    assert {p.name for p in (tmp_path / "i").iterdir()} == {"impacts.json", "impacts.png", "impacts.pdf", "run.toml"}
+    assert {p.name for p in (tmp_path / "i").iterdir()} == {
+        "impacts.json",
+        "impacts.png",
+        "impacts.pdf",
+        "run.toml",
+        "manifest.json",
+    }
     assert main(["report", "i", "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["kind"] == "impacts"

@@ -11,6 +11,7 @@ from nmmfit.cli.main import main
 from nmmfit.experiment import Published
 from nmmfit.inference.goodness import Goodness
 from nmmfit.inference.validate import Choice, Comparison, Validation
+from nmmfit.results.compare import compare_folders
 from nmmfit.results.validation import comparisons, facts, page, validation_tables
 
 
@@ -82,7 +83,7 @@ def test_one_experiment_as_json_and_on_disk(capsys, tmp_path):
     assert code == 0
     printed = json.loads(capsys.readouterr().out)
     assert printed["experiments"]["borexino_phase2_limit"]["limits"]["mu_eff_solar"] == pytest.approx(2.8, rel=1e-6)
-    assert {p.name for p in out.iterdir()} == {"validate.json", "validation.md"}
+    assert {p.name for p in out.iterdir()} == {"validate.json", "validation.md", "manifest.json"}
     assert json.loads((out / "validate.json").read_text())["experiments"] == printed["experiments"]
 
 
@@ -109,6 +110,29 @@ def test_an_experiment_is_done_anew_in_a_folder(capsys, tmp_path):
     assert f"`{given}`" in text
     assert "`nmmfit validate NAME --cl 0.9 --toys 3 --seed 1 --no-options --no-plots --update DIR`" in text
     assert not (out / "lsnd_old.png").exists()
+
+
+@pytest.mark.slow
+def test_a_validation_goes_on_with_what_is_done(capsys, monkeypatch, tmp_path):
+    from nmmfit.inference import validate as engine
+
+    real, called = engine.validate_experiment, []
+
+    def impatient(name, **settings):
+        called.append(name)
+        if len(called) == 2:
+            raise KeyboardInterrupt
+        return real(name, **settings)
+
+    out, whole = tmp_path / "v", tmp_path / "w"
+    monkeypatch.setattr(engine, "validate_experiment", impatient)
+    names = ["lsnd", "borexino_phase2_limit", "gemma"]
+    assert main(["validate", *names, *SMALL, "--out", str(out)]) == 130
+    assert capsys.readouterr().err.splitlines()[-1] == f"nmmfit: interrupted; nmmfit resume {out} goes on"
+    assert main(["resume", str(out)]) == 0
+    assert called == ["lsnd", "borexino_phase2_limit", "borexino_phase2_limit", "gemma"]
+    assert main(["validate", *names, *SMALL, "--out", str(whole)]) == 0
+    assert compare_folders(out, whole).identical
 
 
 def test_a_folder_of_other_settings_is_left_alone(capsys, tmp_path):

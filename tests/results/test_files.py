@@ -208,3 +208,18 @@ def test_a_folder_that_is_given_up_takes_the_parents_made_for_it_along(tmp_path)
     with RunFolder(tmp_path / "old" / "new" / "run"):
         (tmp_path / "old" / "new" / "other").mkdir()
     assert [p.name for p in (tmp_path / "old" / "new").iterdir()] == ["other"]
+
+
+def test_two_unnamed_folders_of_one_second(tmp_path, monkeypatch):
+    from nmmfit.results import resumable
+
+    monkeypatch.chdir(tmp_path)
+    paths = [tmp_path / "runs" / name for name in ("now", "now", "now-2")]
+    monkeypatch.setattr(resumable, "default_run_path", lambda: paths.pop(0))
+    with resumable.ResumableFolder(None, {}, None) as one:
+        # The other looked for a name before this one took it.
+        monkeypatch.setattr(resumable, "_refuse", lambda path: None)
+        with resumable.ResumableFolder(None, {}, None) as other:
+            assert (one.final.name, other.final.name) == ("now", "now-2")
+    # Nothing was finished in either.
+    assert list(tmp_path.iterdir()) == []

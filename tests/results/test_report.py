@@ -16,7 +16,18 @@ import numpy as np
 import pytest
 import yaml
 from html_structure import Page, contrast, palettes
-from report_folders import ATTRS, PROFILE, RUN, VALIDATION, limits_payload, png, write_all, write_fit_folder, write_json_folder
+from report_folders import (
+    ATTRS,
+    PROFILE,
+    RUN,
+    SCAN,
+    VALIDATION,
+    limits_payload,
+    png,
+    write_all,
+    write_fit_folder,
+    write_json_folder,
+)
 
 import nmmfit
 from nmmfit.config import validate
@@ -31,7 +42,7 @@ from nmmfit.runfile import read_toml
 
 NOTHING: dict[str, dict] = {"identified": {}, "parameters": {}}
 """Limits of nothing, which need no plot."""
-KINDS = ("fit", "limits", "profile", "validate", "tension", "impacts", "leave-one-out")
+KINDS = ("fit", "limits", "profile", "scan", "validate", "tension", "impacts", "leave-one-out")
 LAB = SimpleNamespace(
     title="A laboratory",
     status="invented",
@@ -241,6 +252,16 @@ def test_a_profile_names_the_points_that_failed(documents: dict[str, Document], 
     )
 
 
+def test_a_scan_names_its_contours_and_the_points_that_failed(documents: dict[str, Document]) -> None:
+    document = documents["scan"]
+    assert document.verdict == "NOT converged at 1 of 6 points."
+    assert document.answer[0].startswith("Effective magnetic moment (solar): the best fit is 1.00")
+    words = "1 open: ends at the edge of the grid; within 0.0001 of the level"
+    assert document.sections[1].tables[1].rows == (("68 %", "2.280", words),)
+    assert len(document.sections[2].points) == 1
+    assert "Held: L_dipole = 0." in document.sections[0].sentences[0]
+
+
 def test_a_validation_says_what_agrees(documents: dict[str, Document], pages: dict[str, str]) -> None:
     document = documents["validate"]
     assert document.answer[0].endswith("beside ours: 1, of which 1 agree, 0 differ and 0 were not computed.")
@@ -292,10 +313,17 @@ def test_hostile_strings_are_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     payload["parameters"][evil]["profiled"]["reason"] = evil
     validation = {"experiments": {evil: VALIDATION["experiments"]["lab"] | {"name": evil, "title": evil, "references": [evil]}}}
     profile = PROFILE | {"reason": evil, "grid": {evil: [0, 1, 2, 3]}, "best": {evil: 1}}
+    scan = SCAN | {
+        "grid": {evil: [0, 1, 2], "x": [0, 1]},
+        "units": {evil: "1", "x": "1"},
+        "best": {evil: 1, "x": 0},
+        "fixed": {evil: 1.0},
+    }
     made = [
         page_of(write_fit_folder(tmp_path / "f", run, ATTRS | {"platform": evil})),
         page_of(write_json_folder(tmp_path / "l", "limits", payload, run)),
         page_of(write_json_folder(tmp_path / "p", "profile", profile, run)),
+        page_of(write_json_folder(tmp_path / "s", "scan", scan, run)),
         page_of(write_json_folder(tmp_path / "v", "validate", validation, run=None)),
     ]
     for text in made:
@@ -411,6 +439,9 @@ def test_running_and_matching_are_cited_where_they_are_used(scale, coefficients,
         (lambda p: write_json_folder(p, "limits", limits_payload(presets={"x": {}})), "not what `nmmfit limits` writes"),
         (lambda p: write_json_folder(p, "profile", PROFILE | {"delta_chi2": [0.0]}), "4 grid points, 1 heights, 4 verdicts"),
         (lambda p: write_json_folder(p, "profile", PROFILE | {"grid": {}}), "not what `nmmfit profile` writes"),
+        (lambda p: write_json_folder(p, "scan", SCAN | {"delta_chi2": [0.0]}), "a grid of (3, 2), heights of (1,)"),
+        (lambda p: write_json_folder(p, "scan", SCAN | {"contours": [{"cl": 0.9}]}), "'delta_chi2' is missing"),
+        (lambda p: write_json_folder(p, "scan", SCAN | {"best": {}}), "not what `nmmfit scan` writes"),
         (lambda p: write_json_folder(p, "validate", {"experiments": {"lab": {}}}), "('references' is missing)"),
         (lambda p: write_json_folder(p, "validate", {"experiments": {"lab": 1}}), "not what `nmmfit validate` writes"),
     ],

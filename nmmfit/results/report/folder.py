@@ -14,7 +14,7 @@ from typing import Any
 
 from nmmfit.config import RunConfig, validate
 from nmmfit.errors import UserInputError
-from nmmfit.results.files import POSTERIOR, RUN_FILE, SUMMARY
+from nmmfit.results.files import POSTERIOR, RUN_FILE, SUMMARY, refuse_unfinished
 from nmmfit.results.store import read_run
 from nmmfit.runfile import read_toml
 
@@ -132,6 +132,7 @@ def _kind(path: Path) -> str:
     if not path.is_dir():
         what = "this is a file, not a folder of results" if path.exists() else "there is no such folder of results"
         raise UserInputError(f"{path}: {what}")
+    refuse_unfinished(path)
     found = [kind for kind, name in KINDS.items() if (path / name).exists()]
     if not found and (path / POSTERIOR).exists():
         found = ["fit"]

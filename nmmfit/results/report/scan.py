@@ -10,11 +10,11 @@ import numpy as np
 
 from nmmfit.results.report.asked import asked_section, made_facts, provenance_section
 from nmmfit.results.report.document import Document, Section, Table, table
-from nmmfit.results.report.folder import Results, finite, plain_unit, reading
+from nmmfit.results.report.folder import Results, finite, known_or_nan, plain_unit, reading
 from nmmfit.results.report.pictures import drawn
 from nmmfit.results.report.references import asked_of
 from nmmfit.results.scan import contour_words, interval_text, scan_figure
-from nmmfit.results.wording import fixed, measured, number, quantity_words, sentence, unit_text
+from nmmfit.results.wording import common_scale, fixed, measured, number, quantity_words, sentence, unit_text
 
 MOST_ROWS = 200
 """Points of a curve that the page lists."""
@@ -53,12 +53,26 @@ def _checked(results: Results) -> _Scan:
             raise ValueError(f"a grid of {shape}, heights of {heights.shape}, verdicts of {converged.shape}")
         best = {name: finite(p["best"][name]) for name in grid}
         made = _Scan(grid, units, best, heights, converged, p)
-        # what the picture and the tables take apart
-        for found in (*p.get("contours", ()), *(c for pair in p.get("pairs", ()) for c in pair["contours"])):
-            finite(found["cl"]), finite(found["delta_chi2"]), len(found["lines"]) == len(found["closed"]), found["error"]
-        for found in p.get("intervals", ()):
-            finite(found["cl"]), finite(found["delta_chi2"]), [tuple(segment) for segment in found["segments"]], found["error"]
+        for contour in (*p.get("contours", ()), *(c for pair in p.get("pairs", ()) for c in pair["contours"])):
+            _check_level(contour)
+            if len(contour["lines"]) != len(contour["closed"]):
+                raise ValueError(f"{len(contour['lines'])} lines, {len(contour['closed'])} verdicts on them")
+            for line in contour["lines"]:
+                vertices = np.asarray(line, dtype=float)
+                if vertices.ndim != 2 or vertices.shape[1] != 2:
+                    raise ValueError(f"a line of shape {vertices.shape}")
+        for interval in p.get("intervals", ()):
+            _check_level(interval)
+            for low, high in interval["segments"]:
+                known_or_nan(low), known_or_nan(high)
     return made
+
+
+def _check_level(found: Mapping[str, Any]) -> None:
+    """Raises: KeyError, TypeError, ValueError where a level lacks a number."""
+    for key in ("cl", "delta_chi2"):
+        finite(found[key])
+    known_or_nan(found["error"])
 
 
 def scan_document(results: Results) -> Document:
@@ -98,23 +112,18 @@ def scan_document(results: Results) -> Document:
 def _found(s: _Scan) -> Section:
     known = s.heights[s.converged & np.isfinite(s.heights)]
     lowest, highest = (float(known.min()), float(known.max())) if len(known) else (float("nan"), float("nan"))
-    rows = [
-        (
-            n,
-            unit_text(s.units[n]),
-            *(measured(v, s.units[n]) for v in (s.grid[n][0], s.grid[n][-1], s.best[n])),
-            str(len(s.grid[n])),
-        )
-        for n in s.names
-    ]
-    heads = ("axis", "unit", "from", "to", "best fit", "points")
+    rows = []
+    for n in s.names:
+        scale = common_scale([s.grid[n][0], s.grid[n][-1], s.best[n]], s.units[n])
+        rows.append((n, unit_text(scale.unit), *scale.row([s.grid[n][0], s.grid[n][-1], s.best[n]]), str(len(s.grid[n]))))
+    heads = ("axis", "unit", *(f"{what} [unit of its row]" for what in ("from", "to", "best fit")), "points [1]")
     tables: list[Table] = [table("The grid", heads, rows, range(2, 6))]
     if len(s.names) == 1:
         tables += _curve(s)
     for names, found in _of_pairs(s):
         over = "" if len(s.names) == 2 else ", at the lowest point of the grid over the rest"
         words = [(f"{100 * c['cl']:.3g} %", fixed(c["delta_chi2"], 3), contour_words(c, lowest, highest)) for c in found]
-        tables.append(table(f"Contours of {' and '.join(names)}{over}", ("level", "Δχ² [1]", "lines"), words, (0, 1)))
+        tables.append(table(f"Contours of {' and '.join(names)}{over}", ("level", "Δχ² [1]", "lines"), words, (1,)))
     alt = (
         f"Δχ² over {' and '.join(s.names)}, {' x '.join(map(str, s.heights.shape))} points, from {lowest:.3g} to {highest:.3g}; "
         "levels and their crossings are in the tables."
@@ -135,11 +144,13 @@ def _curve(s: _Scan) -> list[Table]:
     for i in s.payload.get("intervals", ()):
         text, unit = interval_text(i["segments"], s.units[name])
         rows.append((f"{100 * i['cl']:.3g} %", fixed(i["delta_chi2"], 3), text, unit_text(unit)))
-    tables = [table("Intervals", ("level", "Δχ² below [1]", f"{name} [unit of its row]", "unit"), rows, (0, 1))]
+    tables = [table("Intervals", ("level", "Δχ² below [1]", f"{name} [unit of its row]", "unit"), rows, (1,))]
     if len(s.grid[name]) <= MOST_ROWS:
+        scale = common_scale(s.grid[name], s.units[name])
         points = [
-            (measured(x, s.units[name]), fixed(y, 4), "yes" if fine else "NO")
+            (scale.row([x])[0], fixed(y, 4), "yes" if fine else "NO")
             for x, y, fine in zip(s.grid[name], s.heights, s.converged, strict=True)
         ]
-        tables.append(table(f"Δχ² of {name}", (name, "Δχ² [1]", "converged"), points, (0, 1)))
+        heads = (f"{name} [{unit_text(scale.unit)}]", "Δχ² [1]", "converged")
+        tables.append(table(f"Δχ² of {name}", heads, points, (1,)))
     return tables
