@@ -58,7 +58,7 @@ def test_files_hold_toys_and_pictures(tmp_path):
         write_toys(folder, made())
         place = folder.publish()
     pictures = {f"{name}.{suffix}" for name in ("q", "belt", "coverage") for suffix in ("png", "pdf")}
-    assert {p.name for p in place.iterdir()} == {"toys.nc", *pictures}
+    assert {p.name for p in place.iterdir()} == {"toys.nc", "manifest.json", *pictures}
     with xarray.open_dataset(place / "toys.nc", group="feldman_cousins", engine="h5netcdf") as stored:
         assert stored["q"].shape == (3, 50)
         assert stored["q_of_data"].values.tolist() == [1.0, 0.5, 4.0]
