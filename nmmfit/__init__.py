@@ -34,6 +34,7 @@ _PUBLIC = {
     "sample": "nmmfit.inference.sampling",
     "scan": "nmmfit.inference.scan",
     "tension": "nmmfit.inference.tension",
+    "toys": "nmmfit.inference.toys",
     "write_wcxf": "nmmfit.exchange.wcxf",
 }
 

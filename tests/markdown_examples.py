@@ -41,6 +41,7 @@ SLOW_VERBS = (
     "profile",
     "scan",
     "tension",
+    "toys",
     "leave-one-out",
     "impacts",
     "fisher",

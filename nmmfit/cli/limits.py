@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nmmfit.checks import confidence_level, finite_number
+from nmmfit.checks import confidence_level, finite_number, whole_number
 from nmmfit.cli.arguments import Experiments, Json, Out, Overrides, RunFile, experiment_overrides, open_run
 from nmmfit.cli.fit import Chains, Draws, Sampler, Seed, Warmup, checkpoint_in, not_converged, sample_run, sampler_overrides
 from nmmfit.cli.go_on import Unfinished, going_on_later
@@ -39,6 +39,10 @@ Names = Annotated[
 ]
 
 
+DEFAULT_TOYS = 500
+"""Toys at every tested value of Feldman-Cousins intervals."""
+
+
 def register(app: typer.Typer) -> None:
     """Add these verbs to the program."""
     app.command(epilog="Example: nmmfit limits my-run.toml --cl 0.95 --out my-limits")(limits)
@@ -55,6 +59,21 @@ def limits(
     marginalised: Annotated[
         bool, typer.Option("--marginalised/--no-marginalised", help="Also sample the posterior, for marginalised intervals.")
     ] = True,
+    combinations: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--combination",
+            metavar="'NAME: PARAMETER=WEIGHT, ...'",
+            help="Also limit this linear combination of coefficients; may be repeated.",
+            show_default=False,
+        ),
+    ] = None,
+    feldman_cousins: Annotated[
+        bool, typer.Option("--feldman-cousins", help="Also make toys, for Feldman-Cousins intervals; takes minutes a quantity.")
+    ] = False,
+    toys: Annotated[
+        int, typer.Option("--toys", metavar="N", help="Toys at every value tested for --feldman-cousins.")
+    ] = DEFAULT_TOYS,
     sampler: Sampler = None,
     seed: Seed = None,
     chains: Chains = None,
@@ -66,21 +85,26 @@ def limits(
 ) -> None:
     """Limits of each coefficient and identified quantity: one at a time, profiled and marginalised, side by side."""
     confidence_level(cl, "--cl")
+    whole_number(toys, "--toys", 10)
     changes = sampler_overrides(method=sampler, seed=seed, chains=chains, draws=draws, warmup=warmup)
     changes += experiment_overrides(experiments)
     if fit_folder is not None and (run is not None or overrides or changes):
         raise UserInputError(
             f"--fit {fit_folder}: the run is the one of that fit; leave out RUN, --experiments, --set and options of the sampler"
         )
-    chosen = _run_of(fit_folder) if fit_folder is not None else open_run(run, [*(overrides or ()), *changes])
-    limits_into(chosen, resumable_folder(ctx, out, chosen), cl, names, fit_folder, marginalised, as_json)
+    combined = [_combination_override(given) for given in combinations or ()]
+    changes = [*(overrides or ()), *changes, *combined]
+    chosen = _run_of(fit_folder, combined) if fit_folder is not None else open_run(run, changes)
+    number = toys if feldman_cousins else None
+    limits_into(chosen, resumable_folder(ctx, out, chosen), cl, names, fit_folder, marginalised, as_json, number)
 
 
 def go_on(again: Unfinished, as_json: bool) -> None:
     """Go on with limits that were begun."""
     given = again.options
     fit_folder = Path(given["fit_folder"]) if given["fit_folder"] else None
-    limits_into(again.run, again.folder, given["cl"], given["names"], fit_folder, given["marginalised"], as_json)
+    number = given["toys"] if given.get("feldman_cousins") else None
+    limits_into(again.run, again.folder, given["cl"], given["names"], fit_folder, given["marginalised"], as_json, number)
 
 
 def limits_into(
@@ -91,6 +115,7 @@ def limits_into(
     fit_folder: Path | None,
     marginalised: bool,
     as_json: bool,
+    toys: int | None = None,
 ) -> None:
     """Limits, or what is left of them to do; see `limits`."""
     from nmmfit.results.files import POSTERIOR, RUN_FILE
@@ -116,7 +141,17 @@ def limits_into(
         elif marginalised:
             posterior, problems = _sampled(chosen, joint, folder)
         with counting_bar("limits") as advance:
-            found = engine(joint, cl, posterior, parameters=names, seed=chosen.config.sampler.seed, progress=advance)
+            found = engine(
+                joint,
+                cl,
+                posterior,
+                parameters=names,
+                combinations=chosen.config.combinations,
+                feldman_cousins=toys is not None,
+                toys=toys or DEFAULT_TOYS,
+                seed=chosen.config.sampler.seed,
+                progress=advance,
+            )
         problems += [f"limit of {failed}" for failed in found.failed]
         outcome = {"converged": not problems, "problems": problems, "theory": joint.choices}
         payload = plain({**found.to_json(), **outcome, "provenance": made_by(chosen.config.sampler.seed)})
@@ -132,11 +167,19 @@ def limits_into(
         raise not_converged(problems)
 
 
-def _run_of(folder: Path) -> Run:
+def _run_of(folder: Path, overrides: list[str]) -> Run:
     from nmmfit.results.store import read_run
     from nmmfit.run import parse_run
 
-    return parse_run(read_run(folder).run_toml, str(folder / "run.toml"))
+    return parse_run(read_run(folder).run_toml, str(folder / "run.toml"), overrides)
+
+
+def _combination_override(given: str) -> str:
+    """NAME: PARAMETER=WEIGHT, ... as the change of the run file that it stands for, an inline table of TOML."""
+    name, colon, weights = given.partition(":")
+    if not colon or not name.strip() or "=" not in weights:
+        raise UserInputError(f"--combination {given!r}: expected 'NAME: PARAMETER=WEIGHT, ...', such as 'T: L_T_u=2, L_T_d=-1'")
+    return f"combinations.{name.strip()}={{ {weights.strip()} }}"
 
 
 def _sampled(chosen: Run, joint: JointLikelihood, folder: ResumableFolder) -> tuple[dict[str, Any], list[str]]:

@@ -27,6 +27,7 @@ from nmmfit.cli import (
     scan,
     tighten,
     together,
+    toys,
     validate,
     verify,
     wcxf,
@@ -82,6 +83,7 @@ moments.register(app)
 limits.register(app)
 scan.register(app)
 together.register(app)
+toys.register(app)
 leave_out.register(app)
 fisher.register(app)
 tighten.register(app)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -65,6 +66,10 @@ class RunConfig(StrictModel):
     model: Annotated[
         ModelSpec | None, Field(description="a model whose parameters are sampled, beside or instead of coefficients")
     ] = None
+    combinations: Annotated[
+        dict[str, dict[str, float]],
+        Field(description="linear combinations that `limits` limits besides: name -> parameter -> weight"),
+    ] = Field(default_factory=dict)
     theory: TheorySpec = TheorySpec()
     pulls: Annotated[
         dict[str, PriorSpec],
@@ -92,6 +97,20 @@ class RunConfig(StrictModel):
                 raise refuse(f"{name!r} is no name of a parameter: a letter, then letters, digits and underscores")
         return given
 
+    def _check_combinations(self) -> None:
+        """Combinations are told apart from parameters, which they consist of."""
+        for name, weights in self.combinations.items():
+            where = f"combinations.{name}"
+            if not _PLAIN_NAME.fullmatch(name) or name in self.parameters:
+                raise refuse(f"{where}: a name of its own is needed: a letter, then letters, digits and underscores")
+            for part, weight in weights.items():
+                if part not in self.parameters:
+                    raise refuse(f"{where}: {unknown('parameter of this run', part, self.parameters)}")
+                if not math.isfinite(weight):
+                    raise refuse(f"{where}.{part}: a weight must be finite, got {weight}")
+            if not any(weights.values()):
+                raise refuse(f"{where}: a combination needs a parameter with a weight that is not zero")
+
     @model_validator(mode="after")
     def _consistent(self) -> RunConfig:
         twice = [name for name in self.experiments if self.experiments.count(name) > 1]
@@ -102,6 +121,7 @@ class RunConfig(StrictModel):
                 raise refuse(f"options: {unknown('experiment of this run', name, self.experiments)}")
         self._check_theory()
         self._check_model()
+        self._check_combinations()
         return self
 
     def _check_model(self) -> None:

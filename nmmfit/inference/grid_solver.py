@@ -118,8 +118,13 @@ class GridSolver(GridPoints):
 
         `progress` is called with (points done, points in all); finished chunks are kept in `store`, and taken from there.
         """
-        total = size_of(self.axes)
-        found = solved_chunks(lambda n: vars(self.chunk(n, coarse)), self.chunks, CHUNK, total, self.cost, progress, store)
+        total, known = size_of(self.axes), len(coarse.solution.at)
+
+        def advance(done: int, of: int) -> None:
+            if progress is not None:
+                progress(max(done, known), of)
+
+        found = solved_chunks(lambda n: vars(self.chunk(n, coarse)), self.chunks, CHUNK, total, self.cost, advance, store)
         solution = Solution(**found)
         self.repaired(solution, coarse, [a.points for a in self.axes])
         return solution

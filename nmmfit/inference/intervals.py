@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -51,12 +52,81 @@ class Limits:
     profiled: Interval | None
     marginalised: Interval | None = None
     contraction: float | None = None
+    feldman_cousins: Interval | None = None
+
+    @property
+    def kinds(self) -> dict[str, Interval | None]:
+        """Intervals by kind."""
+        return {
+            "one_at_a_time": self.one_at_a_time,
+            "profiled": self.profiled,
+            "marginalised": self.marginalised,
+            "feldman_cousins": self.feldman_cousins,
+        }
 
     def to_json(self) -> dict[str, Any]:
         """Fields for `json.dumps`."""
-        kinds = {"one_at_a_time": self.one_at_a_time, "profiled": self.profiled, "marginalised": self.marginalised}
         out: dict[str, Any] = {"unit": self.unit, "contraction": self.contraction}
-        return out | {kind: None if found is None else found.to_json() for kind, found in kinds.items()}
+        return out | {kind: None if found is None else found.to_json() for kind, found in self.kinds.items()}
+
+
+KINDS = {
+    "one_at_a_time": "one at a time",
+    "profiled": "profiled",
+    "marginalised": "marginalised",
+    "feldman_cousins": "Feldman-Cousins",
+}
+"""Kinds of limits, and how they are written."""
+
+DISAGREE = 1.3
+"""Ratio of two finite ends above which methods disagree."""
+
+
+@dataclass(frozen=True)
+class Disagreement:
+    """Two methods whose ends differ by more than 30 %, or lie on either side of 0; `ratio` (larger over smaller) is then None."""
+
+    name: str
+    side: str
+    methods: tuple[str, str]
+    ends: tuple[float, float]
+    ratio: float | None
+
+    @property
+    def text(self) -> str:
+        """In words."""
+        first, second = (f"{KINDS[kind]} {end:.3g}" for kind, end in zip(self.methods, self.ends, strict=True))
+        how = "of opposite signs" if self.ratio is None else f"a factor of {self.ratio:.2f} apart"
+        return f"{self.name}, {self.side} end: {first} and {second} are {how}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Fields for `json.dumps`."""
+        return {
+            "name": self.name,
+            "side": self.side,
+            "methods": list(self.methods),
+            "ends": list(self.ends),
+            "ratio": self.ratio,
+            "text": self.text,
+        }
+
+
+def disagreements(name: str, limits: Limits, alone: bool) -> list[Disagreement]:
+    """Finite ends that are a factor of more than `DISAGREE` apart, every pair of methods; ends at 0 are boundaries.
+
+    One-at-a-time limits answer another question where other coefficients are free; `alone`: none is.
+    """
+    out = []
+    kinds = {k: v for k, v in limits.kinds.items() if v is not None and (alone or k != "one_at_a_time")}
+    for side in ("lower", "upper"):
+        ends = {kind: float(end) for kind, found in kinds.items() if (end := getattr(found, side))}
+        for first, second in combinations(ends, 2):
+            small, large = sorted((abs(ends[first]), abs(ends[second])))
+            opposite = ends[first] * ends[second] < 0
+            if opposite or large > DISAGREE * small:
+                ratio = None if opposite else large / small
+                out.append(Disagreement(name, side, (first, second), (ends[first], ends[second]), ratio))
+    return out
 
 
 @dataclass(frozen=True)
@@ -70,6 +140,8 @@ class LimitsResult:
         presets: preset of the theory inputs -> {"inputs": ..., coefficient -> one-at-a-time interval}.
         conventions: kind of interval -> how it is defined, in words.
         failed: what did not converge.
+        combinations: linear combinations of coefficients -> limits.
+        alone: whether one coefficient is free only, so that one-at-a-time limits mean the same as profiled ones.
     """
 
     cl: float
@@ -80,6 +152,14 @@ class LimitsResult:
     preset_inputs: dict[str, dict[str, tuple[float, float]]]
     conventions: dict[str, str]
     failed: tuple[str, ...] = field(default=())
+    combinations: dict[str, Limits] = field(default_factory=dict)
+    alone: bool = False
+
+    @property
+    def warnings(self) -> tuple[Disagreement, ...]:
+        """Where methods disagree."""
+        every = {**self.identified, **self.parameters, **self.combinations}
+        return tuple(found for name, limits in every.items() for found in disagreements(name, limits, self.alone))
 
     @property
     def converged(self) -> bool:
@@ -93,6 +173,8 @@ class LimitsResult:
             "delta_chi2": self.delta_chi2,
             "parameters": {name: found.to_json() for name, found in self.parameters.items()},
             "identified": {name: found.to_json() for name, found in self.identified.items()},
+            "combinations": {name: found.to_json() for name, found in self.combinations.items()},
+            "warnings": [found.to_json() for found in self.warnings],
             "presets": {
                 name: {
                     "inputs": {k: list(v) for k, v in self.preset_inputs[name].items()},
@@ -116,6 +198,8 @@ def conventions(cl: float, level: float) -> dict[str, str]:
         "one_at_a_time": "other coefficients 0 (identified quantities: everything that contributes to other amplitudes 0), "
         f"nuisances and theory inputs profiled, no coefficient priors; {ends}",
         "profiled": f"other coefficients, nuisances and theory inputs profiled, no coefficient priors; {ends}",
+        "feldman_cousins": "values at which toys made there, at the profiled nuisances of the data, have a larger delta chi2 "
+        f"than the data in more than {100 * (1 - cl):.3g} % (plug-in construction; all else profiled in every toy)",
         "marginalised": f"coefficients: equal-tailed {100 * cl:g} % of the posterior draws; sizes (>= 0): from 0 to the "
         f"{100 * cl:g} % quantile; includes the coefficient priors",
     }

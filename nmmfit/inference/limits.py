@@ -19,12 +19,19 @@ from nmmfit.inference.joint import JointLikelihood
 from nmmfit.inference.minimise import Progress
 from nmmfit.inference.profiling import Job, Profiler
 from nmmfit.inference.space import Space, Target, compensators, space_of
+from nmmfit.inference.toy_ensemble import Ensemble, Toys, run
+from nmmfit.inference.toy_intervals import default_grid
+from nmmfit.inference.toy_intervals import feldman_cousins as feldman_cousins_of
+from nmmfit.inference.toy_truths import DataProfile
 from nmmfit.precision import require_double_precision
 
 Presets = Mapping[str, Mapping[str, tuple[float, float]]]
 """Preset name -> theory input -> (value, uncertainty); uncertainty 0 holds the input at its value."""
 
 PRIOR_DRAWS = 20_000
+
+MOST_FAILED = 0.05
+"""Fraction of toys that may fail before a Feldman-Cousins interval counts as not converged."""
 
 
 def default_presets() -> Presets:
@@ -48,7 +55,10 @@ def limits(
     *,
     parameters: Sequence[str] | None = None,
     presets: Presets | None = None,
+    combinations: Mapping[str, Mapping[str, float]] | None = None,
     profiled: bool = True,
+    feldman_cousins: bool = False,
+    toys: int = 500,
     starts: int = 8,
     seed: int = 0,
     progress: Progress | None = None,
@@ -61,7 +71,10 @@ def limits(
         posterior: draws of coefficients and identified quantities, name -> (chain, draw), for marginalised intervals.
         parameters: names of coefficients and identified quantities to do; None: all.
         presets: determinations of theory inputs for which one-at-a-time limits are shown besides; None: the project's; {}: none.
+        combinations: linear combinations of coefficients to limit besides, name -> coefficient -> weight; None: none.
         profiled: also profile all other coefficients; False: one-at-a-time limits only.
+        feldman_cousins: also make toys, for Feldman-Cousins intervals.
+        toys: toys at every tested value of those, >= 10.
         starts: scattered starts of every fit, >= 1.
         seed: of the scatter, >= 0.
         progress: called with (ends found, ends in all).
@@ -84,12 +97,16 @@ def limits(
             raise unknown("coefficient or identified quantity", name, names, "limits: parameters")
     if parameters is not None:
         names = [name for name in names if name in parameters]
-    work = _Work(space, Profiler(space, seed=seed, progress=progress), level, starts)
+    work = LimitWork(space, Profiler(space, seed=seed, progress=progress), level, starts)
     for name in names:
         work.plan(name, profiled)
+    combined = {name: space.combination(name, weights) for name, weights in (combinations or {}).items()}
+    for target in combined.values():
+        work.plan_combination(target, profiled)
     table = default_presets() if presets is None else _checked_presets(presets, space)
     if posterior is not None:
-        posterior = _checked_draws(posterior, names)
+        posterior = _checked_draws(posterior, [*names, *(space.names[i] for i in space.coefficients)])
+        posterior |= _combined_draws(posterior, combinations or {})
     taken = table if any(n in space.names and space.index(n) in space.coefficients for n in names) else {}
     usable = {p: inputs for p, given in taken.items() if (inputs := _floated(space, given))}
     for preset, inputs in usable.items():
@@ -97,14 +114,21 @@ def limits(
             if name in space.names and space.index(name) in space.coefficients:
                 work.plan_preset(name, preset, inputs)
     found = work.run()
+    if feldman_cousins:
+        for target in (*map(space.target, names), *combined.values()):
+            found[target.name, "feldman_cousins"] = toy_interval(
+                joint, target, found.get((target.name, "profiled")), cl, toys, starts, seed, progress
+            )
     result = LimitsResult(
         cl=cl,
         delta_chi2=level,
-        parameters={n: _limits(space, n, found) for n in names if n in space.names},
-        identified={n: _limits(space, n, found) for n in names if n not in space.names},
+        parameters={n: _limits(space.target(n), found) for n in names if n in space.names},
+        identified={n: _limits(space.target(n), found) for n in names if n not in space.names},
+        combinations={n: _limits(target, found) for n, target in combined.items()},
+        alone=len(space.own) == 1,
         presets={p: {n: found[n, p] for n in names if (n, p) in found} for p in usable},
         preset_inputs={p: dict(v) for p, v in usable.items()},
-        conventions=conventions(cl, level),
+        conventions={k: v for k, v in conventions(cl, level).items() if feldman_cousins or k != "feldman_cousins"},
         failed=tuple(f"{name} ({kind})" for (name, kind), interval in found.items() if not interval.converged),
     )
     return result if posterior is None else with_posterior(result, joint, posterior, seed=seed)
@@ -139,8 +163,49 @@ def _checked_draws(posterior: Mapping[str, np.ndarray], names: Sequence[str]) ->
     return found
 
 
-def _limits(space: Space, name: str, found: Mapping[tuple[str, str], Interval]) -> Limits:
-    return Limits(space.target(name).unit, found.get((name, "one_at_a_time")), found.get((name, "profiled")))
+def _combined_draws(
+    posterior: Mapping[str, np.ndarray], combinations: Mapping[str, Mapping[str, float]]
+) -> dict[str, np.ndarray]:
+    """Draws of the combinations whose coefficients all have some."""
+    return {
+        name: np.sum([weight * posterior[part] for part, weight in weights.items()], axis=0)
+        for name, weights in combinations.items()
+        if all(part in posterior for part in weights)
+    }
+
+
+def _limits(target: Target, found: Mapping[tuple[str, str], Interval]) -> Limits:
+    kinds = (found.get((target.name, kind)) for kind in ("one_at_a_time", "profiled", "feldman_cousins"))
+    one_at_a_time, profiled, feldman_cousins = kinds
+    return Limits(target.unit, one_at_a_time, profiled, feldman_cousins=feldman_cousins)
+
+
+def toy_interval(
+    joint: JointLikelihood,
+    target: Target,
+    profiled: Interval | None,
+    cl: float,
+    toys: int,
+    starts: int,
+    seed: int,
+    progress: Progress | None,
+) -> Interval:
+    """Feldman-Cousins interval of a quantity whose profiled one is known; open where that is."""
+    whole_number(toys, "limits: toys", 10)
+    if profiled is not None and profiled.lower is None and profiled.upper is None:
+        return Interval(None, None, profiled.reason, profiled.best)
+    profile = DataProfile(joint, target, starts=starts, seed=seed)
+    ends = (None, None) if profiled is None else (profiled.lower, profiled.upper)
+    grid = default_grid(profile, *ends)
+
+    def make(ensemble: Ensemble) -> Toys:
+        return run(ensemble, progress)
+
+    found = feldman_cousins_of(profile, grid, False, cl, toys, seed, make)
+    made = sum(t.toys + t.failed for t in found.tested)
+    errors = f"errors of the ends {found.lower_error:.2g}, {found.upper_error:.2g} from {toys} toys a value"
+    note = "; ".join(filter(None, (found.note, errors, f"{found.failed} of {made} toys failed" if found.failed else None)))
+    return Interval(found.lower, found.upper, found.reason, found.best, (), note, found.failed <= MOST_FAILED * made)
 
 
 def _floated(space: Space, given: Mapping[str, tuple[float, float]]) -> dict[str, tuple[float, float]]:
@@ -148,7 +213,7 @@ def _floated(space: Space, given: Mapping[str, tuple[float, float]]) -> dict[str
     return {n: v for n, v in given.items() if n in space.names and space.joint.parameters[space.names.index(n)].is_normal}
 
 
-class _Work:
+class LimitWork:
     """Collects jobs, runs them together, and words the results."""
 
     def __init__(self, space: Space, profiler: Profiler, level: float, starts: int) -> None:
@@ -158,17 +223,27 @@ class _Work:
         self.profiled_last: list[tuple[str, str]] = []
         self.others = np.setdiff1d(np.arange(space.n), space.own)
 
-    def plan(self, name: str, profiled: bool = True) -> None:
-        """One-at-a-time and, if wanted, profiled jobs of a coefficient or an identified quantity."""
+    def plan(self, name: str, profiled: bool = True, one_at_a_time: bool = True) -> None:
+        """One-at-a-time and profiled jobs of a coefficient or an identified quantity, those that are wanted."""
         target = self.space.target(name)
+        if one_at_a_time:
+            self._plan_one(name, target)
+        if profiled:
+            self._add((name, "profiled"), self.profiler.job(target))
+
+    def plan_combination(self, target: Target, profiled: bool = True) -> None:
+        """The profiled job of a linear combination."""
+        self.known[target.name, "one_at_a_time"] = Interval(None, None, "not defined for a combination of coefficients")
+        if profiled:
+            self._add((target.name, "profiled"), self.profiler.job(target))
+
+    def _plan_one(self, name: str, target: Target) -> None:
         if name in self.space.names and self.space.kinds[self.space.index(name)] == "model":
             self.known[name, "one_at_a_time"] = Interval(None, None, "not defined for parameters of a model")
         elif target.name in self.space.names:
             self._add((name, "one_at_a_time"), self.profiler.job(target, free=np.append(self.others, self.space.index(name))))
         else:
             self._plan_alone(target)
-        if profiled:
-            self._add((name, "profiled"), self.profiler.job(target))
 
     def _plan_alone(self, target: Target) -> None:
         within, held = self.space.alone(target)
@@ -304,6 +379,7 @@ def with_posterior(
         result,
         parameters={n: add(False)(n, v) for n, v in result.parameters.items()},
         identified={n: add(True)(n, v) for n, v in result.identified.items()},
+        combinations={n: add(False)(n, v) for n, v in result.combinations.items()},
     )
 
 

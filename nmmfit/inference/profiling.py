@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 import jax
 import numpy as np
@@ -135,7 +136,10 @@ class Profiler:
         seed: int = 0,
         tolerance: float = TOLERANCE,
         progress: Progress | None = None,
+        data: Any = None,
     ) -> None:
+        self.data = data
+        """What the objective takes besides the vector, arrays without a `point` axis; None: nothing."""
         self.space, self.block, self.seed, self.tolerance = space, block, seed, tolerance
         self.objective = space.nll if objective is None else objective
         self.progress = progress
@@ -176,6 +180,9 @@ class Profiler:
                 assert job.target is not None
                 weights[i] = job.target.weights
         self.fitted += len(jobs)
+        data = self.data
+        if data is not None:
+            data = jax.tree.map(lambda leaf: np.broadcast_to(leaf, (len(jobs), *leaf.shape)), data)
         return minimise(
             self.objective,
             Problems.make(
@@ -189,6 +196,7 @@ class Profiler:
                 shear=None if jobs[0].shear is None else jax.tree.map(lambda *all_: np.stack(all_), *[job.shear for job in jobs]),
             ),
             quantities=self.space.quantities,
+            data=data,
             block=self.block,
             tolerance=self.tolerance,
             max_iterations=most,

@@ -127,6 +127,25 @@ class Space:
         weights[self.names.index(name)] = 1.0
         return Target(name, self.units[name], weights, False, True)
 
+    def combination(self, name: str, weights: Mapping[str, float], where: str = "combinations") -> Target:
+        """A linear combination of coefficients, name -> weight, as something to profile.
+
+        Raises: UserInputError for a name that is taken or no free coefficient, a weight that is no finite number, or no weight.
+        """
+        known = [self.names[i] for i in self.coefficients]
+        if name in (*self.names, *(q.name for q in self.identified)):
+            raise UserInputError(f"{where}: {name!r} is the name of a parameter or an identified quantity; choose another one")
+        on_vector = np.zeros(self.n + self.n_quantities)
+        units = set()
+        for part, weight in weights.items():
+            if part not in known:
+                raise unknown("free coefficient", part, known, f"{where}.{name}")
+            on_vector[self.names.index(part)] = finite_number(weight, f"{where}.{name}.{part}")
+            units.add(self.units[part])
+        if not np.any(on_vector):
+            raise UserInputError(f"{where}.{name}: a combination needs a coefficient with a weight that is not zero")
+        return Target(name, units.pop() if len(units) == 1 else "mixed", on_vector, False, True)
+
     def alone(self, target: Target) -> tuple[np.ndarray, np.ndarray]:
         """What an identified quantity is made of alone, all amplitudes outside it zero.
 

@@ -15,11 +15,14 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.scipy.special import gammaln
 from numpyro import distributions as dist
 
+from nmmfit.experiment import Channel
 from nmmfit.inference.joint import JointLikelihood
-from nmmfit.inference.minimise import Problems, Progress, minimise
-from nmmfit.inference.space import space_of
+from nmmfit.inference.minimise import Problems, Progress, minimise, no_quantities
+from nmmfit.inference.shear import Shear
+from nmmfit.inference.space import Target, space_of
 from nmmfit.inference.vector import curvature_of_counts, n_curved
 from nmmfit.shapes import Array
 
@@ -39,6 +42,10 @@ class Data(NamedTuple):
 
     counts: Array | np.ndarray
     centres: Array | np.ndarray
+
+    def take(self, index: np.ndarray) -> Data:
+        """The toys at these places."""
+        return Data(self.counts[index], self.centres[index])
 
 
 class ToyLikelihood:
@@ -114,7 +121,7 @@ class ToyLikelihood:
         parts, first = [jnp.zeros(0)], 0
         for channel, size in self._channels:
             here = slice(first, first + size)
-            parts.append(channel.distribution(mean[here]).log_prob(data[here]))
+            parts.append(_log_prob(channel, mean[here], data[here]))
             first += size
         return jnp.concatenate(parts)
 
@@ -132,7 +139,34 @@ class ToyLikelihood:
         """Deviance of counts (bin,) at a vector (n,)."""
         return 2.0 * jnp.sum(self.saturated(counts) - self.log_prob(self.counts(z), counts))
 
-    def _constraint(self, z: Array, centres: Array) -> Array:
+    def of_data(self, mean: Array, data: Array) -> Array:
+        """Log probability of the data, without what depends on Poisson data alone."""
+        total, first = jnp.asarray(0.0), 0
+        for channel, size in self._channels:
+            here = slice(first, first + size)
+            if channel.distribution is dist.Poisson:
+                total = total + jnp.sum(data[here] * jnp.log(mean[here]) - mean[here])
+            else:
+                total = total + jnp.sum(channel.distribution(mean[here]).log_prob(data[here]))
+            first += size
+        return total
+
+    def bend(self, mean: Array, data: Array) -> Array:
+        """Second derivatives of minus the log probability of every bin, (bin,), those below zero as zero."""
+
+        def alone(mu: Array) -> Array:
+            return -self.of_data(mu, data)
+
+        # Bins are independent: one product with ones gives every second derivative.
+        return jnp.maximum(jax.jvp(jax.grad(alone), (mean,), (jnp.ones_like(mean),))[1], 0.0)
+
+    def expected(self, z: np.ndarray) -> Data:
+        """Asimov data at a vector (n,): counts as expected, centres at the values there."""
+        counts = np.asarray(_counts(self, jnp.asarray(z)))
+        x = np.asarray(self.space.ranges.to_parameters(np.asarray(z)[self.places(0)]))
+        return Data(counts, x[self._normal])
+
+    def constraint(self, z: Array, centres: Array) -> Array:
         """Log densities of the constraints, with other centres, at a vector of the joint likelihood."""
         x = self.space.ranges.to_parameters(z)[self._normal]
         moved = jnp.sum((centres - self._centres) / self._widths**2 * (x - 0.5 * (centres + self._centres)))
@@ -141,7 +175,7 @@ class ToyLikelihood:
     def __call__(self, z: Array, data: Data) -> Array:
         """Minus log likelihood with constraints."""
         of_data = jnp.sum(self.log_prob(self.counts(z), jnp.asarray(data.counts)))
-        return -(of_data + self._constraint(z[self.places(0)], jnp.asarray(data.centres)))
+        return -(of_data + self.constraint(z[self.places(0)], jnp.asarray(data.centres)))
 
     def second_order(self, z: Array, data: Data) -> tuple[Array, Array, Array]:
         """Value, gradient (n,) and Hessian (n, n), without second derivatives of counts in the nuisances, as in
@@ -153,11 +187,10 @@ class ToyLikelihood:
             return -jnp.sum(self.log_prob(mu, jnp.asarray(data.counts)))
 
         value, slope = jax.value_and_grad(alone)(mean)
-        # Bins are independent: one product with ones gives every second derivative.
-        bend = jnp.maximum(jax.jvp(jax.grad(alone), (mean,), (jnp.ones_like(mean),))[1], 0.0)
+        bend = self.bend(mean, jnp.asarray(data.counts))
 
         def constraint(y: Array) -> Array:
-            return -self._constraint(y, jnp.asarray(data.centres))
+            return -self.constraint(y, jnp.asarray(data.centres))
 
         shared = self.places(0)
         pull, tight = jax.value_and_grad(constraint)(z[shared]), jax.hessian(constraint)(z[shared])
@@ -180,12 +213,39 @@ class ToyLikelihood:
         of_all = self.joint.counts_of_products
         return self.joint.counts_of_experiment(copy, x, products) if self.apart else of_all(x, products)
 
+    # -- what profiles need, of a likelihood that is not taken apart ---------------------------------------------------
+
+    @property
+    def curved(self) -> int:
+        """Leading entries of the vector that a shear may involve."""
+        return self.space.nll.curved
+
+    def sheared(self, z: Array, shear: Shear) -> Array:
+        """A vector (n,) with dipole coefficients as a shear has them."""
+        return self.space.nll.sheared(z, shear)
+
+    def unsheared(self, y: Array, shear: Shear) -> Array:
+        """The vector (n,) of a sheared one."""
+        return self.space.nll.unsheared(y, shear)
+
     # -- toys ---------------------------------------------------------------------------------------------------------
 
     def draw(self, z: np.ndarray, keys: Array) -> Data:
         """Toys drawn at a vector (n,), one per key, arrays with leading axis `toy`."""
         counts, centres = _drawn(self, jnp.asarray(z), keys)
         return Data(np.asarray(counts), np.asarray(centres))
+
+
+def _log_prob(channel: Channel, mean: Array, data: Array) -> Array:
+    """Log probability of a channel's bins; of a Poisson distribution also for data that are no whole numbers (Asimov)."""
+    if channel.distribution is dist.Poisson:
+        return data * jnp.log(mean) - mean - gammaln(data + 1.0)
+    return jnp.asarray(channel.distribution(mean).log_prob(data))
+
+
+@partial(jax.jit, static_argnums=0)
+def _counts(likelihood: ToyLikelihood, z: Array) -> Array:
+    return likelihood.counts(z)
 
 
 @partial(jax.jit, static_argnums=0)
@@ -216,6 +276,10 @@ class Fitted(NamedTuple):
     value: np.ndarray
     converged: np.ndarray
 
+    def take(self, index: np.ndarray) -> Fitted:
+        """The toys at these places."""
+        return Fitted(self.z[index], self.value[index], self.converged[index])
+
 
 def thrown(
     likelihood: ToyLikelihood, z: np.ndarray, throws: Sequence[float] | np.ndarray, rng: np.random.Generator
@@ -231,7 +295,15 @@ def thrown(
     return np.asarray(z[..., None, :] + steps @ likelihood.basis().T)
 
 
-def fit_toys(likelihood: ToyLikelihood, data: Data, starts: np.ndarray, progress: Progress | None = None) -> Fitted:
+def fit_toys(
+    likelihood: ToyLikelihood,
+    data: Data,
+    starts: np.ndarray,
+    progress: Progress | None = None,
+    *,
+    target: Target | None = None,
+    at: float = 0.0,
+) -> Fitted:
     """The lowest minimum of every toy.
 
     Args:
@@ -239,6 +311,7 @@ def fit_toys(likelihood: ToyLikelihood, data: Data, starts: np.ndarray, progress
         data: toys, arrays with leading axis `toy`.
         starts: vectors (toy, start, n).
         progress: called with (fits done, fits in all).
+        target: what is held at the value `at`, of a likelihood that is not taken apart; None: nothing.
     """
     toys, per_toy, n = starts.shape
     if not n:
@@ -247,7 +320,14 @@ def fit_toys(likelihood: ToyLikelihood, data: Data, starts: np.ndarray, progress
     owner = np.repeat(np.arange(toys), per_toy)
     found = minimise(
         likelihood,
-        Problems.make(starts.reshape(-1, n), likelihood.basis()),
+        Problems.make(
+            starts.reshape(-1, n),
+            likelihood.basis(),
+            n_quantities=0 if target is None else likelihood.space.n_quantities,
+            weights=None if target is None else target.weights,
+            target=None if target is None else np.asarray(at),
+        ),
+        quantities=no_quantities if target is None else likelihood.space.quantities,
         data=Data(np.asarray(data.counts)[owner], np.asarray(data.centres)[owner]),
         max_iterations=MOST_ITERATIONS,
         tolerance=TOLERANCE,
@@ -256,10 +336,10 @@ def fit_toys(likelihood: ToyLikelihood, data: Data, starts: np.ndarray, progress
     every = np.where(np.isfinite(found.value), found.value, np.inf).reshape(toys, per_toy)
     values = np.where(found.converged.reshape(toys, per_toy), every, np.inf)
     best = np.argmin(values, axis=1)
-    at = np.arange(toys)
+    each = np.arange(toys)
     # A start that did not converge, but is lower, shows that the others are not at the lowest minimum.
-    lowest = values[at, best] <= np.min(every, axis=1) + UNDERCUT
-    return Fitted(found.x.reshape(toys, per_toy, n)[at, best], values[at, best], lowest & np.isfinite(values[at, best]))
+    lowest = values[each, best] <= np.min(every, axis=1) + UNDERCUT
+    return Fitted(found.x.reshape(toys, per_toy, n)[each, best], values[each, best], lowest & np.isfinite(values[each, best]))
 
 
 def lower(one: Fitted, other: Fitted) -> Fitted:

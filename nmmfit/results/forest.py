@@ -6,21 +6,27 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from nmmfit.results.figure import BLUE, GREY, ORANGE, VERMILLION, new_figure, style
-from nmmfit.results.tables import LIMIT_KINDS
+from nmmfit.results.figure import BLUE, GREEN, GREY, ORANGE, VERMILLION, new_figure, style
+from nmmfit.results.tables import LIMIT_KINDS, LIMIT_SECTIONS, shown_kinds
 from nmmfit.results.wording import axis_label, symbol
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_LOOK = {"one_at_a_time": (BLUE, "o"), "profiled": (VERMILLION, "s"), "marginalised": (ORANGE, "D")}
-_OFFSET = {"one_at_a_time": 0.24, "profiled": 0.0, "marginalised": -0.24}
+_LOOK = {
+    "one_at_a_time": (BLUE, "o"),
+    "profiled": (VERMILLION, "s"),
+    "marginalised": (ORANGE, "D"),
+    "feldman_cousins": (GREEN, "^"),
+}
+_SPREAD = 0.48
+"""Distance between the highest and the lowest bar of a row."""
 
 
 def _panels(limits: Mapping[str, Any]) -> list[tuple[str, str, list[str]]]:
     """(section, unit, names) of each panel: quantities of one unit share an axis; identified quantities first."""
     panels: list[tuple[str, str, list[str]]] = []
-    for section in ("identified", "parameters"):
+    for section in LIMIT_SECTIONS:
         groups: dict[str, list[str]] = {}
         for name, entry in limits.get(section, {}).items():
             groups.setdefault(entry.get("unit") or "1", []).append(name)
@@ -47,7 +53,7 @@ def forest_figure(limits: Mapping[str, Any], labels: Mapping[str, str] | None = 
     panels = _panels(limits)
     if not panels:
         raise ValueError("a forest plot needs at least one limit")
-    written = labels or {}
+    written, kinds = labels or {}, shown_kinds(limits)
     rows = sum(len(names) for _, _, names in panels)
     with style():
         figure = new_figure(6.4, 0.62 * rows + 0.75 * len(panels) + 0.7)
@@ -60,7 +66,7 @@ def forest_figure(limits: Mapping[str, Any], labels: Mapping[str, str] | None = 
             axes.set_xlim(low, high)
             axes.set_ylim(-0.6, len(names) - 0.4)
             for row, name in enumerate(reversed(names)):
-                _draw_entry(axes, row, limits[section][name], low, high)
+                _draw_entry(axes, row, limits[section][name], low, high, list(kinds))
             axes.set_yticks(range(len(names)), [written.get(n) or symbol(n) for n in reversed(names)], fontsize=10)
             axes.tick_params(axis="y", which="both", left=False, right=False)
             axes.minorticks_on()
@@ -69,17 +75,17 @@ def forest_figure(limits: Mapping[str, Any], labels: Mapping[str, str] | None = 
             for row in range(1, len(names)):
                 axes.axhline(row - 0.5, color=GREY, alpha=0.3, linewidth=0.6)
             axes.set_xlabel(axis_label("limit on the absolute value", unit), fontsize=10)
-        _legend(figure, float(limits["cl"]))
+        _legend(figure, float(limits["cl"]), kinds)
     return figure
 
 
-def _draw_entry(axes: Any, row: int, entry: Mapping[str, Any], low: float, high: float) -> None:
-    for kind in LIMIT_KINDS:
+def _draw_entry(axes: Any, row: int, entry: Mapping[str, Any], low: float, high: float, kinds: list[str]) -> None:
+    for place, kind in enumerate(kinds):
         found = entry.get(kind)
         if not found:
             continue
         colour, marker = _LOOK[kind]
-        y = row + _OFFSET[kind]
+        y = row + _SPREAD * (0.5 - place / (len(kinds) - 1))
         lower, upper = found.get("lower"), found.get("upper")
         if lower is None or upper is None:
             start = low if lower is None or lower <= 0.0 else float(lower)
@@ -104,12 +110,12 @@ def _draw_entry(axes: Any, row: int, entry: Mapping[str, Any], low: float, high:
             axes.plot(abs(lower), y, marker=marker, color=colour, markersize=5.5, markerfacecolor="white")
 
 
-def _legend(figure: Figure, cl: float) -> None:
+def _legend(figure: Figure, cl: float, kinds: Mapping[str, str]) -> None:
     from matplotlib.lines import Line2D
 
     handles = [
         Line2D([], [], color=_LOOK[kind][0], marker=_LOOK[kind][1], markersize=5.5, linewidth=1.6, label=f"{name}")
-        for kind, name in LIMIT_KINDS.items()
+        for kind, name in kinds.items()
     ]
     figure.legend(
         handles=handles,

@@ -11,11 +11,12 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from nmmfit.inference.intervals import KINDS
 from nmmfit.inference.result import SampleResult
 from nmmfit.results.diagnostics import FitSummary, ParameterSummary, correlations
 from nmmfit.results.wording import common_scale, fixed, heading, number
 
-LIMIT_KINDS = {"one_at_a_time": "one at a time", "profiled": "profiled", "marginalised": "marginalised"}
+LIMIT_KINDS = KINDS
 """Kinds of limits in the order in which they are shown: key of the JSON object -> how it is written."""
 
 
@@ -158,7 +159,8 @@ def limits_table(limits: Mapping[str, Any]) -> RenderableType:
     level = f"{100 * float(limits['cl']):g} % CL"
     parts: list[RenderableType] = []
     reasons: dict[str, None] = {}
-    for section, title in (("identified", "Identified by the data"), ("parameters", "Coefficients")):
+    kinds = shown_kinds(limits)
+    for section, title in LIMIT_SECTIONS.items():
         groups: dict[str, list[str]] = {}
         for name, entry in limits.get(section, {}).items():
             groups.setdefault(entry.get("unit") or "1", []).append(name)
@@ -166,25 +168,38 @@ def limits_table(limits: Mapping[str, Any]) -> RenderableType:
             table = plain_table(f"{title}, {level}")
             table.add_column("name", no_wrap=True)
             scale = common_scale([side for name in names for side in _sides(limits[section][name])], unit)
-            for kind in LIMIT_KINDS.values():
+            for kind in kinds.values():
                 _column(table, kind, scale.unit)
-            if section == "parameters":
+            if section != "identified":
                 _column(table, "contraction", "1")
             for name in names:
                 entry = limits[section][name]
                 row = [escape(name)]
-                for kind in LIMIT_KINDS:
+                for kind in kinds:
                     found = entry.get(kind)
                     row.append(escape(scale.interval(found.get("lower"), found.get("upper"))) if found else "-")
                     if found and found.get("reason"):
                         reasons[f"{name}, {LIMIT_KINDS[kind]}: {found['reason']}"] = None
-                if section == "parameters":
+                if section != "identified":
                     row.append(fixed(_float(entry.get("contraction")), 2))
                 table.add_row(*row)
             parts.append(table)
     if reasons:
         parts.append(Text("Open sides:\n" + "\n".join(f"  {r}" for r in reasons)))
+    if limits.get("warnings"):
+        parts.append(Text("Methods that disagree by more than 30 %:\n" + "\n".join(f"  {w['text']}" for w in limits["warnings"])))
     return Group(*parts)
+
+
+LIMIT_SECTIONS = {"identified": "Identified by the data", "parameters": "Coefficients", "combinations": "Combinations"}
+"""Sections of the object of `limits --json` that hold limits, and their titles."""
+
+
+def shown_kinds(limits: Mapping[str, Any]) -> dict[str, str]:
+    """Kinds of limits that have a column: Feldman-Cousins only where toys were made."""
+    entries = [entry for section in LIMIT_SECTIONS for entry in limits.get(section, {}).values()]
+    made = any(entry.get("feldman_cousins") for entry in entries)
+    return {kind: written for kind, written in LIMIT_KINDS.items() if made or kind != "feldman_cousins"}
 
 
 def _float(value: Any) -> float | None:

@@ -48,6 +48,7 @@ def _marked(example: str) -> object:
         "rerun",
         "scan",
         "tension",
+        "toys",
         "tighten",
     )
     return pytest.param(example, marks=pytest.mark.slow if heavy else ())

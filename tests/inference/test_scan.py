@@ -3,7 +3,7 @@
 import json
 from copy import copy
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 
 import jax
 import numpy as np
@@ -170,6 +170,11 @@ def test_sampled_points_agree_with_iminuit():
         assert found.delta_chi2[i, k] == pytest.approx(2.0 * (minuit.fval - min(free)), abs=1e-3)
 
 
+def _moved(function, center, basis, z):
+    """A function at center + basis z."""
+    return function(center + basis @ np.asarray(z))
+
+
 @pytest.mark.slow
 def test_the_default_run_agrees_with_iminuit():
     likelihood = default_run().joint()
@@ -184,11 +189,10 @@ def test_the_default_run_agrees_with_iminuit():
     for place in ((0, 0), (2, 7), (4, 4), (8, 3)):
         center = np.array([found.points[name][place] for name in likelihood.names])
         basis = space.basis(center, np.flatnonzero(free))
-        minuit = Minuit(
-            lambda z, x=center, b=basis: float(value(x + b @ z)),
-            0.1 * random.normal(size=len(center)) * free,
-            grad=lambda z, x=center, b=basis: b.T @ np.asarray(gradient(x + b @ z)),
-        )
+        height = partial(_moved, lambda x: float(value(x)), center, basis)
+        slope = partial(_moved, lambda x, basis=basis: basis.T @ np.asarray(gradient(x)), center, basis)
+        start = 0.1 * random.normal(size=len(center)) * free
+        minuit = Minuit(height, start, grad=slope, name=likelihood.names)
         minuit.errordef, minuit.strategy, minuit.tol = 0.5, 1, 1e-3
         minuit.fixed[:] = ~free
         for _ in range(3):

@@ -1,0 +1,548 @@
+"""Fits of many toys at once: a batched gradient a round, and a small problem in the couplings that is solved exactly.
+
+Counts are linear in the products u of low-energy amplitudes and smooth in the nuisances nu; only u(y), a polynomial in the core y
+of the user's parameters and theory inputs, is not. In (u, nu) the likelihood of every toy is therefore close to a quadratic form,
+with nearly the same Hessian G as where the toys were made, whatever happens at zero dipole:
+
+    L(u, nu) = L_k + g . d + (1 + damping) d^T G d / 2,   d = (u - u_k, nu - nu_k),
+
+g the toy's own gradient at its present point. The nuisances drop out: with S = G_uu - G_un G_nn^-1 G_nu and
+r = g_u - G_un G_nn^-1 g_n what is left is the minimum over y of r . d_u(y) + (1 + damping) d_u(y)^T S d_u(y) / 2, a quartic in a
+few variables, with its wells, its valley at zero and the constraint, if there is one, cheap enough to be solved from several
+starts. A point stays where it is in such a round exactly where it is a minimum of L. A round that does not go down is taken back
+and damped; the error shrinks by how much G differs from the toy's own Hessian, and toys for which that is too slow get their own
+G, then the minimiser with exact Hessians (`nmmfit.inference.toy_fits.fit_toys`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from scipy.linalg import qr
+
+from nmmfit.inference.minimise import Problems, no_quantities, solve_point
+from nmmfit.inference.sensitivity import amplitude_sensitivity
+from nmmfit.inference.space import Target
+from nmmfit.inference.toy_fits import UNDERCUT, Data, Fitted, ToyLikelihood, fit_toys, lower, thrown
+from nmmfit.inference.vector import n_curved
+from nmmfit.shapes import Array
+
+BLOCK = 64
+"""Toys in one compiled call."""
+
+ROUNDS = 8
+"""Most rounds with one G, which learns from every step, before it is made anew."""
+
+PASSES = 5
+"""Most times that it is made anew."""
+
+TOLERANCE = 2e-6
+"""Estimated height above the minimum, in units of minus log likelihood, at which a toy's fit has converged."""
+
+CORE_HESSIANS, CORE_CHORDS, CORE_TOLERANCE = 20, 2, 1e-9
+"""Most Hessians of the small problem, quasi-Newton steps per Hessian, and height above its minimum to stop at."""
+
+THROWS = (1.0, 1.0, 3.0, 3.0, 10.0)
+"""Further starts of the small problem, in units of sensitivity of the coefficients from where the toys were made."""
+
+THOROUGH = 2
+"""Passes that begin with the small problem solved from all starts, and not from the present point alone."""
+
+BETTER = 1e-4
+"""By how much another well must be lower for a fit that has converged to go on from there."""
+
+FEASIBLE = 1e-6
+"""Relative distance to what is held at which a constraint counts as fulfilled."""
+
+BEGINS = (3.0, 3.0, 10.0)
+"""Free fits begin also at points that are thrown so far: wells are further apart where nothing is held."""
+
+FAR = 1e-2
+"""Natural steps from the Standard Model at which toys that were made there count as made elsewhere."""
+
+LAST_THROWS = (1.0, 3.0, 10.0)
+"""The same for toys that are left to the minimiser with exact Hessians."""
+
+NEGLIGIBLE = 1e-11
+"""Eigenvalues of S below this fraction of the largest are rounding."""
+
+
+class Core:
+    """Functions of the core, of u (m,) = (products of amplitudes, y), on which counts may depend directly too, and of the
+    nuisances nu; w = (u, nu). Equal for equal likelihoods, so that what is compiled for one serves all.
+
+    The core's coordinates s (k,) are y, with coefficients c = c_s - K (M(theory) - M_0) c_s. A theory input that turns tensors
+    into dipoles would drag the dipole amplitude, which is known a thousand times better, along a bent valley; where a dipole is
+    free by itself, K lets it make up for that, and the amplitudes M(theory) c do not depend on the theory inputs.
+    """
+
+    def __init__(self, likelihood: ToyLikelihood) -> None:
+        self.likelihood, self.joint, self.space = likelihood, likelihood.joint, likelihood.space
+        self.k = n_curved(likelihood.joint)
+        self.m = len(likelihood.joint.amplitudes.products(jnp.zeros(likelihood.joint.amplitudes.size))) + self.k
+        self._rest = self.space.start[self.k :]
+        self._nominal = self.space.linear_amplitudes(self.space.start)
+        self._shear = self._compensation()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Core) and other.likelihood == self.likelihood
+
+    def __hash__(self) -> int:
+        return hash((Core, self.likelihood))
+
+    def _compensation(self) -> np.ndarray:
+        """K (coefficient, amplitude), zero where it would not be exact."""
+        nominal, space = self._nominal, self.space
+        none = np.zeros(nominal.T.shape)
+        if not nominal.size or not len(space.theory):
+            return none
+        moved = []
+        for i in space.theory:
+            x = space.start.copy()
+            x[i] += space.scale[i]
+            moved.append(space.linear_amplitudes(x) - nominal)
+        strength = 1.0 / amplitude_sensitivity(self.joint)
+        scaled = nominal * strength[:, None] * space.scale[space.coefficients]
+        rank = int(np.linalg.matrix_rank(scaled, tol=1e-12 * np.abs(scaled).max(initial=1e-300)))
+        columns = qr(scaled, mode="r", pivoting=True)[1][:rank]
+        rows = qr(scaled[:, columns].T, mode="r", pivoting=True)[1][:rank]
+        shear = none.copy()
+        shear[np.ix_(columns, rows)] = np.linalg.inv(nominal[np.ix_(rows, columns)])
+        size = max(np.abs((shear @ change) * space.scale[space.coefficients]).max() for change in moved)
+        exact = all(
+            np.abs(shear @ a @ shear @ b * space.scale[space.coefficients]).max() <= 1e-9 * size for a in moved for b in moved
+        )
+        return shear if exact else none
+
+    def _theory(self, y: Array) -> dict[str, Array]:
+        theory: dict[str, Array] = self.joint.split(self.space.ranges.to_parameters(self._whole(y)))[1]
+        return theory
+
+    def _whole(self, y: Array) -> Array:
+        """The likelihood's vector with nominal nuisances."""
+        return jnp.concatenate([y, jnp.asarray(self._rest)])
+
+    def _compensated(self, s: Array, sign: float) -> Array:
+        if not np.any(self._shear):
+            return s
+        few = len(self.space.coefficients)
+        change = self.joint.linear_amplitudes(self._theory(s))[:, :few] - jnp.asarray(self._nominal)
+        return jnp.concatenate([s[:few] + sign * (jnp.asarray(self._shear) @ (change @ s[:few])), s[few:]])
+
+    def natural(self, s: Array) -> Array:
+        """y (k,) at coordinates s (k,)."""
+        return self._compensated(s, -1.0)
+
+    def coordinates(self, y: Array) -> Array:
+        """The opposite."""
+        return self._compensated(y, 1.0)
+
+    def place(self, s: Array) -> Array:
+        """u (m,) at coordinates of the core."""
+        y = self.natural(s)
+        coefficients, theory, _ = self.joint.split(self.space.ranges.to_parameters(self._whole(y)))
+        products = self.joint.amplitudes.products(self.joint.linear_amplitudes(theory) @ coefficients)
+        return jnp.concatenate([products, y])
+
+    def _vector(self, w: Array) -> Array:
+        """The likelihood's vector, at w."""
+        return w[self.m - self.k :]
+
+    def counts(self, w: Array) -> Array:
+        """Expected counts (bin,)."""
+        x = self.space.ranges.to_parameters(self._vector(w))
+        return self.joint.counts_of_products(x, w[: self.m - self.k])
+
+    def value(self, w: Array, data: Data) -> Array:
+        """Minus log likelihood with constraints, without what depends on Poisson data alone."""
+        constraint = self.likelihood.constraint(self._vector(w), jnp.asarray(data.centres))
+        return -(self.likelihood.of_data(self.counts(w), jnp.asarray(data.counts)) + constraint)
+
+    def metric(self, w: Array, data: Data) -> Array:
+        """G (m + nuisance, m + nuisance), without second derivatives of counts."""
+        mean, push = jax.linearize(self.counts, w)
+        jacobian = jax.vmap(push)(jnp.eye(w.shape[0]))
+        bend = self.likelihood.bend(mean, jnp.asarray(data.counts))
+
+        def constraint(v: Array) -> Array:
+            return -self.likelihood.constraint(self._vector(v), jnp.asarray(data.centres))
+
+        return (jacobian * bend) @ jacobian.T + jax.hessian(constraint)(w)
+
+    def __call__(self, s: Array, form: tuple[Array, Array, Array]) -> Array:
+        """The small problem: form = (origin u_k, r, damped S)."""
+        origin, linear, square = form
+        d = self.place(s) - origin
+        return linear @ d + 0.5 * d @ square @ d
+
+    def quantities(self, s: Array) -> Array:
+        """What constraints use: the likelihood's quantities, then y."""
+        y = self.natural(s)
+        return jnp.concatenate([self.space.quantities(self._whole(y)), y])
+
+
+class Reduced(NamedTuple):
+    """G with the nuisances eliminated: `square` S (m, m), `follow` G_nn^-1 G_nu (nuisance, m), and `along` G_nn^-1 g_n
+    (nuisance,)."""
+
+    square: Array
+    follow: Array
+    along: Array
+
+
+class State(NamedTuple):
+    """Where a toy's fit stands: point (s, nu), value, gradient (m + nuisance,) and G there, damping, and the estimated height of
+    the point above the minimum."""
+
+    s: Array
+    nu: Array
+    value: Array
+    gradient: Array
+    metric: Array
+    damping: Array
+    height: Array
+
+
+def _reduced(core: Core, metric: Array, free: Array, across: Array) -> Reduced:
+    """The nuisances that are free (nuisance,) eliminated from G, with the gradient `across` (nuisance,) along them.
+
+    Every call to LAPACK waits for the one before: two at once could each wait for a thread that the other has.
+    """
+    m = core.m
+    both = free[:, None] & free[None, :]
+    within = jnp.where(both, metric[m:, m:], jnp.eye(len(free)))
+    mixed = jnp.where(free[:, None], metric[m:, :m], 0.0)
+    factor = jnp.linalg.cholesky(within)
+    solved = jax.scipy.linalg.cho_solve((factor, True), jnp.concatenate([mixed, across[:, None]], axis=1))
+    follow, along = solved[:, :m], solved[:, m]
+    size = jnp.sqrt(jnp.maximum(jnp.diagonal(metric)[:m], 0.0))
+    size = jnp.where(size > 0, size, 1.0)
+    values, vectors = jnp.linalg.eigh((metric[:m, :m] - mixed.T @ follow) / size / size[:, None])
+    square = (vectors * jnp.maximum(values, NEGLIGIBLE * jnp.max(values))) @ vectors.T * size * size[:, None]
+    return Reduced(square, follow, along)
+
+
+@partial(jax.jit, static_argnums=0)
+def _metrics(core: Core, s: Array, nu: Array, data: Data) -> Array:
+    """Own G of toys (leading axis)."""
+
+    def one(point: tuple[Array, Array, Data]) -> Array:
+        here, nuisances, measured = point
+        return core.metric(jnp.concatenate([core.place(here), nuisances]), measured)
+
+    return jax.lax.map(one, (s, nu, data), batch_size=min(16, len(s)))
+
+
+@partial(jax.jit, static_argnums=0)
+def _gradients(core: Core, s: Array, nu: Array, data: Data) -> Array:
+    """Gradients of toys in (u, nu)."""
+
+    def one(here: Array, nuisances: Array, measured: Data) -> Array:
+        return jax.grad(core.value)(jnp.concatenate([core.place(here), nuisances]), measured)
+
+    return jax.vmap(one)(s, nu, data)
+
+
+def _learned(metric: Array, step: Array, change: Array) -> Array:
+    """G after a step that changed the gradient by `change`, by Broyden-Fletcher-Goldfarb-Shanno; as it is without curvature."""
+    along, turned = step @ change, metric @ step
+    before = step @ turned
+    usable = jnp.isfinite(along) & (along > 1e-3 * before) & (before > 0)
+    safe, change = jnp.where(usable, along, 1.0), jnp.where(usable, change, 0.0)
+    updated = metric - jnp.outer(turned, turned) / jnp.where(usable, before, 1.0) + jnp.outer(change, change) / safe
+    return jnp.where(usable, updated, metric)
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def _round(
+    core: Core,
+    constrained: bool,
+    state: State,
+    data: Data,
+    free: Array,
+    starts: Array,
+    basis: Array,
+    weights: Array,
+    target: Array,
+) -> State:
+    """One round of toys; starts (toy, start, k) of the small problem besides the present point."""
+    quantities = core.quantities if constrained else no_quantities
+
+    def one(now: State, measured: Data, others: Array, aim: Array) -> State:
+        down, across = now.gradient[: core.m], jnp.where(free, now.gradient[core.m :], 0.0)
+        form = _reduced(core, now.metric, free, across)
+        origin = core.place(now.s)
+        stiff = 1.0 + now.damping
+        linear = down - form.follow.T @ across
+        zero = jnp.zeros(core.k)
+        on_quantities = weights[core.k :]
+
+        def small(start: Array) -> tuple[Array, Array]:
+            problem = Problems(start, basis, weights if constrained else zero, aim, zero, zero)
+            given = (origin, linear, stiff * form.square)
+            limit, tolerance = jnp.asarray(CORE_HESSIANS), jnp.asarray(CORE_TOLERANCE)
+            found = solve_point(core, quantities, CORE_CHORDS, problem, given, limit, tolerance)
+            reached = jnp.isfinite(found.value) & jnp.isfinite(found.distance)
+            if constrained:
+                off = jnp.abs(on_quantities @ quantities(found.x) - aim)
+                reached = reached & (off <= FEASIBLE * jnp.abs(aim) + 1e-300)
+            return found.x, jnp.where(reached, found.value, jnp.inf)
+
+        points, values = jax.vmap(small)(jnp.concatenate([now.s[None], others]))
+        best = jnp.argmin(values)
+        s = points[best]
+        u = core.place(s)
+        nu = now.nu - form.along / stiff - form.follow @ (u - origin)
+        expected = 0.5 * across @ form.along / stiff - values[best]
+        value, gradient = jax.value_and_grad(core.value)(jnp.concatenate([u, nu]), measured)
+        rounding = 4.0 * jnp.finfo(jnp.float64).eps * jnp.abs(value)
+        finite = jnp.isfinite(value) & jnp.all(jnp.isfinite(gradient)) & jnp.isfinite(values[best])
+        good = finite & (value <= now.value + rounding)
+        # what the trial tells about curvature is true whether it went down or not
+        step = jnp.concatenate([u - origin, nu - now.nu])
+        metric = jnp.where(finite, _learned(now.metric, step, gradient - now.gradient), now.metric)
+        eased = jnp.where(now.damping < 0.1, 0.0, 0.25 * now.damping)
+        # the height of the point that the round began at; what comes next is lower still
+        height = jnp.where(jnp.isfinite(now.value) & jnp.isfinite(expected), stiff * expected, jnp.inf)
+        new = State(s, nu, value, gradient, metric, eased, height)
+        old = now._replace(metric=metric, damping=jnp.maximum(0.5, 4.0 * now.damping), height=height)
+        return jax.tree.map(lambda a, b: jnp.where(good, a, b), new, old)
+
+    return jax.vmap(one)(state, data, starts, target)
+
+
+@partial(jax.jit, static_argnums=0)
+def _coordinates(core: Core, y: Array) -> Array:
+    return jax.vmap(core.coordinates)(y)
+
+
+@partial(jax.jit, static_argnums=0)
+def _natural(core: Core, s: Array) -> Array:
+    return jax.vmap(core.natural)(s)
+
+
+def in_blocks(function: Callable[[Core, np.ndarray], Array], core: Core, points: np.ndarray) -> np.ndarray:
+    """A compiled function of points (point, k), a whole block at a time, so that one program serves any number of points."""
+    filled = points[np.resize(np.arange(len(points)), BLOCK * -(-len(points) // BLOCK))]
+    parts = [np.asarray(function(core, filled[i : i + BLOCK])) for i in range(0, len(filled), BLOCK)]
+    return np.array(np.concatenate(parts)[: len(points)])
+
+
+class CoreFits:
+    """Fits of toys that were made at one point.
+
+    Args:
+        likelihood: what is minimised, not taken apart.
+        z: vector (n,) where the toys are made.
+        seed: of scattered starts, the same for every toy.
+    """
+
+    def __init__(self, likelihood: ToyLikelihood, z: np.ndarray, seed: int = 0) -> None:
+        self.likelihood, self.core, self.seed = likelihood, Core(likelihood), seed
+        self.z = np.asarray(z, dtype=float)
+        k = self.core.k
+        self.basis = likelihood.basis()
+        rng = np.random.default_rng(seed)
+        scattered = thrown(likelihood, self.z, THROWS, rng)[1:, :k]
+        nothing = self.z[:k].copy()
+        nothing[likelihood.space.coefficients] = 0.0
+        starts = np.concatenate([self.z[None, :k], nothing[None], scattered])
+        self.scattered = thrown(likelihood, self.z, BEGINS, rng)[1:]
+        self.elsewhere = self.z.copy()
+        far = np.max(np.abs((nothing - self.z[:k]) / likelihood.space.scale[:k]), initial=0.0) > FAR
+        if far or len(scattered):
+            self.elsewhere[:k] = nothing if far else scattered[len(scattered) // 2]
+        self.starts = in_blocks(_coordinates, self.core, starts)
+        s, nu = jnp.asarray(self.starts[:1]), jnp.asarray(self.z[None, k:])
+        data = jax.tree.map(lambda part: jnp.asarray(part)[None], likelihood.expected(self.z))
+        self.metric = np.asarray(_metrics(self.core, s, nu, data)[0])
+        """G where the toys were made, of data as expected there."""
+
+    def fit(
+        self,
+        data: Data,
+        target: Target | None = None,
+        at: float = 0.0,
+        hint: np.ndarray | None = None,
+        start: np.ndarray | None = None,
+    ) -> Fitted:
+        """The lowest minimum of every toy.
+
+        Args:
+            data: toys, arrays with leading axis `toy`.
+            target: what is held at the value `at`; None: nothing.
+            hint: further starts (toy, start, n).
+            start: where to begin (toy, n); None: where the toys were made.
+        Returns: vectors, values without what depends on Poisson data alone, and whether each converged.
+        """
+        begin = [np.tile(self.z, (len(data.counts), 1))] if start is None else [np.array(start)]
+        if start is None:
+            # From elsewhere the small problem looks different: another well may be found.
+            begin.append(np.tile(self.elsewhere, (len(data.counts), 1)))
+        found = self._from(data, begin[0], target, at, hint)
+        for z in begin[1:]:
+            found = _lowest(found, self._from(data, z, target, at, hint))
+        for z in self.scattered if start is None and target is None else ():
+            # Downhill from there, without a look around that would lead to the wells that are known already.
+            local = self._from(data, np.tile(z, (len(data.counts), 1)), target, at, None, thorough=False)
+            found = _lowest(found, local)
+        return self._last(found, data, target, at)
+
+    def _from(
+        self, data: Data, z: np.ndarray, target: Target | None, at: float, hint: np.ndarray | None, thorough: bool = True
+    ) -> Fitted:
+        """Fits that begin at vectors (toy, n)."""
+        core = self.core
+        free = np.ones(self.likelihood.n - core.k, dtype=bool)
+        weights = np.zeros(core.k + self.likelihood.space.n_quantities + core.k)
+        if target is not None:
+            held = self._held(target)
+            if held is not None:
+                free[held - core.k] = False
+                z[:, held] = self._image(target, held, at)
+            else:
+                weights[core.k :] = np.concatenate([target.weights[self.likelihood.n :], target.weights[: core.k]])
+        work = _Work(self, data, z, free, weights, at, hint)
+        work.run(thorough)
+        return work.found()
+
+    def _held(self, target: Target) -> int | None:
+        """The place of a nuisance that is the target; None for anything in the core."""
+        name = target.name
+        names = self.likelihood.space.names
+        place = names.index(name) if name in names else -1
+        return place if place >= self.core.k else None
+
+    def _image(self, target: Target, place: int, at: float) -> float:
+        x = np.array(self.likelihood.space.ranges.to_parameters(self.z))
+        x[place] = at
+        return float(self.likelihood.space.ranges.from_parameters(x)[place])
+
+    def _last(self, found: Fitted, data: Data, target: Target | None, at: float) -> Fitted:
+        """What was found, toys that did not converge fitted with exact Hessians."""
+        bad = np.flatnonzero(~found.converged)
+        if not len(bad):
+            return found
+        rng = np.random.default_rng(self.seed)
+        starts = thrown(self.likelihood, found.z[bad], LAST_THROWS, rng)
+        again = fit_toys(self.likelihood, data.take(bad), starts, target=target, at=at)
+        # Whole blocks, so that one program serves all.
+        filled = np.resize(np.arange(len(bad)), BLOCK * -(-len(bad) // BLOCK))
+        value = np.asarray(_values(self.core, jnp.asarray(again.z[filled]), data.take(bad[filled])))[: len(bad)]
+        best = _lowest(found.take(bad), again._replace(value=value))
+        for mine, theirs in zip(found, best, strict=True):
+            mine[bad] = theirs
+        return found
+
+
+def _lowest(one: Fitted, other: Fitted) -> Fitted:
+    """The lower of two fits of every toy; one that did not converge, but is lower, shows that the other is not the lowest."""
+    found = lower(one, other)
+    hint = np.minimum(*(np.where(fit.converged | ~np.isfinite(fit.value), np.inf, fit.value) for fit in (one, other)))
+    return found._replace(converged=found.converged & (found.value <= hint + UNDERCUT))
+
+
+@partial(jax.jit, static_argnums=0)
+def _values(core: Core, z: Array, data: Data) -> Array:
+    def one(pair: tuple[Array, Data]) -> Array:
+        s = core.coordinates(pair[0][: core.k])
+        return core.value(jnp.concatenate([core.place(s), pair[0][core.k :]]), pair[1])
+
+    return jax.lax.map(one, (z, data))
+
+
+class _Work:
+    """The state of the fits of one batch of toys."""
+
+    def __init__(
+        self, fits: CoreFits, data: Data, z: np.ndarray, free: np.ndarray, weights: np.ndarray, at: float, hint: np.ndarray | None
+    ) -> None:
+        core, toys = fits.core, len(z)
+        self.fits, self.core, self.data, self.free = fits, core, data, free
+        self.weights, self.at = weights, at
+        self.constrained = bool(np.any(weights))
+        self.hint = None if hint is None else self._coordinates(hint[..., : core.k])
+        size = core.m + len(free)
+        # The first round judges nothing: the start need not fulfil the constraint.
+        value, height, gradient = np.full(toys, np.inf), np.full(toys, np.inf), np.zeros((toys, size))
+        metric = np.broadcast_to(fits.metric, (toys, size, size)).copy()
+        # Arrays of numpy, which change in place.
+        state: Any = (self._coordinates(z[:, : core.k]), z[:, core.k :].copy(), value, gradient, metric, np.zeros(toys), height)
+        self.state: Any = State(*state)
+        for index, filled in self._blocks(np.arange(toys)):
+            part = jax.tree.map(lambda leaf, filled=filled: leaf[filled], (self.state.s, self.state.nu, data))
+            gradient[index] = np.asarray(_gradients(core, *part))[: len(index)]
+
+    def _coordinates(self, y: np.ndarray) -> np.ndarray:
+        """Coordinates of cores (..., k)."""
+        return in_blocks(_coordinates, self.core, y.reshape(-1, self.core.k)).reshape(y.shape)
+
+    def _blocks(self, index: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Places of toys, a block at a time, and the same filled up to a whole block."""
+        parts = [index[first : first + BLOCK] for first in range(0, len(index), BLOCK)]
+        return [(part, np.resize(part, BLOCK)) for part in parts]
+
+    @property
+    def open(self) -> np.ndarray:
+        """Places of toys whose fit has not converged."""
+        return np.flatnonzero(~(np.abs(self.state.height) < TOLERANCE) | ~np.isfinite(self.state.value))
+
+    def run(self, thorough: bool = True) -> None:
+        """All rounds: one with the G where the toys were made, then passes with a toy's own, and a look for deeper wells.
+
+        `thorough`: look for them at all.
+        """
+        self._round(self.open, thorough)
+        self._passes(THOROUGH if thorough else 0)
+        if not thorough:
+            return
+        settled = np.setdiff1d(np.arange(len(self.state.s)), self.open)
+        before = self.state.value[settled].copy()
+        height = self.state.height[settled].copy()
+        self._renew(settled)
+        self._round(settled, thorough=True)
+        same = self.state.value[settled] > before - BETTER
+        self.state.height[settled[same]] = height[same]
+        self._passes(0)
+
+    def _passes(self, thorough: int) -> None:
+        for count in range(PASSES):
+            waiting = self.open
+            if not len(waiting):
+                return
+            self._renew(waiting)
+            for again in range(ROUNDS):
+                self._round(self.open, thorough=count < thorough and not again)
+
+    def _renew(self, index: np.ndarray) -> None:
+        """Give toys their own G."""
+        for part, filled in self._blocks(index):
+            s, nu, data = jax.tree.map(lambda leaf, filled=filled: leaf[filled], (self.state.s, self.state.nu, self.data))
+            self.state.metric[part] = np.asarray(_metrics(self.core, s, nu, data))[: len(part)]
+            self.state.damping[part] = 0.0
+
+    def _round(self, index: np.ndarray, thorough: bool) -> None:
+        basis = self.fits.basis[: self.core.k, : self.core.k]
+        for part, filled in self._blocks(index):
+            state, data = jax.tree.map(lambda leaf, filled=filled: leaf[filled], (self.state, self.data))
+            starts = self._starts(filled) if thorough else np.zeros((BLOCK, 0, self.core.k))
+            target = np.full(BLOCK, self.at)
+            new = _round(self.core, self.constrained, state, data, jnp.asarray(self.free), starts, basis, self.weights, target)
+            for mine, theirs in zip(self.state, new, strict=True):
+                mine[part] = np.asarray(theirs)[: len(part)]
+
+    def _starts(self, index: np.ndarray) -> np.ndarray:
+        common = np.broadcast_to(self.fits.starts, (len(index), *self.fits.starts.shape))
+        return common if self.hint is None else np.concatenate([common, self.hint[index]], axis=1)
+
+    def found(self) -> Fitted:
+        """Where the fits stand."""
+        converged = np.ones(len(self.state.s), dtype=bool)
+        converged[self.open] = False
+        y = in_blocks(_natural, self.core, self.state.s)
+        return Fitted(np.concatenate([y, self.state.nu], axis=1), self.state.value, converged)

@@ -1,0 +1,182 @@
+"""Ensembles of toys: drawn at one point, fitted freely and with one quantity held at tested values, chunk by chunk.
+
+The statistic is q(v) = 2 [min L at target = v, minus min L], every other coefficient, theory input and nuisance profiled in every
+toy, L minus the log likelihood with constraints. Data fluctuate, and so do the centres of normal constraints.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property, partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from nmmfit.inference.core_fits import CoreFits
+from nmmfit.inference.minimise import Progress
+from nmmfit.inference.space import Target
+from nmmfit.inference.toy_fits import Data, ToyLikelihood, lower
+
+CHUNK = 256
+"""Toys in one chunk."""
+
+NESTED = 1e-4
+"""By how much a fit with something held may be lower than the free one, which is then fitted again from there."""
+
+EQUAL = 1e-4
+"""Values of q that are equal to the precision of the fits."""
+
+
+@dataclass(frozen=True)
+class Toys:
+    """What came of an ensemble.
+
+    Attributes:
+        q: statistic (test, toy) at every tested value. `best`: tested quantity at the free fit, (test, toy).
+        converged: whether both fits did, (test, toy).
+    """
+
+    q: np.ndarray
+    best: np.ndarray
+    converged: np.ndarray
+
+    @property
+    def failed(self) -> int:
+        """Toys of which some fit did not converge."""
+        return int(np.sum(~np.all(self.converged, axis=0)))
+
+    def good(self, test: int = 0) -> np.ndarray:
+        """q of the toys whose fits converged, (toy,)."""
+        return np.asarray(self.q[test][self.converged[test]])
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """Toys drawn at one vector `z` (n,), and the values at which quantities are tested in each.
+
+    The toy of an index is the same whatever else is in the ensemble: `chunk` is a pure function of its number.
+    """
+
+    likelihood: ToyLikelihood
+    z: np.ndarray
+    tests: tuple[tuple[Target, float], ...]
+    toys: int
+    seed: int = 0
+
+    @property
+    def chunks(self) -> int:
+        """Number of chunks."""
+        return -(-self.toys // CHUNK)
+
+    def data(self, first: int, last: int) -> Data:
+        """The toys of indices first to last - 1."""
+        # Whole chunks, so that one program serves any number of toys.
+        size = CHUNK * -(-(last - first) // CHUNK)
+        drawn = self.likelihood.draw(self.z, _keys(jnp.asarray(self.seed), jnp.arange(first, first + size)))
+        return drawn.take(np.arange(last - first))
+
+    @cached_property
+    def fits(self) -> CoreFits:
+        """What fits the toys."""
+        return CoreFits(self.likelihood, self.z, self.seed)
+
+    def chunk(self, number: int) -> dict[str, np.ndarray]:
+        """Arrays "q", "best" and "converged", (test, toy), of one chunk."""
+        first = number * CHUNK
+        size = min(CHUNK, self.toys - first)
+        data = self.data(first, first + size)
+        fits = self.fits
+        free = fits.fit(data)
+        held = [fits.fit(data, target, at, hint=free.z[:, None]) for target, at in self.tests]
+        for one in held:
+            # The free fit cannot be higher: it was caught in another well.
+            caught = np.flatnonzero(one.converged & ~(free.value <= one.value + NESTED))
+            if len(caught):
+                again = fits.fit(data.take(caught), start=one.z[caught])
+                better = lower(free.take(caught), again)
+                for mine, theirs in zip(free, better, strict=True):
+                    mine[caught] = theirs
+        q = np.stack([2.0 * (one.value - free.value) for one in held])
+        converged = np.stack([one.converged & free.converged for one in held])
+        converged &= np.isfinite(q) & (q > -2.0 * NESTED)
+        best = np.stack([_values_of(self.likelihood, target, free.z) for target, _ in self.tests])
+        return {"q": np.maximum(q, 0.0), "best": best, "converged": converged}
+
+
+@partial(jax.jit)
+def _keys(seed: jax.Array, index: jax.Array) -> jax.Array:
+    """One key per toy, from its index."""
+    return jax.vmap(partial(jax.random.fold_in, jax.random.PRNGKey(seed)))(index)
+
+
+@partial(jax.jit, static_argnums=0)
+def _quantities(likelihood: ToyLikelihood, z: jax.Array) -> jax.Array:
+    return jax.lax.map(lambda y: jnp.concatenate([y, likelihood.space.quantities(y)]), z)
+
+
+def _values_of(likelihood: ToyLikelihood, target: Target, z: np.ndarray) -> np.ndarray:
+    """A target at vectors (toy, n)."""
+    filled = np.resize(np.arange(len(z)), CHUNK * -(-len(z) // CHUNK))
+    return np.asarray(_quantities(likelihood, jnp.asarray(z[filled])))[: len(z)] @ target.weights
+
+
+def one_by_one(ensemble: Ensemble, told: Callable[[int], None]) -> list[dict[str, np.ndarray]]:
+    """All chunks, in order; `told` learns how many toys are done.
+
+    Not in threads: LAPACK calls on batches wait for threads of the pool in which they run, and two programs at once can then wait
+    for each other for ever. The calls themselves use all processors.
+    """
+    chunks = []
+    for number in range(ensemble.chunks):
+        chunks.append(ensemble.chunk(number))
+        told(min((number + 1) * CHUNK, ensemble.toys))
+    return chunks
+
+
+def run(ensemble: Ensemble, progress: Progress | None = None, before: int = 0, total: int | None = None) -> Toys:
+    """All toys of an ensemble.
+
+    Args:
+        ensemble: what to make.
+        progress: called with (toys done, toys in all); `before` and `total` count those of other ensembles, too.
+    """
+    whole = ensemble.toys if total is None else total
+
+    def told(done: int) -> None:
+        if progress is not None:
+            progress(before + done, whole)
+
+    chunks = one_by_one(ensemble, told)
+    return Toys(*(np.concatenate([chunk[name] for chunk in chunks], axis=1) for name in ("q", "best", "converged")))
+
+
+def fraction(count: int, number: int) -> tuple[float, float]:
+    """k / n and its binomial error, by Laplace's rule at the ends, where the plain one would be zero; nan of nothing."""
+    if not number:
+        return float("nan"), float("nan")
+    share = count / number
+    safe = (count + 1.0) / (number + 2.0)
+    return share, float(np.sqrt(max(share * (1.0 - share), safe * (1.0 - safe) if count in (0, number) else 0.0) / number))
+
+
+def p_value(values: np.ndarray, observed: float) -> tuple[float, float]:
+    """Fraction of toys with at least as large a value, the data counted as one, and its statistical error."""
+    number = len(values)
+    p = (1.0 + float(np.sum(values >= observed - EQUAL))) / (1.0 + number)
+    return p, float(np.sqrt(p * (1.0 - p) / max(number, 1)))
+
+
+def critical(values: np.ndarray, cl: float) -> tuple[float, float]:
+    """The smallest value that a fraction `cl` of the toys does not exceed, and its statistical error from order statistics."""
+    ordered = np.sort(values)
+    number = len(ordered)
+    if not number:
+        return float("nan"), float("nan")
+
+    def ranked(rank: float) -> float:
+        return float(ordered[int(np.clip(np.ceil(rank - 1e-9) - 1, 0, number - 1))])
+
+    spread = np.sqrt(number * cl * (1.0 - cl))
+    return ranked(number * cl), 0.5 * (ranked(number * cl + spread) - ranked(number * cl - spread))
