@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
+from importlib.metadata import version
 
 from nmmfit.cli.output import note
 from nmmfit.errors import UserInputError
 
+_EMITTERS = "xla_cpu_use_fusion_emitters"
 _FALSE = {"0", "false", "f", "no", "n", "off"}
 _TRUE = {"1", "true", "t", "yes", "y", "on"}
 
@@ -29,12 +31,24 @@ def start_computing() -> None:
     from nmmfit.precision import require_double_precision
 
     require_double_precision()
+    compile_quickly()
     _require_platform()
     # matplotlib reports every folder that it cannot keep its fonts in, which costs time only.
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
     problem = enable()
     if problem:
         note(f"nmmfit: warning: {problem}")
+
+
+def compile_quickly() -> None:
+    """Ask XLA, before it starts, not to use its newer emitters of fused loops on the CPU, where XLA_FLAGS says nothing of them.
+
+    A default fit without kept programs takes a quarter less of processor time with the older ones, and is as fast once compiled.
+    A flag that XLA does not know ends the process, so that it is set for versions only that are known to have it.
+    """
+    flags = os.environ.get("XLA_FLAGS", "")
+    if version("jaxlib").startswith("0.10.") and _EMITTERS not in flags:
+        os.environ["XLA_FLAGS"] = f"{flags} --{_EMITTERS}=false".strip()
 
 
 def _require_platform() -> None:

@@ -14,7 +14,7 @@ import pytest
 import nmmfit
 from nmmfit.cli.arguments import name_values
 from nmmfit.cli.main import main
-from nmmfit.cli.runtime import start_computing
+from nmmfit.cli.runtime import compile_quickly, start_computing
 from nmmfit.compilation_cache import default_folder, enable
 from nmmfit.errors import UserInputError
 from nmmfit.inference.joint import JointLikelihood
@@ -31,6 +31,24 @@ def untouched() -> Iterator[None]:
     yield
     for name, value in before.items():
         jax.config.update(name, value)
+
+
+@pytest.mark.parametrize(
+    ("jaxlib", "before", "after"),
+    [
+        ("0.10.2", "", "--xla_cpu_use_fusion_emitters=false"),
+        ("0.10.2", "--xla_dump_to=/tmp/x", "--xla_dump_to=/tmp/x --xla_cpu_use_fusion_emitters=false"),
+        ("0.10.2", "--xla_cpu_use_fusion_emitters=true", "--xla_cpu_use_fusion_emitters=true"),
+        ("0.11.0", "", ""),
+    ],
+)
+def test_quick_compilation_is_asked_for_where_it_is_known_and_nothing_else_was(
+    jaxlib: str, before: str, after: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nmmfit.cli.runtime.version", lambda _: jaxlib)
+    monkeypatch.setenv("XLA_FLAGS", before)
+    compile_quickly()
+    assert os.environ["XLA_FLAGS"] == after
 
 
 @pytest.mark.parametrize("value", ["0", "false", "False", "off", "no"])
@@ -139,7 +157,7 @@ def test_an_unwritable_cache_is_a_warning(
 
 
 COMPILE = """
-from nmmfit.cli.runtime import start_computing
+from nmmfit.cli.runtime import compile_quickly, start_computing
 start_computing()
 import jax, jax.numpy as jnp
 assert abs(float(jax.jit(lambda x: jnp.sin(x) ** 2 + jnp.cos(x) ** 2)(0.3)) - 1.0) < 1e-15
