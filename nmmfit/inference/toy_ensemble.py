@@ -141,9 +141,7 @@ def _values_of(likelihood: ToyLikelihood, target: Target, z: np.ndarray) -> np.n
     return np.asarray(_quantities(likelihood, jnp.asarray(z[filled])))[: len(z)] @ target.weights
 
 
-def one_by_one(
-    ensemble: Ensemble, told: Callable[[int], None], store: ChunkStore | None = None
-) -> list[dict[str, np.ndarray]]:
+def one_by_one(ensemble: Ensemble, told: Callable[[int], None], store: ChunkStore | None = None) -> list[dict[str, np.ndarray]]:
     """All chunks, in order, those in the store not made again; `told` learns how many toys are done.
 
     Not in threads: LAPACK calls on batches wait for threads of the pool in which they run, and two programs at once can then wait

@@ -148,8 +148,8 @@ def toys(
         starts: scattered starts of fits of the data, >= 1.
         longest_s: seconds that all toys may take by the speed of the first ones; None: as long as they take.
         progress: called with (toys done, toys in all), the latter an estimate where values are added to a grid.
-        stores: opens a store, by its name and what determines it, where toys that are done are kept (`ResumableFolder.store`): the
-            same call makes only those that are left; None: nowhere.
+        stores: opens a store of toys that are done, by its name and what determines it (`ResumableFolder.store`); the same call
+            makes only those that are left. None: nothing is kept.
     Returns: the results asked for.
     Raises: UserInputError for a wrong number, an unknown name, a quantity that the data do not bound, or toys that would take too
         long; NotConvergedError where the data themselves could not be fitted; OutputError where toys cannot be kept.
