@@ -92,7 +92,8 @@ def test_interrupted_toys_go_on_with_the_chunks_that_are_left(fitted, capsys, mo
     quick = quick_joint()
     monkeypatch.setattr("nmmfit.run.Run.joint", lambda self, method="templates": quick)
     monkeypatch.setattr("nmmfit.inference.toy_ensemble.CHUNK", 16)
-    monkeypatch.setattr("nmmfit.results.toys.save", lambda figure, stem: None)
+    for drawing in ("q_figure", "coverage_figure", "save"):
+        monkeypatch.setattr(f"nmmfit.results.toys.{drawing}", lambda *_: None)
     calls: list[int] = []
     real = Ensemble.chunk if fitted else of_numbers
 
