@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,9 +14,13 @@ from small_joint import quick_joint
 from nmmfit.cli.main import main
 from nmmfit.cli.toys import grid_values
 from nmmfit.errors import UserInputError
+from nmmfit.inference.endpoints import End, Region
 from nmmfit.inference.intervals import Interval, Limits, disagreements
+from nmmfit.inference.joint import JointLikelihood
+from nmmfit.inference.space import space_of
 from nmmfit.inference.toy_ensemble import Ensemble
 from nmmfit.inference.toy_intervals import CLs, Coverage, FeldmanCousins, ToysAtValue
+from nmmfit.inference.toy_truths import Truth
 from nmmfit.inference.toys import ToysResult
 from nmmfit.results.compare import compare_folders
 from nmmfit.results.files import RunFolder
@@ -87,6 +91,25 @@ def of_numbers(self: Ensemble, number: int) -> dict[str, np.ndarray]:
     return {"q": q, "best": np.sqrt(q), "converged": q < 4.0}
 
 
+class Profiled:
+    """A profile of data without a likelihood: delta chi2 = (L / 0.3)^2."""
+
+    best = 0.0
+
+    def __init__(self, joint: JointLikelihood, name: str, **_: Any) -> None:
+        self.target, self.likelihood = space_of(joint).target(name), None
+
+    def region(self, level: float) -> Region:
+        end = 0.3 * np.sqrt(level)
+        return Region(End(-end), End(end), self.best, ())
+
+    def truths(self, values: Sequence[float]) -> list[Truth]:
+        return [Truth(v, np.array([v, 0.1]), (v / 0.3) ** 2) for v in values]
+
+    def point(self, given: Mapping[str, float]) -> Truth:
+        return self.truths([given["L"]])[0]
+
+
 @pytest.mark.parametrize("fitted", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_interrupted_toys_go_on_with_the_chunks_that_are_left(fitted, capsys, monkeypatch, tmp_path) -> None:
     quick = quick_joint()
@@ -102,8 +125,10 @@ def test_interrupted_toys_go_on_with_the_chunks_that_are_left(fitted, capsys, mo
         return real(self, number)
 
     monkeypatch.setattr(Ensemble, "chunk", counted)
+    if not fitted:
+        monkeypatch.setattr("nmmfit.inference.toys.DataProfile", Profiled)
     words = ("run.toml", "--parameter", "L", "--what", "coverage", "--what", "p-value", "--toys", "40", "--starts", "2")
-    words += ("--seed", "3", "--value", "0.5", "--at", "L=0.1", "--cl", "0.8")
+    words += ("--seed", "3", "--value", "0.5", "--at", "L=0.1", "--cl", "0.8", "--grid", "0:1:3")
     assert main(["toys", *words, "--out", "whole"]) == 0
     assert calls == [0, 1, 2] * 2
     seen: list[tuple[int, int]] = []
