@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from nmmfit.checks import confidence_level, whole_number
 from nmmfit.cli.arguments import Experiments, Json, Out, Overrides, RunFile, experiment_overrides, name_values, open_run
-from nmmfit.cli.invocation import results_folder
+from nmmfit.cli.go_on import Unfinished, going_on_later
+from nmmfit.cli.invocation import resumable_folder
 from nmmfit.cli.output import emit, note
 from nmmfit.cli.progress import counting_bar
 from nmmfit.cli.together import Seed, Starts
 from nmmfit.errors import UserInputError, unknown
 from nmmfit.results.jsonable import plain
+
+if TYPE_CHECKING:
+    from nmmfit.results.resumable import ResumableFolder
+    from nmmfit.run import Run
 
 KINDS = ("asimov", "coverage", "feldman-cousins", "cls", "p-value")
 LONG_S = 3600.0
@@ -86,13 +93,40 @@ def toys(
     for kind in what or ():
         if kind not in KINDS:
             raise unknown("kind of result", kind, KINDS, "--what")
-    tested = grid_values(grid)
-    point = _point(at)
+    asked = Asked(parameter, tuple(what or ()), toys, cl, grid_values(grid), values, _point(at), seed, starts)
     chosen = open_run(run, [*(overrides or ()), *experiment_overrides(experiments)])
+    toys_into(chosen, resumable_folder(ctx, out, chosen), asked, yes, as_json)
 
+
+def go_on(again: Unfinished, as_json: bool) -> None:
+    """Go on with toys that were begun; those that are done are not made again."""
+    given = again.options
+    same = {name: given[name] for name in ("parameter", "toys", "cl", "values", "seed", "starts")}
+    asked = Asked(what=tuple(given["what"] or ()), grid=grid_values(given["grid"]), at=_point(given["at"]), **same)
+    # Whoever goes on with toys that take long has begun them.
+    toys_into(again.run, again.folder, asked, True, as_json)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is asked for, by the names of the options; no kind of result stands for the usual ones."""
+
+    parameter: str | None
+    what: tuple[str, ...]
+    toys: int
+    cl: float
+    grid: Sequence[float] | None
+    values: Sequence[float] | None
+    at: Mapping[str, float] | None
+    seed: int
+    starts: int
+
+
+def toys_into(chosen: Run, folder: ResumableFolder, asked: Asked, yes: bool, as_json: bool) -> None:
+    """Make the toys, or those that are left to make, and print what they say."""
     from nmmfit.results.files import RUN_FILE
 
-    with results_folder(ctx, out, chosen) as folder:
+    with going_on_later(folder, lambda: False):
         from nmmfit.cli.runtime import start_computing
 
         start_computing()
@@ -106,19 +140,12 @@ def toys(
         with counting_bar("toys") as advance:
             found = engine(
                 joint,
-                parameter,
-                what=tuple(what) if what else DEFAULT_KINDS,
-                toys=toys,
-                cl=cl,
-                grid=tested,
-                values=values,
-                at=point,
-                seed=seed,
-                starts=starts,
+                **{**vars(asked), "what": asked.what or DEFAULT_KINDS},
                 progress=advance,
                 longest_s=None if yes else LONG_S,
+                stores=folder.store,
             )
-        payload = plain({**found.to_json(), "theory": joint.choices, "provenance": made_by(seed)})
+        payload = plain({**found.to_json(), "theory": joint.choices, "provenance": made_by(asked.seed)})
         folder.write_text("toys.json", json_text(payload))
         folder.write_text(RUN_FILE, chosen.to_toml())
         write_toys(folder, found)

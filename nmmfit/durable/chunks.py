@@ -121,7 +121,7 @@ class ChunkStore:
 
 
 def run_chunks(
-    store: ChunkStore,
+    store: ChunkStore | None,
     n: int,
     compute: Callable[[int], Arrays],
     progress: Callable[[int, int], None] | None = None,
@@ -131,7 +131,7 @@ def run_chunks(
     """Chunks 0 to n - 1 of a store; those that are not there are computed, and written as soon as they are finished.
 
     Args:
-        store: where they are kept.
+        store: where they are kept; None: nowhere.
         n: how many there are.
         compute: arrays of a chunk from its number alone, the same whenever and wherever it is called.
         progress: called with (chunks done, n), at the beginning and after every chunk.
@@ -144,7 +144,7 @@ def run_chunks(
     tell = say or _log.warning
     done: dict[int, dict[str, np.ndarray]] = {}
     for i in range(n):
-        if store.has(i):
+        if store is not None and store.has(i):
             try:
                 done[i] = store.read(i)
             except BrokenChunkError as problem:
@@ -152,7 +152,8 @@ def run_chunks(
     if progress is not None:
         progress(len(done), n)
     for i, arrays in (engine or _in_turn)(compute, [i for i in range(n) if i not in done]):
-        store.write(i, arrays)
+        if store is not None:
+            store.write(i, arrays)
         done[i] = {name: np.asarray(values) for name, values in arrays.items()}
         if progress is not None:
             progress(len(done), n)

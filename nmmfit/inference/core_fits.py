@@ -23,10 +23,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy.linalg import qr
 
 from nmmfit.inference.minimise import Problems, no_quantities, solve_point
-from nmmfit.inference.sensitivity import amplitude_sensitivity
 from nmmfit.inference.space import Target
 from nmmfit.inference.toy_fits import UNDERCUT, Data, Fitted, ToyLikelihood, fit_toys, lower, thrown
 from nmmfit.inference.vector import n_curved
@@ -76,9 +74,8 @@ class Core:
     """Functions of the core, of u (m,) = (products of amplitudes, y), on which counts may depend directly too, and of the
     nuisances nu; w = (u, nu). Equal for equal likelihoods, so that what is compiled for one serves all.
 
-    The core's coordinates s (k,) are y, with coefficients c = c_s - K (M(theory) - M_0) c_s. A theory input that turns tensors
-    into dipoles would drag the dipole amplitude, which is known a thousand times better, along a bent valley; where a dipole is
-    free by itself, K lets it make up for that, and the amplitudes M(theory) c do not depend on the theory inputs.
+    The core's coordinates s (k,) are y sheared (`nmmfit.inference.shear`): a theory input that turns tensors into dipoles would
+    drag the dipole amplitude, which is known a thousand times better, along a bent valley.
     """
 
     def __init__(self, likelihood: ToyLikelihood) -> None:
@@ -86,8 +83,7 @@ class Core:
         self.k = n_curved(likelihood.joint)
         self.m = len(likelihood.joint.amplitudes.products(jnp.zeros(likelihood.joint.amplitudes.size))) + self.k
         self._rest = self.space.start[self.k :]
-        self._nominal = self.space.linear_amplitudes(self.space.start)
-        self._shear = self._compensation()
+        self._shear = self.space.shear(self.space.start, range(self.space.n))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Core) and other.likelihood == self.likelihood
@@ -95,52 +91,17 @@ class Core:
     def __hash__(self) -> int:
         return hash((Core, self.likelihood))
 
-    def _compensation(self) -> np.ndarray:
-        """K (coefficient, amplitude), zero where it would not be exact."""
-        nominal, space = self._nominal, self.space
-        none = np.zeros(nominal.T.shape)
-        if not nominal.size or not len(space.theory):
-            return none
-        moved = []
-        for i in space.theory:
-            x = space.start.copy()
-            x[i] += space.scale[i]
-            moved.append(space.linear_amplitudes(x) - nominal)
-        strength = 1.0 / amplitude_sensitivity(self.joint)
-        scaled = nominal * strength[:, None] * space.scale[space.coefficients]
-        rank = int(np.linalg.matrix_rank(scaled, tol=1e-12 * np.abs(scaled).max(initial=1e-300)))
-        columns = qr(scaled, mode="r", pivoting=True)[1][:rank]
-        rows = qr(scaled[:, columns].T, mode="r", pivoting=True)[1][:rank]
-        shear = none.copy()
-        shear[np.ix_(columns, rows)] = np.linalg.inv(nominal[np.ix_(rows, columns)])
-        size = max(np.abs((shear @ change) * space.scale[space.coefficients]).max() for change in moved)
-        exact = all(
-            np.abs(shear @ a @ shear @ b * space.scale[space.coefficients]).max() <= 1e-9 * size for a in moved for b in moved
-        )
-        return shear if exact else none
-
-    def _theory(self, y: Array) -> dict[str, Array]:
-        theory: dict[str, Array] = self.joint.split(self.space.ranges.to_parameters(self._whole(y)))[1]
-        return theory
-
     def _whole(self, y: Array) -> Array:
         """The likelihood's vector with nominal nuisances."""
         return jnp.concatenate([y, jnp.asarray(self._rest)])
 
-    def _compensated(self, s: Array, sign: float) -> Array:
-        if not np.any(self._shear):
-            return s
-        few = len(self.space.coefficients)
-        change = self.joint.linear_amplitudes(self._theory(s))[:, :few] - jnp.asarray(self._nominal)
-        return jnp.concatenate([s[:few] + sign * (jnp.asarray(self._shear) @ (change @ s[:few])), s[few:]])
-
     def natural(self, s: Array) -> Array:
         """y (k,) at coordinates s (k,)."""
-        return self._compensated(s, -1.0)
+        return s if self._shear is None else self.space.nll.unsheared(self._whole(s), self._shear)[: self.k]
 
     def coordinates(self, y: Array) -> Array:
         """The opposite."""
-        return self._compensated(y, 1.0)
+        return y if self._shear is None else self.space.nll.sheared(self._whole(y), self._shear)[: self.k]
 
     def place(self, s: Array) -> Array:
         """u (m,) at coordinates of the core."""

@@ -45,13 +45,7 @@ def solved_chunks(
         if progress is not None and done:
             progress(min(done * size, points), points)
 
-    if store is not None:
-        parts = run_chunks(store, chunks, compute, advance)
-    else:
-        parts = []
-        for i in range(chunks):
-            parts.append(compute(i))
-            advance(i + 1, chunks)
+    parts = run_chunks(store, chunks, compute, advance)
     for i, part in enumerate(parts):
         spent = str(part.pop(_COST))
         if i not in fresh:

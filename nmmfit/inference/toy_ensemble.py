@@ -6,18 +6,22 @@ toy, L minus the log likelihood with constraints. Data fluctuate, and so do the 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from nmmfit.durable import ChunkStore, run_chunks
 from nmmfit.inference.core_fits import CoreFits
 from nmmfit.inference.minimise import Progress
 from nmmfit.inference.space import Target
 from nmmfit.inference.toy_fits import Data, ToyLikelihood, lower
+from nmmfit.kept import digest
 
 CHUNK = 256
 """Toys in one chunk."""
@@ -27,6 +31,9 @@ NESTED = 1e-4
 
 EQUAL = 1e-4
 """Values of q that are equal to the precision of the fits."""
+
+Stores = Callable[[str, Mapping[str, Any]], ChunkStore]
+"""Opens a store by its name and what determines its chunks beside run file, program and tables, as `ResumableFolder.store`."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +76,18 @@ class Ensemble:
     def chunks(self) -> int:
         """Number of chunks."""
         return -(-self.toys // CHUNK)
+
+    @property
+    def determined_by(self) -> dict[str, Any]:
+        """What its toys and their fits depend on beside the likelihood, as JSON values."""
+        tests = [[target.name, target.weights.tolist(), float(value)] for target, value in self.tests]
+        made = {"toys": self.toys, "seed": self.seed, "chunk": CHUNK}
+        return {"z": np.asarray(self.z, dtype=float).tolist(), "tests": tests, **made}
+
+    def kept_in(self, stores: Stores) -> ChunkStore:
+        """Its store, of a name of its own."""
+        known = self.determined_by
+        return stores(f"toys-{digest([json.dumps(known, sort_keys=True)])[:16]}", known)
 
     def data(self, first: int, last: int) -> Data:
         """The toys of indices first to last - 1."""
@@ -122,25 +141,34 @@ def _values_of(likelihood: ToyLikelihood, target: Target, z: np.ndarray) -> np.n
     return np.asarray(_quantities(likelihood, jnp.asarray(z[filled])))[: len(z)] @ target.weights
 
 
-def one_by_one(ensemble: Ensemble, told: Callable[[int], None]) -> list[dict[str, np.ndarray]]:
-    """All chunks, in order; `told` learns how many toys are done.
+def one_by_one(ensemble: Ensemble, told: Callable[[int], None], store: ChunkStore | None = None) -> list[dict[str, np.ndarray]]:
+    """All chunks, in order, those in the store not made again; `told` learns how many toys are done.
 
     Not in threads: LAPACK calls on batches wait for threads of the pool in which they run, and two programs at once can then wait
     for each other for ever. The calls themselves use all processors.
     """
-    chunks = []
-    for number in range(ensemble.chunks):
-        chunks.append(ensemble.chunk(number))
-        told(min((number + 1) * CHUNK, ensemble.toys))
-    return chunks
+
+    def advance(done: int, _: int) -> None:
+        if done:
+            told(min(done * CHUNK, ensemble.toys))
+
+    return run_chunks(store, ensemble.chunks, ensemble.chunk, advance)
 
 
-def run(ensemble: Ensemble, progress: Progress | None = None, before: int = 0, total: int | None = None) -> Toys:
+def run(
+    ensemble: Ensemble,
+    progress: Progress | None = None,
+    before: int = 0,
+    total: int | None = None,
+    stores: Stores | None = None,
+) -> Toys:
     """All toys of an ensemble.
 
     Args:
         ensemble: what to make.
         progress: called with (toys done, toys in all); `before` and `total` count those of other ensembles, too.
+        stores: where finished chunks are kept; None: nowhere.
+    Raises: OutputError if a chunk cannot be written.
     """
     whole = ensemble.toys if total is None else total
 
@@ -148,7 +176,7 @@ def run(ensemble: Ensemble, progress: Progress | None = None, before: int = 0, t
         if progress is not None:
             progress(before + done, whole)
 
-    chunks = one_by_one(ensemble, told)
+    chunks = one_by_one(ensemble, told, None if stores is None else ensemble.kept_in(stores))
     return Toys(*(np.concatenate([chunk[name] for chunk in chunks], axis=1) for name in ("q", "best", "converged")))
 
 

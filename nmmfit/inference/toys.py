@@ -21,7 +21,7 @@ from nmmfit.inference.asimov import Asimov, asimov
 from nmmfit.inference.joint import JointLikelihood
 from nmmfit.inference.minimise import Progress
 from nmmfit.inference.space import Space, compensators, space_of
-from nmmfit.inference.toy_ensemble import Ensemble, Toys, run
+from nmmfit.inference.toy_ensemble import Ensemble, Stores, Toys, run
 from nmmfit.inference.toy_intervals import (
     GRID_POINTS,
     CLs,
@@ -129,6 +129,7 @@ def toys(
     starts: int = 8,
     longest_s: float | None = None,
     progress: Progress | None = None,
+    stores: Stores | None = None,
 ) -> ToysResult:
     """Toy experiments for one quantity.
 
@@ -147,10 +148,11 @@ def toys(
         starts: scattered starts of fits of the data, >= 1.
         longest_s: seconds that all toys may take by the speed of the first ones; None: as long as they take.
         progress: called with (toys done, toys in all), the latter an estimate where values are added to a grid.
+        stores: opens a store of toys that are done, by its name and what determines it (`ResumableFolder.store`); the same call
+            makes only those that are left. None: nothing is kept.
     Returns: the results asked for.
     Raises: UserInputError for a wrong number, an unknown name, a quantity that the data do not bound, or toys that would take too
-            long; NotConvergedError where
-        the data themselves could not be fitted.
+        long; NotConvergedError where the data themselves could not be fitted; OutputError where toys cannot be kept.
     """
     require_double_precision()
     whole_number(toys, "toys: toys", 10)
@@ -172,7 +174,7 @@ def toys(
         raise UserInputError(f"toys: cls takes a size, which cannot be negative ({sizes}), not {name}")
     if "asimov" in kinds and name not in [*(space.names[i] for i in space.own), *_quantities(space)]:
         kinds = tuple(kind for kind in kinds if kind != "asimov")
-    counter = _Counter(_estimated_toys(kinds, toys, chosen_grid, tested_at, at), progress, longest_s)
+    counter = _Counter(_estimated_toys(kinds, toys, chosen_grid, tested_at, at), progress, longest_s, stores)
 
     profile = DataProfile(joint, name, starts=starts, seed=seed)
     level = float(chi2.ppf(cl, 1))
@@ -264,15 +266,15 @@ def _estimated_toys(
 class _Counter:
     """Makes toys, counts them, knows how many failed, and how long all will take."""
 
-    def __init__(self, expected: int, progress: Progress | None, longest_s: float | None) -> None:
-        self.expected, self.progress, self.longest_s = expected, progress, longest_s
+    def __init__(self, expected: int, progress: Progress | None, longest_s: float | None, stores: Stores | None) -> None:
+        self.expected, self.progress, self.longest_s, self.stores = expected, progress, longest_s, stores
         self.done = self.failed = 0
         self._first: tuple[float, int] | None = None
 
     def make(self, ensemble: Ensemble) -> Toys:
         """The toys of an ensemble."""
         self.expected = max(self.expected, self.done + ensemble.toys)
-        found = run(ensemble, self._told, self.done, self.expected)
+        found = run(ensemble, self._told, self.done, self.expected, self.stores)
         self.done += ensemble.toys
         self.failed += found.failed
         return found

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import pytest
+from small_joint import quick_joint
 
 from nmmfit.cli.main import main
 from nmmfit.cli.toys import grid_values
 from nmmfit.errors import UserInputError
+from nmmfit.inference.endpoints import End, Region
 from nmmfit.inference.intervals import Interval, Limits, disagreements
+from nmmfit.inference.joint import JointLikelihood
+from nmmfit.inference.space import space_of
+from nmmfit.inference.toy_ensemble import Ensemble
 from nmmfit.inference.toy_intervals import CLs, Coverage, FeldmanCousins, ToysAtValue
+from nmmfit.inference.toy_truths import Truth
 from nmmfit.inference.toys import ToysResult
+from nmmfit.results.compare import compare_folders
 from nmmfit.results.files import RunFolder
 from nmmfit.results.tables import limits_table
 from nmmfit.results.toys import toys_tables, write_toys
@@ -72,6 +82,76 @@ def test_toys_as_json_and_on_disk(capsys, tmp_path):
     assert len(printed["coverage"]) == 2
     assert printed["p_values"][0]["toys"] + printed["p_values"][0]["failed"] == 20
     assert json.loads((tmp_path / "t" / "toys.json").read_text())["coverage"] == printed["coverage"]
+
+
+def of_numbers(self: Ensemble, number: int) -> dict[str, np.ndarray]:
+    """A chunk of 16 toys or less whose statistics follow from where toys are made, seed and number."""
+    size = (len(self.tests), min(16, self.toys - 16 * number))
+    q = np.random.default_rng([self.seed, number]).chisquare(1.0, size) + np.sum(self.z)
+    return {"q": q, "best": np.sqrt(q), "converged": q < 4.0}
+
+
+class Profiled:
+    """A profile of data without a likelihood: delta chi2 = (L / 0.3)^2."""
+
+    best = 0.0
+
+    def __init__(self, joint: JointLikelihood, name: str, **_: Any) -> None:
+        self.target, self.likelihood = space_of(joint).target(name), None
+
+    def region(self, level: float) -> Region:
+        end = 0.3 * np.sqrt(level)
+        return Region(End(-end), End(end), self.best, ())
+
+    def truths(self, values: Sequence[float]) -> list[Truth]:
+        return [Truth(v, np.array([v, 0.1]), (v / 0.3) ** 2) for v in values]
+
+    def point(self, given: Mapping[str, float]) -> Truth:
+        return self.truths([given["L"]])[0]
+
+
+@pytest.mark.parametrize("fitted", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_interrupted_toys_go_on_with_the_chunks_that_are_left(fitted, capsys, monkeypatch, tmp_path) -> None:
+    quick = quick_joint()
+    monkeypatch.setattr("nmmfit.run.Run.joint", lambda self, method="templates": quick)
+    monkeypatch.setattr("nmmfit.inference.toy_ensemble.CHUNK", 16)
+    for drawing in ("q_figure", "coverage_figure", "save"):
+        monkeypatch.setattr(f"nmmfit.results.toys.{drawing}", lambda *_: None)
+    calls: list[int] = []
+    real = Ensemble.chunk if fitted else of_numbers
+
+    def counted(self: Ensemble, number: int) -> dict[str, np.ndarray]:
+        calls.append(number)
+        return real(self, number)
+
+    monkeypatch.setattr(Ensemble, "chunk", counted)
+    if not fitted:
+        monkeypatch.setattr("nmmfit.inference.toys.DataProfile", Profiled)
+    words = ("run.toml", "--parameter", "L", "--what", "coverage", "--what", "p-value", "--toys", "40", "--starts", "2")
+    words += ("--seed", "3", "--value", "0.5", "--at", "L=0.1", "--cl", "0.8", "--grid", "0:1:3")
+    assert main(["toys", *words, "--out", "whole"]) == 0
+    assert calls == [0, 1, 2] * 2
+    seen: list[tuple[int, int]] = []
+
+    @contextmanager
+    def impatient(_: str) -> Iterator[Any]:
+        def advance(done: int, total: int) -> None:
+            seen.append((done, total))
+            if len(seen) == 4:
+                raise KeyboardInterrupt
+
+        yield advance
+
+    monkeypatch.setattr("nmmfit.cli.toys.counting_bar", impatient)
+    calls.clear()
+    assert main(["toys", *words, "--out", "mine"]) == 130
+    assert capsys.readouterr().err.splitlines()[-1] == "nmmfit: interrupted; nmmfit resume mine goes on"
+    assert main(["resume", "mine"]) == 0
+    assert calls == [0, 1, 2] * 2
+    assert seen == [(done, 80) for done in (16, 32, 40, 56, 40, 56, 72, 80)]
+    compared = compare_folders(tmp_path / "whole", tmp_path / "mine")
+    assert compared.identical
+    assert {"toys.json", "toys.nc"} <= set(compared.compared)
 
 
 @pytest.mark.parametrize(

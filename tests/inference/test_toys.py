@@ -13,6 +13,7 @@ from scipy.stats import norm, poisson
 from small_joint import counts_of, couplings, experiment, joint
 
 import nmmfit
+from nmmfit.durable import ChunkStore
 from nmmfit.errors import UserInputError
 from nmmfit.inference import toy_ensemble, toy_intervals
 from nmmfit.inference.asimov import asimov
@@ -159,6 +160,22 @@ def test_a_toy_is_the_same_in_any_ensemble() -> None:
     assert np.array_equal(short.data(0, 40).counts, long.data(0, 300).counts[:40])
     assert np.array_equal(long.data(256, 300).counts, long.data(0, 300).counts[256:])
     assert not np.array_equal(Ensemble(likelihood, z, short.tests, 40, 8).data(0, 40).counts, short.data(0, 40).counts)
+
+
+def test_toys_are_kept_apart_by_what_determines_them(tmp_path) -> None:
+    space, likelihood = space_of(counting()), ToyLikelihood(counting())
+    z, tests = space.vector({"L": 1.0}), ((space.target("mu"), 1.0),)
+    others = [
+        Ensemble(likelihood, z, tests, 40, 7),
+        Ensemble(likelihood, np.nextafter(z, 2.0), tests, 40, 7),
+        Ensemble(likelihood, z, ((space.target("mu"), 1.5),), 40, 7),
+        Ensemble(likelihood, z, ((space.target("L"), 1.0),), 40, 7),
+        Ensemble(likelihood, z, tests, 41, 7),
+        Ensemble(likelihood, z, tests, 40, 8),
+    ]
+    for ensemble in (*others, others[0]):
+        ensemble.kept_in(lambda name, known: ChunkStore(tmp_path / name, known))
+    assert len(list(tmp_path.iterdir())) == len(others)
 
 
 @pytest.mark.slow
@@ -309,7 +326,7 @@ def test_toys_that_would_take_too_long_are_refused(monkeypatch) -> None:
     clock = iter(range(0, 10**9, 100))
     monkeypatch.setattr("nmmfit.inference.toys.time.perf_counter", lambda: float(next(clock)))
 
-    def slow(ensemble, told):
+    def slow(ensemble, told, store):
         for done in range(256, ensemble.toys + 1, 256):
             told(done)
         return [{"q": np.ones((1, 256)), "best": np.ones((1, 256)), "converged": np.ones((1, 256), dtype=bool)}]
