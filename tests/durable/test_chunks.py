@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as some
 
@@ -26,7 +26,7 @@ KINDS = st.sampled_from([np.float64, np.float32, np.int64, np.uint32, np.bool_, 
 ARRAYS = KINDS.flatmap(lambda kind: some.arrays(kind, some.array_shapes(min_dims=0, max_dims=2, max_side=3)))
 
 
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(st.text(min_size=1), ARRAYS, max_size=3))
 def test_arrays_come_back_bit_by_bit(arrays):
     back = decoded(encoded(arrays, "key"), "key")
@@ -36,7 +36,7 @@ def test_arrays_come_back_bit_by_bit(arrays):
         assert back[name].tobytes() == values.tobytes()
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_every_cut_and_every_changed_bit_is_seen(data):
     raw = encoded({"x": np.arange(7.0), "file": np.asarray([True])}, "key")
