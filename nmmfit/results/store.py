@@ -211,8 +211,13 @@ def stored_draws(folder: Path | str, names: Collection[str]) -> dict[str, np.nda
         names: parameters and identified quantities that must be there.
     Raises: UserInputError if the file is broken, or draws are missing, misshapen or not finite.
     """
-    path = Path(folder) / POSTERIOR
-    data = read_run(folder).data
+    return draws_of(read_run(folder), Path(folder), names)
+
+
+def draws_of(stored: StoredRun, folder: Path, names: Collection[str]) -> dict[str, np.ndarray]:
+    """As `stored_draws`, of a run that has been read; `folder` is where it lies, for errors."""
+    path = folder / POSTERIOR
+    data = stored.data
     if "posterior" not in adapter.as_tree(data).children:
         raise UserInputError(f"{path}: holds no posterior")
     draws = adapter.group(data, "posterior")
