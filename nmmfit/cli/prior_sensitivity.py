@@ -36,7 +36,7 @@ def prior(
     as_json: Json = False,
     out: Out = None,
 ) -> None:
-    """How the intervals of a fit move under other priors of its coefficients: its draws are weighted, with a check of the weights."""
+    """How the intervals of a fit move under other priors: its draws are weighted, and the weights are checked."""
     confidence_level(cl, "--cl")
     from nmmfit.results.files import RUN_FILE
     from nmmfit.results.prior_sensitivity import (
@@ -67,4 +67,6 @@ def prior(
     )
     note(f"wrote {place}")
     if not any(a.trusted for a in found.alternatives):
-        raise NotConvergedError(f"{fit_folder}: no alternative can be had by weighting its draws; the output says how to fit them")
+        raise NotConvergedError(
+            f"{fit_folder}: no alternative can be had by weighting its draws; the output says how to fit them"
+        )

@@ -101,7 +101,8 @@ def default_alternatives(priors: Mapping[str, PriorSpec]) -> list[Alternative]:
 
 WHY_NOT_FLAT = (
     "A flat prior over the range of the draws is not among the alternatives: its ends would be set by the old prior where that "
-    "decides, so that the answer would look stable whatever the data say; beyond the draws there is nothing to weight. Fit with it."
+    "decides, so that the answer would look stable whatever the data say; beyond the draws there is nothing to weight. "
+    "Fit with it instead."
 )
 
 
@@ -202,9 +203,7 @@ def largest_k(draws: int) -> float:
     return min(1.0 - 1.0 / math.log10(draws), LARGEST_K) if draws > 10 else 0.0
 
 
-def log_weights(
-    draws: Mapping[str, np.ndarray], priors: Mapping[str, PriorSpec], others: Mapping[str, PriorSpec]
-) -> np.ndarray:
+def log_weights(draws: Mapping[str, np.ndarray], priors: Mapping[str, PriorSpec], others: Mapping[str, PriorSpec]) -> np.ndarray:
     """Sum over the changed priors of ln q(theta_s) - ln p(theta_s), (chain, draw); -inf where q has no density.
 
     Args:
@@ -214,7 +213,10 @@ def log_weights(
     first = next(iter(draws.values()))
     total = np.zeros(np.shape(first))
     for name, other in others.items():
-        total = total + log_density(other, draws[name]) - log_density(priors[name], draws[name])
+        old = log_density(priors[name], draws[name])
+        # A draw at the very end of a range, and beyond it by rounding, stands for nothing.
+        inside = np.isfinite(old)
+        total = total + np.where(inside, log_density(other, draws[name]) - np.where(inside, old, 0.0), -np.inf)
     return total
 
 

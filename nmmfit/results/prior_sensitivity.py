@@ -92,7 +92,12 @@ def stored_posterior(folder: Path | str) -> StoredPosterior:
     identified = [str(n) for n in variables.data_vars if variables[n].attrs.get(KIND_ATTRIBUTE) == "identified"]
     names = [*priors, *identified]
     units = {n: str(variables[n].attrs.get("unit", "1")) for n in names}
-    return StoredPosterior(path, stored.run_toml, config, table, priors, draws_of(stored, path, names), units)
+    draws = draws_of(stored, path, names)
+    for name, prior in priors.items():
+        slack = 1e-9 * prior.width
+        if np.min(draws[name]) < prior.support[0] - slack or np.max(draws[name]) > prior.support[1] + slack:
+            raise UserInputError(f"{path}: draws of {name!r} lie outside of its prior {prior}; {RUN_FILE} is that of another fit")
+    return StoredPosterior(path, stored.run_toml, config, table, priors, draws, units)
 
 
 def given_alternative(posterior: StoredPosterior, text: str) -> Alternative:
@@ -146,9 +151,7 @@ def sensitivity_of(posterior: StoredPosterior, given: Sequence[str] = (), cl: fl
     Raises: UserInputError, see `given_alternative`, or where there is no alternative, or one twice.
     """
     wanted = [*default_alternatives(posterior.priors), *(given_alternative(posterior, text) for text in given)]
-    return prior_sensitivity(
-        posterior.draws, posterior.priors, wanted, adapter.pareto_smoothed, cl=cl, units=posterior.units
-    )
+    return prior_sensitivity(posterior.draws, posterior.priors, wanted, adapter.pareto_smoothed, cl=cl, units=posterior.units)
 
 
 def prior_text(prior: PriorSpec) -> str:
