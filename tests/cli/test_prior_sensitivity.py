@@ -9,16 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from report_folders import write_fit_folder
 from synthetic_run import make_result
 
 from nmmfit.cli.main import main
 from nmmfit.config import RunConfig
 from nmmfit.inference.result import SampleResult
 from nmmfit.priors import PriorSpec
-from nmmfit.results.diagnostics import summarise_fit
-from nmmfit.results.files import RunFolder
 from nmmfit.results.manifest import check_files, read_manifest
-from nmmfit.results.store import fit_json, posterior_data, write_run
 from nmmfit.run import load_run
 
 RUN = """experiments = []
@@ -35,20 +33,13 @@ prior = 0.0
 FLAT = RUN.replace("normal = [0.0, 1e-7]", "uniform = [-1e-6, 1e-6]").replace("normal = [0.0, 4e-6]", "uniform = [-1e-4, 1e-4]")
 
 
-def write_fit_folder(path: Path, run_toml: str, result: SampleResult) -> None:
-    with RunFolder(path) as folder:
-        summary = fit_json(result, summarise_fit(result), out=folder.final, choices={})
-        write_run(folder, posterior_data(result, {}, {}), summary, run_toml)
-        folder.publish()
-
-
 @pytest.fixture(scope="module")
 def stored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Where L_dipole, of width 3e-8, is measured under a prior of 1e-7; L_T_s is its prior."""
     place = tmp_path_factory.mktemp("stored")
     result = make_result()
-    write_fit_folder(place / "my-fit", RUN, result)
-    write_fit_folder(place / "flat", FLAT, result)
+    write_fit_folder(place / "my-fit", RUN, result=result)
+    write_fit_folder(place / "flat", FLAT, result=result)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(place)
         yield place
@@ -159,14 +150,14 @@ def test_wrong_input_is_one_line(
 
 
 def test_the_run_file_of_another_fit(stored: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    write_fit_folder(stored / "other", RUN.replace("normal = [0.0, 1e-7]", "half_normal = 1e-7"), make_result())
+    write_fit_folder(stored / "other", RUN.replace("normal = [0.0, 1e-7]", "half_normal = 1e-7"), result=make_result())
     said = fails(capsys, "other")
     assert "draws of 'L_dipole' lie outside of its prior half_normal(1e-07); run.toml is that of another fit" in said
 
 
 def test_a_fit_without_free_coefficients(stored: Path, capsys: pytest.CaptureFixture[str]) -> None:
     held = RUN.replace("{ normal = [0.0, 1e-7] }", "1e-9").replace("{ normal = [0.0, 4e-6] }", "0.0")
-    write_fit_folder(stored / "held", held, make_result())
+    write_fit_folder(stored / "held", held, result=make_result())
     assert "no coefficient was free in this fit" in fails(capsys, "held")
 
 
@@ -184,7 +175,7 @@ phase = "free"
     result.draws["L_dipole"] = np.abs(random.normal(0.0, 5e-8, (4, 500)))
     result.draws["L_dipole_phase"] = random.uniform(0.0, 2.0 * np.pi, (4, 500))
     changed = SampleResult(**{**vars(result), "coefficients": ("L_dipole", "L_dipole_phase")})
-    write_fit_folder(stored / "phases", run, changed)
+    write_fit_folder(stored / "phases", run, result=changed)
     tried = "L_dipole_phase={ uniform = [0.0, 1.0] }"
     assert main(["prior-sensitivity", "phases", "--prior", tried, "--json", "--out", "phases-new"]) == 0
     entry = json.loads(capsys.readouterr().out)["alternatives"]["L_dipole_phase ~ uniform(0, 1)"]
