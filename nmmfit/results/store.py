@@ -30,12 +30,17 @@ class ChannelDraws:
         log_likelihood: log probability of each bin's count, (chain, draw, bin); None: not stored.
         predictive: counts drawn from the posterior predictive, (chain, draw, bin); None: not stored.
         Fewer draws than the posterior has mean an even thinning: every n-th draw, starting with the first.
+        deviance: of the observed counts with respect to the expectation of each draw that `predictive` has, (chain, draw); not
+        stored, as `log_likelihood` and `observed` say the same.
+        predictive_deviance: the same of the predictive counts; not stored.
     """
 
     observed: np.ndarray
     edges: Mapping[str, np.ndarray] = field(default_factory=dict)
     log_likelihood: np.ndarray | None = None
     predictive: np.ndarray | None = None
+    deviance: np.ndarray | None = None
+    predictive_deviance: np.ndarray | None = None
 
 
 def posterior_data(result: SampleResult, channels: Mapping[str, ChannelDraws], attrs: Mapping[str, str]) -> Any:
