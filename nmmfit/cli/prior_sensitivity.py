@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +13,9 @@ from nmmfit.cli.invocation import results_folder
 from nmmfit.cli.output import emit, note
 from nmmfit.errors import NotConvergedError
 from nmmfit.results.jsonable import plain
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 def register(app: typer.Typer) -> None:
@@ -40,6 +43,7 @@ def prior(
     confidence_level(cl, "--cl")
     from nmmfit.results.files import RUN_FILE
     from nmmfit.results.prior_sensitivity import (
+        remedies,
         sensitivity_json,
         sensitivity_of,
         sensitivity_tables,
@@ -58,13 +62,14 @@ def prior(
         folder.write_text(RUN_FILE, chosen.to_toml())
         write_sensitivity(folder.path, found)
         place = folder.publish()
-    emit(
-        "prior-sensitivity",
-        {**payload, "out": str(place)},
-        as_json,
-        None,
-        lambda console: console.print(sensitivity_tables(posterior, found)),
-    )
+
+    def show(console: Console) -> None:
+        console.print(sensitivity_tables(found))
+        for line in remedies(posterior, found):
+            # Not wrapped: a command line is copied as it stands.
+            console.print(line, markup=False, soft_wrap=True)
+
+    emit("prior-sensitivity", {**payload, "out": str(place)}, as_json, None, show)
     note(f"wrote {place}")
     if not any(a.trusted for a in found.alternatives):
         raise NotConvergedError(

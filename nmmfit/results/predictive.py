@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from numpyro import distributions as dist
 
@@ -70,7 +71,7 @@ def _log_prob(channel: Channel, mean: np.ndarray, counts: np.ndarray) -> np.ndar
         from scipy.stats import poisson
 
         return np.asarray(poisson.logpmf(counts, mean))
-    return np.asarray(channel.distribution(mean).log_prob(counts))
+    return np.asarray(channel.distribution(jnp.asarray(mean)).log_prob(counts))
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ from nmmfit.results.figure import BLACK, CYCLE, GREY, new_figure, save, style
 from nmmfit.results.files import RUN_FILE
 from nmmfit.results.store import KIND_ATTRIBUTE, draws_of, read_run
 from nmmfit.results.tables import plain_table
-from nmmfit.results.wording import common_scale, fixed, number, quantity_label, unit_mathtext
+from nmmfit.results.wording import common_scale, fixed, literal, number, quantity_label, unit_mathtext
 from nmmfit.runfile import read_toml
 
 if TYPE_CHECKING:
@@ -177,16 +177,19 @@ def sensitivity_json(posterior: StoredPosterior, found: PriorSensitivity) -> dic
     return {"fit": str(posterior.folder), **payload, "why_not_flat": WHY_NOT_FLAT}
 
 
-def sensitivity_tables(posterior: StoredPosterior, found: PriorSensitivity) -> RenderableType:
+def sensitivity_tables(found: PriorSensitivity) -> RenderableType:
     """A table per alternative: intervals before and after, the ratio of their widths, k and what it says, for the terminal."""
     parts: list[RenderableType] = []
     for a in found.alternatives:
-        parts += [_table(found, a), Text(_verdict(a))]
-        if not a.trusted:
-            parts.append(Text(f"Fit with these priors: {command_of(posterior, a.alternative)}", overflow="fold"))
-        parts.append(Text(""))
+        parts += [_table(found, a), Text(_verdict(a)), Text("")]
     parts.append(Text(WHY_NOT_FLAT))
     return Group(*parts)
+
+
+def remedies(posterior: StoredPosterior, found: PriorSensitivity) -> list[str]:
+    """Lines about the alternatives that are not to be trusted: label, and the command line that fits with these priors."""
+    untrusted = [a.alternative for a in found.alternatives if not a.trusted]
+    return [f"{a.label}: instead of weights, fit with these priors:\n  {command_of(posterior, a)}" for a in untrusted]
 
 
 def _table(found: PriorSensitivity, a: Reweighted) -> RenderableType:
@@ -253,8 +256,10 @@ def _bars(found: PriorSensitivity, name: str) -> list[tuple[tuple[float, float] 
 
 def _row_label(found: PriorSensitivity, name: str) -> str:
     size = max(map(abs, found.before[name]))
-    unit = unit_mathtext(found.units[name])
-    return f"{quantity_label(name)}\n1 = {number(size)}{f' {unit}' if unit else ''}"
+    scale = common_scale([size], found.units[name])
+    unit = unit_mathtext(scale.unit)
+    times = r" $\times$ " if unit.startswith("$10") else " "
+    return f"{quantity_label(name)}\n1 = {number(size / scale.factor)}{times}{unit}".rstrip()
 
 
 def _legend(figure: Figure, found: PriorSensitivity) -> None:
@@ -264,7 +269,7 @@ def _legend(figure: Figure, found: PriorSensitivity) -> None:
     for k, a in enumerate(found.alternatives):
         label = a.alternative.label if len(a.alternative.label) <= 60 else f"{a.alternative.label[:57]}..."
         said = f"k = {a.k:.2f}" if a.intervals else "no weights"
-        label = f"{label} ({said}{'' if a.trusted else ', not to be trusted'})"
+        label = f"{literal(label)} ({said}{'' if a.trusted else ', not to be trusted'})"
         handles.append(
             Line2D([], [], color=CYCLE[k % len(CYCLE)], linestyle="-" if a.trusted else ":", linewidth=1.8, label=label)
         )
