@@ -49,7 +49,7 @@ def write_fit(
     printed["predictive"] = {name: check.to_json() for name, check in checks.items()}
     write_run(folder, posterior_data(result, channels, attrs), printed, run_toml)
     if plots:
+        write_fit_plots(folder.path, result, summary, joint.parameters, channel_spectra(joint, best, sm))
         if checks:
             write_predictive(folder.path, checks)
-        write_fit_plots(folder.path, result, summary, joint.parameters, channel_spectra(joint, best, sm))
     return printed
