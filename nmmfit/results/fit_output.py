@@ -10,7 +10,7 @@ from nmmfit.inference.result import SampleResult
 from nmmfit.results.diagnostics import FitSummary
 from nmmfit.results.files import RunFolder
 from nmmfit.results.plots import write_fit_plots
-from nmmfit.results.predictive import channel_draws, predictive_checks, write_predictive
+from nmmfit.results.predictive import channel_draws, predictive_checks
 from nmmfit.results.provenance import provenance
 from nmmfit.results.spectra import channel_spectra
 from nmmfit.results.store import fit_json, posterior_data, write_run
@@ -49,7 +49,5 @@ def write_fit(
     printed["predictive"] = {name: check.to_json() for name, check in checks.items()}
     write_run(folder, posterior_data(result, channels, attrs), printed, run_toml)
     if plots:
-        write_fit_plots(folder.path, result, summary, joint.parameters, channel_spectra(joint, best, sm))
-        if checks:
-            write_predictive(folder.path, checks)
+        write_fit_plots(folder.path, result, summary, joint.parameters, channel_spectra(joint, best, sm), checks)
     return printed

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -24,7 +23,7 @@ from numpyro import distributions as dist
 from nmmfit.experiment import Channel
 from nmmfit.inference.joint import JointLikelihood
 from nmmfit.inference.result import SampleResult
-from nmmfit.results.figure import BLUE, VERMILLION, new_figure, save, style
+from nmmfit.results.figure import BLUE, VERMILLION, new_figure, style
 from nmmfit.results.store import ChannelDraws
 from nmmfit.results.wording import literal
 
@@ -135,8 +134,3 @@ def predictive_figure(checks: Mapping[str, PredictiveCheck]) -> Figure:
             axes.set_xlabel("deviance", fontsize=9)
         grid.flat[0].legend(loc="upper right", fontsize=8)
     return figure
-
-
-def write_predictive(folder: Path, checks: Mapping[str, PredictiveCheck]) -> list[Path]:
-    """Draw and save the picture as predictive.png and predictive.pdf. Raises: OutputError."""
-    return save(predictive_figure(checks), folder / "predictive")
