@@ -46,6 +46,7 @@ SLOW_VERBS = (
     "impacts",
     "fisher",
     "tighten",
+    "prior-sensitivity",
     "validate",
     "report",
     "resume",

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from synthetic_run import LIMITS, make_result
 
+from nmmfit.inference.result import SampleResult
 from nmmfit.results.diagnostics import summarise_fit
 from nmmfit.results.files import RunFolder
 from nmmfit.results.store import fit_json, posterior_data, write_run
@@ -171,9 +172,9 @@ def leave_out_payload(**changes: Any) -> dict[str, Any]:
     return json.loads(json.dumps({"fits": fits, "converged": True, "interrupted": False} | changes))
 
 
-def write_fit_folder(path: Path, run: str = RUN, attrs: dict[str, str] | None = None) -> Path:
-    """What `fit --no-plots` writes, of draws from known distributions."""
-    result = make_result(draws=200)
+def write_fit_folder(path: Path, run: str = RUN, attrs: dict[str, str] | None = None, result: SampleResult | None = None) -> Path:
+    """What `fit --no-plots` writes, of draws from known distributions, or of `result`."""
+    result = result or make_result(draws=200)
     summary = fit_json(result, summarise_fit(result), out=path, choices={"form_factor": "helm"})
     with RunFolder(path) as folder:
         write_run(folder, posterior_data(result, {}, attrs or ATTRS), summary, run)

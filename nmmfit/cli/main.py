@@ -21,6 +21,7 @@ from nmmfit.cli import (
     look,
     moments,
     predict,
+    prior_sensitivity,
     report,
     reproduce,
     resume,
@@ -87,6 +88,7 @@ toys.register(app)
 leave_out.register(app)
 fisher.register(app)
 tighten.register(app)
+prior_sensitivity.register(app)
 predict.register(app)
 reproduce.register(app)
 validate.register(app)

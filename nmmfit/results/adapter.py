@@ -241,3 +241,35 @@ def hdi(values: np.ndarray, probability: float) -> tuple[float, float]:
     else:
         low, high = _arviz().hdi(draws, hdi_prob=probability, multimodal=False)
     return (float(low), float(high))
+
+
+def pareto_smoothed(log_weights: np.ndarray) -> tuple[np.ndarray, float]:
+    """Importance weights with a smoothed tail (arXiv:1507.02646) and the tail's shape k; infinite where it cannot be fitted.
+
+    Args:
+        log_weights: (chain, draw), up to a constant; -inf for draws without weight, not all.
+    Returns: log weights, (chain, draw), up to a constant, and k; 0 where all draws that count have one weight, which has no tail.
+    """
+    raw = np.asarray(log_weights, dtype=float)
+    counting = raw[np.isfinite(raw)]
+    raw = raw - np.max(counting)
+    if np.ptp(counting) < 1e-12:
+        return raw, 0.0
+    size = ess(np.exp(raw), "bulk")
+    efficiency = min(1.0, size / raw.size) if np.isfinite(size) and size > 0.0 else 1.0
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        try:
+            smoothed, k = _psis(np.ravel(raw), efficiency)
+        except ValueError:
+            # How 1.x says that there are too few draws, or too few different ones.
+            return raw, float("inf")
+    return np.reshape(np.asarray(smoothed), raw.shape), float(k) if np.isfinite(k) else float("inf")
+
+
+def _psis(log_weights: np.ndarray, efficiency: float) -> tuple[np.ndarray, Any]:
+    if is_datatree_arviz():
+        from arviz_stats.base import array_stats
+
+        # This one takes log likelihoods of points that are left out, whose weights are their inverses.
+        return array_stats.psislw(-log_weights, r_eff=efficiency)
+    return _arviz().psislw(log_weights, reff=efficiency)

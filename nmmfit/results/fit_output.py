@@ -10,7 +10,7 @@ from nmmfit.inference.result import SampleResult
 from nmmfit.results.diagnostics import FitSummary
 from nmmfit.results.files import RunFolder
 from nmmfit.results.plots import write_fit_plots
-from nmmfit.results.predictive import channel_draws
+from nmmfit.results.predictive import channel_draws, predictive_checks
 from nmmfit.results.provenance import provenance
 from nmmfit.results.spectra import channel_spectra
 from nmmfit.results.store import fit_json, posterior_data, write_run
@@ -44,7 +44,10 @@ def write_fit(
     named = joint.choices if choices is None else choices
     printed = fit_json(result, summary, out=folder.final, choices=named)
     attrs = provenance(run_toml, result.seed) | {f"theory_{name}": str(value) for name, value in named.items()}
-    write_run(folder, posterior_data(result, channel_draws(joint, result), attrs), printed, run_toml)
+    channels = channel_draws(joint, result)
+    checks = predictive_checks(channels)
+    printed["predictive"] = {name: check.to_json() for name, check in checks.items()}
+    write_run(folder, posterior_data(result, channels, attrs), printed, run_toml)
     if plots:
-        write_fit_plots(folder.path, result, summary, joint.parameters, channel_spectra(joint, best, sm))
+        write_fit_plots(folder.path, result, summary, joint.parameters, channel_spectra(joint, best, sm), checks)
     return printed

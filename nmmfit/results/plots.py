@@ -16,6 +16,7 @@ from nmmfit.results.corner import CornerVariable, corner_figure
 from nmmfit.results.diagnostics import FitSummary
 from nmmfit.results.figure import save
 from nmmfit.results.forest import forest_figure
+from nmmfit.results.predictive import PredictiveCheck, predictive_figure
 from nmmfit.results.pulls import pull_bars, pulls_figure
 from nmmfit.results.spectra import ChannelSpectrum, spectrum_figure
 
@@ -110,17 +111,19 @@ def write_fit_plots(
     summary: FitSummary,
     parameters: Sequence[Parameter],
     spectra: Sequence[ChannelSpectrum],
+    checks: Mapping[str, PredictiveCheck] | None = None,
     formats: Sequence[str] = FORMATS,
 ) -> list[Path]:
     """Draw and save everything that a fit shows; each file appears complete or not at all. Returns the paths.
 
-    Files: corner_identified, corner_coefficients, pulls, trace_and_rank (PNG only), spectrum_<experiment>.<channel>.
+    Files: corner_identified, corner_coefficients, pulls, trace_and_rank (PNG only), spectrum_<experiment>.<channel>, predictive.
 
     Args:
         folder: where to write; must exist.
         result, summary: the run and its summaries.
         parameters: the parameters of the likelihood, for their priors.
         spectra: what to show of each channel, from `nmmfit.results.spectra.channel_spectra`.
+        checks: predictive checks of the channels; none: no picture of them.
     Raises: OutputError if a file cannot be written.
     """
     made: list[Path] = []
@@ -136,6 +139,8 @@ def write_fit_plots(
     for spectrum in spectra:
         # As vector graphics for the web too, which `nmmfit report` puts into its page.
         made += save(spectrum_figure(spectrum), folder / f"spectrum_{spectrum.name}", (*formats, "svg"))
+    if checks:
+        made += save(predictive_figure(checks), folder / "predictive", formats)
     return made
 
 

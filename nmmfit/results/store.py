@@ -30,12 +30,17 @@ class ChannelDraws:
         log_likelihood: log probability of each bin's count, (chain, draw, bin); None: not stored.
         predictive: counts drawn from the posterior predictive, (chain, draw, bin); None: not stored.
         Fewer draws than the posterior has mean an even thinning: every n-th draw, starting with the first.
+        deviance: of the observed counts with respect to the expectation of each draw that `predictive` has, (chain, draw); not
+        stored, as `log_likelihood` and `observed` say the same.
+        predictive_deviance: the same of the predictive counts; not stored.
     """
 
     observed: np.ndarray
     edges: Mapping[str, np.ndarray] = field(default_factory=dict)
     log_likelihood: np.ndarray | None = None
     predictive: np.ndarray | None = None
+    deviance: np.ndarray | None = None
+    predictive_deviance: np.ndarray | None = None
 
 
 def posterior_data(result: SampleResult, channels: Mapping[str, ChannelDraws], attrs: Mapping[str, str]) -> Any:
@@ -211,8 +216,13 @@ def stored_draws(folder: Path | str, names: Collection[str]) -> dict[str, np.nda
         names: parameters and identified quantities that must be there.
     Raises: UserInputError if the file is broken, or draws are missing, misshapen or not finite.
     """
-    path = Path(folder) / POSTERIOR
-    data = read_run(folder).data
+    return draws_of(read_run(folder), Path(folder), names)
+
+
+def draws_of(stored: StoredRun, folder: Path, names: Collection[str]) -> dict[str, np.ndarray]:
+    """As `stored_draws`, of a run that has been read; `folder` is where it lies, for errors."""
+    path = folder / POSTERIOR
+    data = stored.data
     if "posterior" not in adapter.as_tree(data).children:
         raise UserInputError(f"{path}: holds no posterior")
     draws = adapter.group(data, "posterior")

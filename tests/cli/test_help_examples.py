@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import typer.main
-from report_folders import limits_payload, write_json_folder
+from report_folders import RUN, limits_payload, write_fit_folder, write_json_folder
 
 from nmmfit.cli import main as program
 from nmmfit.cli.main import main
@@ -67,6 +67,8 @@ def test_the_example_works(example: str, tmp_path: Path, capsys: pytest.CaptureF
             with RunFolder("my-fit") as folder:
                 folder.write_text("summary.json", "{}")
                 folder.publish()
+        elif words[1] == "prior-sensitivity":
+            write_fit_folder(tmp_path / "my-fit", RUN.replace('["lab"]', "[]"))
         elif words[1] != "fit":
             write_json_folder(tmp_path / "my-fit", "limits", limits_payload(), "experiments = []\n")
         (tmp_path / "values.yml").write_text(VALUES.replace("NAME", "TnuNdRR_1122"))
