@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 import nmmfit
@@ -254,6 +254,7 @@ def test_other_suffixes_and_doubled_arguments_are_refused(tmp_path: Path) -> Non
         max_leaves=10,
     ).map(lambda inner: {"metadata": inner})
 )
+@example({"metadata": {"0E0": None, "1e5": "2E-3"}})
 def test_any_metadata_comes_back(table: object) -> None:
     assert parse(render(table), "x") == table
     assert parse(render(table, as_json=True), "x", as_json=True) == table

@@ -138,6 +138,8 @@ def _float(dumper: yaml.SafeDumper, value: float) -> Any:
 
 
 _Dumper.add_representer(float, _float)
+# Text that YAML 1.2 takes for a number and YAML 1.1 does not (0E0) is quoted too.
+_Dumper.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(rf"(?:{_FLOAT.pattern})\Z"), list("-+.0123456789"))
 
 
 def render(table: Any, as_json: bool = False) -> str:
