@@ -37,7 +37,7 @@ def untouched() -> Iterator[None]:
     ("jaxlib", "before", "after"),
     [
         ("0.10.2", "", "--xla_cpu_use_fusion_emitters=false"),
-        ("0.10.2", "--xla_dump_to=/tmp/x", "--xla_dump_to=/tmp/x --xla_cpu_use_fusion_emitters=false"),
+        ("0.10.2", "--xla_dump_to=dump", "--xla_dump_to=dump --xla_cpu_use_fusion_emitters=false"),
         ("0.10.2", "--xla_cpu_use_fusion_emitters=true", "--xla_cpu_use_fusion_emitters=true"),
         ("0.11.0", "", ""),
     ],

@@ -4,50 +4,27 @@ from __future__ import annotations
 
 import copy
 import json
+from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import report_documents as documents
+from report_documents import build_without_tables, cells, plain, section, tables
 from report_folders import FISHER, THREE, TIGHTEN, write_json_folder
 
 from nmmfit.errors import UserInputError
-from nmmfit.results.report import make_document, page_of
-from nmmfit.results.report.document import Document, Section, Table
-from nmmfit.results.report.folder import read_results
+from nmmfit.results.report import page_of
 
 PAYLOADS: dict[str, Any] = {"fisher": FISHER, "tighten": TIGHTEN}
 
 
+document_of = partial(documents.document_of, run=THREE)
+
+
 @pytest.fixture(autouse=True)
 def _lab(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An experiment that needs no tables."""
-    lab = SimpleNamespace(
-        title="A laboratory", status="invented", references=("arXiv:1234.56789",), formulae=(), choices={}, pulls={}
-    )
-    monkeypatch.setattr("nmmfit.catalogue.build", lambda name, options=None: lab)
-
-
-def document_of(path: Path, verb: str, payload: Any) -> Document:
-    path.mkdir(exist_ok=True)
-    return make_document(read_results(write_json_folder(path / "x", verb, payload, THREE)))
-
-
-def plain(text: str) -> str:
-    return text.replace("\N{NO-BREAK SPACE}", " ")
-
-
-def section(document: Document, title: str) -> Section:
-    return next(s for s in document.sections if s.title == title)
-
-
-def tables(document: Document) -> dict[str, Table]:
-    return {t.caption: t for s in document.sections for t in s.tables}
-
-
-def cells(document: Document, caption: str) -> dict[str, tuple[str, ...]]:
-    """Rows of a table by their first cell."""
-    return {plain(row[0]): tuple(plain(cell) for cell in row[1:]) for row in tables(document)[caption].rows}
+    build_without_tables(monkeypatch)
 
 
 # Directions
