@@ -273,7 +273,7 @@ class Space:
             span = np.eye(len(moving))
             if within is not None:
                 span, _ = np.linalg.qr((within / self.scale)[:, moving].T)
-            steps = span @ _natural_steps(self.scaled_amplitudes(x, moving) @ span) @ span.T
+            steps = span @ natural_steps(self.scaled_amplitudes(x, moving), span) @ span.T
             matrix[np.ix_(moving, moving)] = self.scale[moving, None] * steps
         return matrix
 
@@ -332,17 +332,22 @@ def _seen_first(rows: np.ndarray, size: int) -> tuple[np.ndarray, int]:
     return right, int(np.sum(singular > NULL_TOLERANCE * singular[0]))
 
 
-def _natural_steps(rows: np.ndarray) -> np.ndarray:
-    """Symmetric matrix (size, size) of steps in which amplitudes (row, size), in units of sensitivity, change by about one.
+def natural_steps(rows: np.ndarray, span: np.ndarray) -> np.ndarray:
+    """Symmetric matrix (k, k) of steps in which amplitudes, in units of sensitivity, change by about one.
 
-    Directions that change none have steps of length one.
+    Args:
+        rows: (row, size) amplitudes per coefficient, none of them zero.
+        span: (size, k) orthonormal directions that steps are restricted to.
+    Returns: steps along what is seen; directions that change no amplitude have steps of length one.
     """
-    size = rows.shape[1]
-    lengths = np.linalg.norm(rows, axis=1)
-    right, rank = _seen_first(rows[lengths > 0], size)
+    within = rows @ span
+    # What such directions were made to leave alone is a rounding error there, not a weakly seen amplitude.
+    within = within[np.linalg.norm(within, axis=1) > NULL_TOLERANCE * np.linalg.norm(rows, axis=1)]
+    size = span.shape[1]
+    right, rank = _seen_first(within, size)
     steps = np.ones(size)
     if rank:
-        _, strength, turned = np.linalg.svd(rows @ right[:rank].T)
+        _, strength, turned = np.linalg.svd(within @ right[:rank].T)
         right[:rank] = turned @ right[:rank]
         steps[:rank] = 1.0 / strength[:rank]
     return np.asarray((right.T * steps) @ right)

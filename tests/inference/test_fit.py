@@ -13,7 +13,7 @@ from synthetic import synthetic_joint
 
 from nmmfit.errors import UserInputError
 from nmmfit.inference.fit import fit
-from nmmfit.inference.space import space_of
+from nmmfit.inference.space import natural_steps, space_of
 from nmmfit.inference.vector import NegativeLogLikelihood
 
 
@@ -179,3 +179,18 @@ def test_a_shear_keeps_the_dipole_whatever_c_t_is_and_has_determinant_one():
     # what is held is not sheared
     held = space.shear(space.start, [1, 2])
     np.testing.assert_allclose(space.nll.sheared(x, held), x, rtol=0)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_natural_steps_change_what_is_seen_by_one_and_rounding_is_not_seen(seed):
+    """Strengths over eight decades; the span leaves the first two amplitudes alone, but for rounding."""
+    rng = np.random.default_rng(seed)
+    rows = rng.normal(size=(4, 6)) * 10.0 ** np.array([4.0, 2.0, 0.0, -4.0])[:, None]
+    span = np.linalg.svd(rows[:2])[2][2:].T
+    steps = natural_steps(rows, span)
+    seen = np.linalg.svd(rows[2:] @ span @ steps, compute_uv=False)
+    np.testing.assert_allclose(seen, 1.0, rtol=1e-6)
+    # two of the four directions are seen by nothing: there a step is one long
+    lengths = np.linalg.eigvalsh(steps)
+    assert np.sum(np.isclose(lengths, 1.0, rtol=1e-9)) >= 2
+    assert lengths.max() < 1e7
