@@ -28,6 +28,8 @@ LABEL_WIDTH = 20
 
 NAMED = 60
 """Letters of a stage's label in the picture; the table has all."""
+WRITTEN = 0.2
+"""Part of the width of a panel that is kept for the numbers behind the longest bar."""
 
 
 def interval_of(found: Tightening, stage: int, name: str, kind: str) -> Interval | None:
@@ -163,6 +165,8 @@ def _draw_panel(axes: Any, found: Tightening, names: Sequence[str], written: Seq
         10.0 ** (math.floor(math.log10(min(sizes)) * 2 - 0.6) / 2),
         10.0 ** (math.ceil(math.log10(max(sizes)) * 2 + 0.6) / 2),
     )
+    # Room for what is written behind the longest bar.
+    high = max(high, low * (max(sizes) / low) ** (1.0 / (1.0 - WRITTEN)))
     axes.set_xscale("log")
     axes.set_xlim(low, high)
     step = 0.84 / count
