@@ -109,7 +109,7 @@ def fit_into(chosen: Run, folder: ResumableFolder, plots: bool, as_json: bool) -
         {**payload, "out": str(place)},
         as_json,
         None,
-        lambda console: console.print(fit_tables(result, summary, joint.choices)),
+        lambda console: console.print(fit_tables(result, summary, joint.choices, payload["landscape"]["text"])),
     )
     note(f"wrote {place}")
     if result.interrupted:

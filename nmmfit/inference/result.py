@@ -34,6 +34,7 @@ class SampleResult:
         prior_sd: standard deviation of each parameter's prior; nan or missing where it has none (infinite).
         coefficients: names of `draws` that are the user's parameters; empty: those without a dot.
         identified_folded: `identified` before symmetrisation, sign-invariant; missing names: `identified` serves.
+        signs: of the parameters that a sign symmetry reverses, as they were sampled, +1 or -1, (chain, draw).
     """
 
     draws: Draws
@@ -54,6 +55,7 @@ class SampleResult:
     prior_sd: Mapping[str, float] = field(default_factory=dict)
     coefficients: tuple[str, ...] = ()
     identified_folded: Draws = field(default_factory=dict)
+    signs: Draws = field(default_factory=dict)
 
     def coefficient_names(self) -> tuple[str, ...]:
         """The user's parameters, in their order."""

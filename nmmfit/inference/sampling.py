@@ -219,4 +219,5 @@ def _result(
         labels={q.name: q.label for q in joint.identified},
         prior_sd={p.name: p.prior_sd for p in joint.parameters},
         coefficients=tuple(p.name for p in joint.own),
+        signs={name: np.where(x[..., i] < 0, -1, 1) for i, name in enumerate(names) if name in reversed_names},
     )

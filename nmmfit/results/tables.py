@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TextIO
 
 from rich.box import SIMPLE_HEAD
@@ -103,12 +103,15 @@ def _correlation_table(result: SampleResult) -> Table:
     return table
 
 
-def fit_tables(result: SampleResult, summary: FitSummary, choices: Mapping[str, Any]) -> RenderableType:
+def fit_tables(
+    result: SampleResult, summary: FitSummary, choices: Mapping[str, Any], landscape: Sequence[str] = ()
+) -> RenderableType:
     """What a fit found: identified quantities first, then coefficients with their contraction, then nuisances, then the verdict.
 
     Args:
         result, summary: the run and its summaries.
         choices: choices of theory to be named, such as {"tensor_coherence": "coherent"}.
+        landscape: ridges and modes, in words.
     """
     parts: list[RenderableType] = []
     for unit, names in by_unit(result.identified, result).items():
@@ -123,7 +126,8 @@ def fit_tables(result: SampleResult, summary: FitSummary, choices: Mapping[str, 
         parts.append(Text("prior-limited: contraction below 0.1; the interval tells about the prior, not about the data."))
     if choices:
         parts.append(Text("Theory: " + ", ".join(f"{k} = {v}" for k, v in choices.items())))
-    if result.symmetries:
+    parts += [Text(said[0].upper() + said[1:]) for said in landscape]
+    if result.symmetries and not landscape:
         parts.append(Text("Sign symmetries (draws symmetrised, diagnostics from folded draws): " + "; ".join(result.symmetries)))
     parts.append(verdict_text(result, summary))
     return Group(*parts)
