@@ -17,7 +17,9 @@ from nmmfit.errors import UserInputError
 from nmmfit.inference import ensemble, nuts
 from nmmfit.inference.checkpoint import Checkpoint, Position
 from nmmfit.inference.coordinates import amplitude_coordinates, natural_coordinates
+from nmmfit.inference.data import Counts
 from nmmfit.inference.joint import JointLikelihood
+from nmmfit.inference.laplace import Local, local_density, scored
 from nmmfit.inference.machine import Machine, pooled_metric
 from nmmfit.inference.result import SampleResult
 from nmmfit.inference.settings import SamplerSettings
@@ -42,16 +44,18 @@ class Progress:
     seconds: float
 
 
-def _machine(joint: JointLikelihood, settings: SamplerSettings) -> Machine:
+def _machine(joint: JointLikelihood, settings: SamplerSettings, data: Counts | None = None) -> Machine:
+    """Compiled functions; those that take data as an argument, of which some are given, are others."""
     method = _METHODS[settings.method]
     size = method.lane_size(settings.chains), method.warmup_windows(settings.warmup)
-    key = (settings.method, *size, settings.target_accept, settings.max_tree_depth, settings.coordinates)
+    sets = None if data is None else len(data.sets)
+    key = (settings.method, *size, settings.target_accept, settings.max_tree_depth, settings.coordinates, sets)
     if key not in joint.compiled:
         make = amplitude_coordinates if settings.coordinates == "amplitudes" else natural_coordinates
         coordinates = make(joint)
         # Compiling takes more memory than anything else.
         hand_back()
-        joint.compiled[key] = method.compiled_machine(coordinates, settings)
+        joint.compiled[key] = method.compiled_machine(coordinates, settings, data)
     machine: Machine = joint.compiled[key]
     return machine
 
@@ -170,8 +174,40 @@ class _Walk:
             recent = np.concatenate([c["z"] for c in self._since(before)])
             metric = pooled_metric(recent[len(recent) // 2 :], metric, machine.old_metric_weight)
             lanes = self.at.states
-        window = itertools.repeat(jnp.asarray(metric)), itertools.repeat(jnp.asarray(self.windows[first]))
-        return metric, tuple(pool.map(machine.renew if first else machine.begin, machine.lanes(keys), lanes, *window))
+        window = [itertools.repeat(jnp.asarray(metric)), itertools.repeat(jnp.asarray(self.windows[first]))]
+        if first:
+            return metric, tuple(pool.map(machine.renew, machine.lanes(keys), lanes, *window))
+        return metric, tuple(pool.map(machine.begin, machine.lanes(keys), lanes, *window, itertools.repeat(machine.data)))
+
+
+class OfAnyData:
+    """Samples the posteriors of one likelihood with many data in place of those observed; only the first compiles anything.
+
+    Coordinates are those in which the observed data are sampled, a bijection like any other; where chains begin and everything
+    that is learnt in warm-up comes from the data that are given.
+    """
+
+    def __init__(self, joint: JointLikelihood, settings: SamplerSettings) -> None:
+        require_double_precision()
+        self.joint, self.settings = joint, settings
+        self._local: Local | None = None
+
+    def __call__(self, data: Counts, seed: int) -> dict[str, np.ndarray]:
+        """Draws, "x" (chain, draw, parameter) as sampled, no sign folded, and the sampler's statistics (chain, draw)."""
+        machine = _machine(self.joint, self.settings, data)
+        if self._local is None:
+            self._local = local_density(machine.coordinates)
+        machine = replace(machine, laplace=scored(machine.coordinates, self._local, data), data=data)
+        walk = _Walk(self.joint, replace(self.settings, seed=seed), machine, None, time.perf_counter())
+        walk.to_the_end(None)
+        drawn = {name: np.swapaxes(values, 0, 1) for name, values in walk.drawn().items()}
+        drawn["x"] = _vectors(machine, drawn.pop("z"))
+        return drawn
+
+
+def _vectors(machine: Machine, z: np.ndarray) -> np.ndarray:
+    """Parameter vectors (chain, draw, parameter) of draws."""
+    return np.asarray(machine.to_parameters(jnp.asarray(z.reshape(-1, z.shape[-1])))).reshape(z.shape)
 
 
 def _numbers_of(machine: Machine) -> str:
@@ -195,7 +231,7 @@ def _result(
     interrupted: bool,
 ) -> SampleResult:
     z = np.swapaxes(stacked.pop("z"), 0, 1)
-    x = np.asarray(machine.to_parameters(jnp.asarray(z.reshape(-1, z.shape[-1])))).reshape(z.shape)
+    x = _vectors(machine, z)
     symmetries = sign_symmetries(joint)
     fold, spread = folded(x, symmetries), symmetrised(x, symmetries, settings.seed)
     identified = joint.identified_values(joint.unpack(jnp.asarray(spread)))
