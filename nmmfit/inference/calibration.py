@@ -184,7 +184,7 @@ def calibrate(
     Args:
         joint: the likelihood.
         simulations: how many, at least 20; their precision goes with the root of their number.
-        settings: how every posterior is sampled; None: ensemble HMC as in `DEFAULTS`. Its seed does not matter, and trajectories
+        settings: how every posterior is sampled, by "ensemble" or "nuts"; None: ensemble HMC as in `DEFAULTS`. Its seed does not matter, and trajectories
             are cut at 2^7 - 1 steps.
         seed: of truths, data and chains, >= 0; a simulation depends on it and on its number only.
         truths: "prior", or "posterior": of the observed data, which then are data of every posterior too.
@@ -206,6 +206,8 @@ def calibrate(
         raise unknown("origin of truths", truths, TRUTHS, "calibrate: truths")
     if settings is not None and not isinstance(settings, SamplerSettings):
         raise UserInputError(f"calibrate: settings: expected SamplerSettings, got {type(settings).__name__}")
+    if settings is not None and settings.method not in DEFAULTS:
+        raise unknown("method", settings.method, DEFAULTS, "calibrate: settings")
     if not joint.names or not joint.experiments:
         what = "no parameter is free" if joint.experiments else "there is no experiment"
         raise UserInputError(f"calibrate: nothing to calibrate: {what}")

@@ -17,6 +17,8 @@ BATCH = 1024
 BATCHES = 16
 """Batches in which the largest density of the constraints is looked for, and most that are made for one draw."""
 
+_NOTHING_LEFT = "the constraints of the experiments leave next to nothing of the priors of the nuisances"
+
 
 class PriorDraws:
     """Draws from the prior of a likelihood, priors of all parameters times the constraints that experiments add.
@@ -43,15 +45,22 @@ class PriorDraws:
 
     def __call__(self, key: Array) -> np.ndarray:
         """One draw (parameter,). Raises: NotConvergedError if the constraints leave next to nothing of the priors."""
+        return np.asarray(self.many(key, 1)[0])
+
+
+    def many(self, key: Array, number: int) -> np.ndarray:
+        """Draws (draw, parameter), independent of each other."""
         if not self.constrained:
-            return np.asarray(self._batch(key, 1)[0][0])
-        for k in jax.random.split(key, BATCHES):
+            return np.array(self._batch(key, number)[0])
+        parts: list[np.ndarray] = []
+        for k in jax.random.split(key, BATCHES * (1 + number // BATCHES)):
             draws, choice = jax.random.split(k)
             x, log_density = self._batch(draws, BATCH)
             accepted = np.log(np.asarray(jax.random.uniform(choice, (BATCH,)))) < np.asarray(log_density) - self._most
-            if np.any(accepted):
-                return np.asarray(x[int(np.argmax(accepted))])
-        raise NotConvergedError("calibrate: the constraints of the experiments leave next to nothing of the priors of the nuisances")
+            parts.append(np.asarray(x)[accepted])
+            if sum(map(len, parts)) >= number:
+                return np.concatenate(parts)[:number]
+        raise NotConvergedError(_NOTHING_LEFT)
 
 
 class SimulatedData:
