@@ -29,7 +29,9 @@ LONG_S = 3600.0
 
 def register(app: typer.Typer) -> None:
     """Add this verb to the program."""
-    app.command(epilog="Example: nmmfit calibrate my-run.toml --truths posterior --simulations 100 --out my-calibration")(calibrate)
+    app.command(epilog="Example: nmmfit calibrate my-run.toml --truths posterior --simulations 100 --out my-calibration")(
+        calibrate
+    )
 
 
 @dataclass(frozen=True)
@@ -92,9 +94,8 @@ def calibrate_into(chosen: Run, folder: ResumableFolder, asked: Asked, yes: bool
         from nmmfit.cli.runtime import start_computing
 
         start_computing()
-        from nmmfit.inference.calibration import DEFAULTS
         from nmmfit.inference.calibration import calibrate as engine
-        from nmmfit.inference.settings import SamplerSettings
+        from nmmfit.inference.calibration import default_settings
         from nmmfit.results.calibration import calibration_tables, write_calibration
         from nmmfit.results.provenance import made_by
         from nmmfit.results.store import json_text
@@ -102,7 +103,7 @@ def calibrate_into(chosen: Run, folder: ResumableFolder, asked: Asked, yes: bool
         given = {name: value for name in ("chains", "draws", "warmup") if (value := getattr(asked, name)) is not None}
         spec = chosen.config.sampler
         kept = {name: getattr(spec, name) for name in ("coordinates", "max_tree_depth")}
-        settings = SamplerSettings(method=asked.sampler, **{**DEFAULTS[asked.sampler], **kept, **given})
+        settings = default_settings(asked.sampler, **kept, **given)
         joint = chosen.joint()
         with counting_bar("simulations") as advance:
             found = engine(

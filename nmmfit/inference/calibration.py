@@ -57,7 +57,10 @@ RANKED = 96
 TRUTHS = ("prior", "posterior")
 """Where truths are drawn."""
 
-DEFAULTS = {"ensemble": {"chains": 32, "warmup": 200, "draws": 100}, "nuts": {"chains": 4, "warmup": 500, "draws": 500}}
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "ensemble": {"chains": 32, "warmup": 200, "draws": 100},
+    "nuts": {"chains": 4, "warmup": 500, "draws": 500},
+}
 """Chains and steps where they are not given: far fewer draws than a fit needs are ranked."""
 
 MOST_DEPTH = 7
@@ -92,7 +95,9 @@ class Ranked:
 
     def to_json(self) -> dict[str, Any]:
         """All but the single ranks."""
-        return {name: value for name, value in vars(self).items() if name not in ("name", "ranks")} | {"calibrated": self.calibrated}
+        return {name: value for name, value in vars(self).items() if name not in ("name", "ranks")} | {
+            "calibrated": self.calibrated
+        }
 
 
 @dataclass(frozen=True)
@@ -184,8 +189,8 @@ def calibrate(
     Args:
         joint: the likelihood.
         simulations: how many, at least 20; their precision goes with the root of their number.
-        settings: how every posterior is sampled, by "ensemble" or "nuts"; None: ensemble HMC as in `DEFAULTS`. Its seed does not matter, and trajectories
-            are cut at 2^7 - 1 steps.
+        settings: how every posterior is sampled, by "ensemble" or "nuts"; None: ensemble HMC as in `DEFAULTS`. Its seed does not
+            matter, and trajectories are cut at 2^7 - 1 steps.
         seed: of truths, data and chains, >= 0; a simulation depends on it and on its number only.
         truths: "prior", or "posterior": of the observed data, which then are data of every posterior too.
         longest_s: processor seconds that all may take by the second and later chunks; None: as long as they take.
@@ -213,11 +218,7 @@ def calibrate(
         raise UserInputError(f"calibrate: nothing to calibrate: {what}")
     if engine is not None and run_toml is None:
         raise UserInputError("calibrate: an engine needs run_toml, the text of the run file")
-    chosen = settings or SamplerSettings(method="ensemble", **DEFAULTS["ensemble"])
-    chosen = replace(chosen, seed=0, max_tree_depth=min(chosen.max_tree_depth, MOST_DEPTH))
-    ranked = min(max(1, RANKED // chosen.chains), chosen.draws)
-    drawn = _truths(joint, simulations, seed, truths, chosen)
-    plan = Plan(simulations, seed, ranked, chosen, drawn, truths == "posterior")
+    plan = planned(joint, simulations, settings, seed, truths)
     own = Simulations(joint, plan)
     compute = own.chunk if engine is None or run_toml is None else partial(chunk_of_run_file, run_toml, plan)
     watch = _Watch(compute, plan, longest_s) if engine is None else compute
@@ -229,6 +230,20 @@ def calibrate(
     store = None if stores is None else stores("simulations", plan.determined_by)
     found = joined(run_chunks(store, plan.chunks, watch, advance, engine))
     return judged(joint, plan, found, own)
+
+
+def planned(joint: JointLikelihood, simulations: int, settings: SamplerSettings | None, seed: int, truths: str) -> Plan:
+    """Truths and settings of all simulations; arguments as of `calibrate`."""
+    chosen = settings or default_settings("ensemble")
+    chosen = replace(chosen, seed=0, max_tree_depth=min(chosen.max_tree_depth, MOST_DEPTH))
+    ranked = min(max(1, RANKED // chosen.chains), chosen.draws)
+    drawn = _truths(joint, simulations, seed, truths, chosen)
+    return Plan(simulations, seed, ranked, chosen, drawn, truths == "posterior")
+
+
+def default_settings(method: str, **given: Any) -> SamplerSettings:
+    """Settings of a method, with those of `DEFAULTS` where they are not given."""
+    return SamplerSettings(method=method, **{**DEFAULTS[method], **given})
 
 
 class _Watch:
@@ -275,7 +290,7 @@ def judged(joint: JointLikelihood, plan: Plan, found: dict[str, np.ndarray], sim
     if not number:
         worst = float(np.median(np.nanmax(found["r_hat"], axis=1)))
         raise NotConvergedError(
-            f"calibrate: none of {plan.simulations} posteriors was sampled well enough to count (r_hat {worst:.2f} in the median); "
+            f"calibrate: none of {plan.simulations} posteriors was sampled well enough to count (median r_hat {worst:.2f}): "
             "sample longer, narrow priors to what the data can tell, or draw truths from the posterior"
         )
     uniform = UniformRanks(number, plan.draws, plan.seed)

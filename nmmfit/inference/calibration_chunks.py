@@ -67,16 +67,20 @@ class Plan:
     def determined_by(self) -> dict[str, Any]:
         """All that matters beside the likelihood, as JSON values."""
         sizes = {"simulations": self.simulations, "seed": self.seed, "ranked": self.ranked, "chunk": CHUNK}
-        return {**sizes, "settings": asdict(self.settings), "truths": digest([self.truths.tobytes()]), "observed": self.with_observed}
+        return {
+            **sizes,
+            "settings": asdict(self.settings),
+            "truths": digest([self.truths.tobytes()]),
+            "observed": self.with_observed,
+        }
 
 
 class Simulations:
-    """Simulations of one likelihood. `changed` samples the posteriors of another one: a mistake, to see that it is noticed."""
+    """Simulations of one likelihood."""
 
-    def __init__(self, joint: JointLikelihood, plan: Plan, changed: JointLikelihood | None = None) -> None:
+    def __init__(self, joint: JointLikelihood, plan: Plan) -> None:
         self.joint, self.plan = joint, plan
         self.symmetries = sign_symmetries(joint)
-        self.sampled = changed or joint
 
     @property
     def names(self) -> list[str]:
@@ -89,7 +93,7 @@ class Simulations:
 
     @cached_property
     def _sampler(self) -> OfAnyData:
-        return OfAnyData(self.sampled, self.plan.settings)
+        return OfAnyData(self.joint, self.plan.settings)
 
     @cached_property
     def _derived(self) -> Any:
@@ -97,8 +101,7 @@ class Simulations:
 
         def at(x: Array, data: Counts) -> Array:
             values = self.joint.identified_vector(x)
-            likelihood = self.sampled.data_vector(x, data)
-            return jnp.stack([*(values[q.name] for q in self.joint.identified), likelihood])
+            return jnp.stack([*(values[q.name] for q in self.joint.identified), self.joint.data_vector(x, data)])
 
         return jax.jit(lambda xs, data: jax.lax.map(lambda x: at(x, data), xs, batch_size=min(256, xs.shape[0])))
 

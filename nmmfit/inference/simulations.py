@@ -47,7 +47,6 @@ class PriorDraws:
         """One draw (parameter,). Raises: NotConvergedError if the constraints leave next to nothing of the priors."""
         return np.asarray(self.many(key, 1)[0])
 
-
     def many(self, key: Array, number: int) -> np.ndarray:
         """Draws (draw, parameter), independent of each other."""
         if not self.constrained:

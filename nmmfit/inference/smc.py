@@ -135,7 +135,7 @@ class TemperedRuns:
             if isinstance(bijection, Winding):
                 # Its density on the line, see `Winding`; the circle has one point for all of its windings.
                 wound[i] = random.uniform(size=len(x)) + random.normal(size=len(x))
-                x[:, i] = np.asarray(bijection(wound[i]))
+                x[:, i] = np.asarray(bijection(jnp.asarray(wound[i])))
         z = np.array(self._to_z(jnp.asarray(x)))
         for i, values in wound.items():
             z[:, i] = values
@@ -157,7 +157,9 @@ class TemperedRuns:
         state = self._start(self.prior_particles(begin))
         state = state._replace(tempering_param=jnp.asarray(0.0))
         size = jnp.asarray(FIRST_STEP)
-        powers, increments, acceptance = [], [], []
+        powers: list[float] = []
+        increments: list[float] = []
+        acceptance: list[float] = []
         last: dict[str, Any] = {}
         left, first = LAST, 0.0
         while left and len(powers) < MOST_TEMPERATURES:

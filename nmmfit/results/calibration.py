@@ -50,9 +50,12 @@ def calibration_tables(found: Calibration) -> RenderableType:
         row = [q.name, "|x|" if q.folded else "x", f"{q.p_value:.3g}", f"{q.p_adjusted:.3g}", q.shape]
         table.add_row(*map(escape, row))
     s = found.settings
-    where = "the prior" if found.truths == "prior" else "the posterior of the observed data, which are data of every simulation too"
+    where = (
+        "the prior" if found.truths == "prior" else "the posterior of the observed data, which are data of every simulation too"
+    )
     text = Text(
-        f"truths drawn from {where}; {s.method}, {s.chains} chains x {s.draws} draws after {s.warmup} warm-up, seed {found.seed}; "
+        f"truths drawn from {where}; {s.method}, {s.chains} chains x {s.draws} draws after {s.warmup} warm-up, "
+        f"seed {found.seed}; "
         f"{found.failed} of {found.simulations} posteriors left out, {found.divergences} divergences, "
         f"{np.median(found.seconds):.1f} processor seconds a simulation"
     )
@@ -77,7 +80,9 @@ def _grid(found: Calibration, draw: Callable[[Any, Ranked], None], bottom: str, 
         for axes, q in zip(grid.ravel(), quantities, strict=False):
             draw(axes, q)
             label = "log likelihood" if q.name == LOG_LIKELIHOOD else quantity_label(q.name)
-            axes.set_title(f"|{label}|" if q.folded else label, fontsize=7.5, pad=3, color="black" if q.calibrated else VERMILLION)
+            axes.set_title(
+                f"|{label}|" if q.folded else label, fontsize=7.5, pad=3, color="black" if q.calibrated else VERMILLION
+            )
             axes.minorticks_off()
             axes.tick_params(labelsize=6.5)
             axes.set_xticks([0.0, 0.5, 1.0], ["0", "0.5", "1"])
@@ -117,7 +122,9 @@ def rank_figure(found: Calibration) -> Figure:
     def draw(axes: Any, q: Ranked) -> None:
         x = edges / (found.draws + 1.0)
         expected = found.uniform.simulations * share
-        axes.fill_between(x, np.append(low / expected, 1.0), np.append(high / expected, 1.0), step="post", color=GREY, alpha=0.25, linewidth=0)
+        axes.fill_between(
+            x, np.append(low / expected, 1.0), np.append(high / expected, 1.0), step="post", color=GREY, alpha=0.25, linewidth=0
+        )
         heights = np.histogram(q.ranks, bins=edges - 0.5)[0] / expected
         axes.stairs(heights, x, color=BLUE if q.calibrated else VERMILLION, linewidth=0.9)
         axes.set_ylim(0.0, max(2.5, axes.get_ylim()[1]))
