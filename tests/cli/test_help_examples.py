@@ -37,6 +37,7 @@ def _synthetic(joint: JointLikelihood, monkeypatch: pytest.MonkeyPatch, tmp_path
 
 def _marked(example: str) -> object:
     heavy = example.split()[1] in (
+        "calibrate",
         "check-experiment",
         "export",
         "fisher",
