@@ -49,8 +49,8 @@ draws that truths are ranked among, so that these are independent of each other.
 chains that agree is about 1 + C / ESS: many short ones need a higher bound than the few long ones of a fit."""
 
 MOST_FAILED = 0.25
-"""Share of simulations without such a posterior above which nothing is concluded. Left out by what data and chains alone say, they
-do not bend the ranks of the others, which then speak of fewer data."""
+"""Share of simulations without such a posterior above which nothing is concluded. Left out by what data and chains alone say,
+they do not bend the ranks of the others, which then speak of fewer data."""
 
 RANKED = 96
 """Draws that a truth is ranked among, about: whole numbers of draws of every chain."""

@@ -13,9 +13,14 @@ import small_joint
 import xarray
 
 from nmmfit.cli.main import main
+from nmmfit.inference.calibration import Calibration, Ranked
 from nmmfit.inference.calibration_chunks import Simulations
 from nmmfit.inference.joint import JointLikelihood
+from nmmfit.inference.ranks import UniformRanks
+from nmmfit.inference.settings import SamplerSettings
+from nmmfit.results.calibration import ecdf_figure, rank_figure
 from nmmfit.results.compare import compare_folders
+from nmmfit.results.figure import VERMILLION, rendered
 
 WORDS = ("calibrate", "run.toml", "--simulations", "40", "--seed", "3", "--chains", "16", "--draws", "40")
 
@@ -112,3 +117,26 @@ def test_an_interrupted_calibration_goes_on_with_what_is_left(capsys, monkeypatc
 def test_wrong_options_are_one_line(options, said, capsys) -> None:
     assert main(["calibrate", "run.toml", *options]) == 2
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_pictures_show_what_is_not_calibrated(tmp_path) -> None:
+    """Drawn for real, of invented ranks."""
+    random = np.random.default_rng(1)
+    names = ["L", "mu_eff_solar", *(f"lab.pull_{i}" for i in range(30)), "log_likelihood"]
+    quantities = {
+        name: Ranked(
+            name, "nuisance" if "." in name else "coefficient", "1", name == "L", random.integers(0, 97, 100), 0.5, p, ""
+        )
+        for name, p in zip(names, [0.001, *[1.0] * 32], strict=True)
+    }
+    settings = SamplerSettings(method="ensemble")
+    truth = np.zeros((100, len(names)))
+    found = Calibration("prior", settings, 1, 96, 110, 10, quantities, truth, UniformRanks(100, 96), np.ones(110), 0)
+    assert found.problems[0].startswith("L: ranks are not uniform")
+    for make in (ecdf_figure, rank_figure):
+        figure = make(found)
+        titles = [axes.title for axes in figure.axes if axes.get_visible()]
+        assert len(titles) == 24
+        assert [t.get_color() == VERMILLION for t in titles].count(True) == 1
+        assert rendered(figure, "png").startswith(b"\x89PNG")
