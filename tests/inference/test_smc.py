@@ -19,11 +19,13 @@ from nmmfit.cli.main import main
 from nmmfit.errors import UserInputError
 from nmmfit.experiment import BinnedExperiment, Channel, Component, Factor
 from nmmfit.inference.checkpoint import Checkpoint
+from nmmfit.inference.coordinates import natural_coordinates
 from nmmfit.inference.joint import JointLikelihood
 from nmmfit.inference.parameters import Parameter
 from nmmfit.inference.result import Evidence, SampleResult
 from nmmfit.inference.sampling import sample
 from nmmfit.inference.settings import SamplerSettings
+from nmmfit.inference.smc import TemperedRuns
 from nmmfit.results.diagnostics import summarise_fit
 from nmmfit.results.store import fit_json
 from nmmfit.results.tables import fit_tables
@@ -206,3 +208,35 @@ def test_the_default_run_agrees_with_the_ensemble() -> None:
         a, b = one.parameters[name], other.parameters[name]
         if name not in ours.folded:
             assert abs(a.mean - b.mean) < 5.0 * np.hypot(a.sd / 500**0.5, b.sd / 1000**0.5), name
+
+
+@pytest.mark.slow
+def test_without_data_particles_stay_those_of_the_prior_and_the_evidence_is_one() -> None:
+    """A phase goes round on the real line: a box of one turn convolved with a normal distribution, of variance 1 + 1/12."""
+    priors = [dist.Normal(0.0, 1.0), dist.HalfNormal(2.0), dist.Uniform(-1.0, 3.0), dist.StudentT(8.0, 0.0, 1.0)]
+    names = ("L_dipole", "L_T_u", "L_T_d", "L_T_s")
+    starts = [0.0 if p.support is dist.constraints.real else float(p.mean) for p in priors]
+    parameters = [Parameter(n, "coefficient", "1", p, s, 1.0) for n, p, s in zip(names, priors, starts, strict=True)]
+    parameters.append(Parameter("theory.c_T", "theory", "1", dist.Normal(-2.9, 0.3), -2.9, 0.3))
+    turn = 2.0 * np.pi
+    parameters.append(Parameter("lab.phase", "nuisance", "1", dist.Uniform(0.0, turn), np.pi, 1.0, period=turn))
+    joint = JointLikelihood((), parameters, coupling_map())
+    runs = TemperedRuns(natural_coordinates(joint), dataclasses.replace(SMALL, draws=2000))
+    at = joint.names.index("lab.phase")
+    begun = np.asarray(runs.prior_particles(jax.random.PRNGKey(3)))
+    found = runs.run(0)
+    assert float(found["log_evidence"]) == pytest.approx(0.0, abs=1e-12)
+    for z in (begun, found["z"]):
+        assert z[:, at].var() == pytest.approx(1.0 + 1.0 / 12.0, rel=0.12)
+        x = np.asarray(runs.to_parameters(jnp.asarray(z)))
+        assert stats.kstest(x[:, at], stats.uniform(0.0, turn).cdf).pvalue > 1e-3
+        for i, exact in enumerate((stats.norm(0, 1), stats.halfnorm(scale=2), stats.uniform(-1, 4), stats.t(8))):
+            assert stats.kstest(x[:, i], exact.cdf).pvalue > 1e-3, names[i]
+
+
+@pytest.mark.slow
+def test_natural_coordinates_give_the_same_evidence(found: SampleResult, lab: JointLikelihood) -> None:
+    other = sample(lab, dataclasses.replace(SMALL, coordinates="natural"))
+    assert other.evidence is not None
+    assert found.evidence is not None
+    assert abs(other.evidence.value - found.evidence.value) < 5.0 * np.hypot(other.evidence.error, found.evidence.error)
