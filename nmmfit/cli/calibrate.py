@@ -29,7 +29,7 @@ LONG_S = 3600.0
 
 def register(app: typer.Typer) -> None:
     """Add this verb to the program."""
-    app.command(epilog="Example: nmmfit calibrate my-run.toml --truths posterior --simulations 100 --out my-calibration")(
+    app.command(epilog="Example: nmmfit calibrate my-run.toml --truths posterior --simulations 50 --out my-calibration")(
         calibrate
     )
 
