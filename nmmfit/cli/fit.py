@@ -30,7 +30,7 @@ Warmup = Annotated[int | None, typer.Option("--warmup", metavar="N", help="Warm-
 Draws = Annotated[int | None, typer.Option("--draws", metavar="N", help="Draws per chain after warm-up.", show_default=False)]
 
 Sampler = Annotated[
-    str | None, typer.Option("--sampler", metavar="METHOD", help="How to sample: nuts or ensemble.", show_default=False)
+    str | None, typer.Option("--sampler", metavar="METHOD", help="How to sample: nuts, ensemble or smc.", show_default=False)
 ]
 
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nmmfit.cli import fit, leave_out, limits, scan, toys, validate
+from nmmfit.cli import calibrate, fit, leave_out, limits, scan, toys, validate
 from nmmfit.cli.arguments import Json
 from nmmfit.cli.go_on import Unfinished
 from nmmfit.cli.output import emit
@@ -37,6 +37,7 @@ GO_ON: Mapping[str, Callable[[Unfinished, bool], None]] = {
     "validate": validate.go_on,
     "scan": scan.go_on,
     "toys": toys.go_on,
+    "calibrate": calibrate.go_on,
 }
 """Verb -> what goes on with it: called with what was begun, and whether to print JSON."""
 

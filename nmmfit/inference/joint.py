@@ -21,6 +21,7 @@ from scipy.special import gammaln
 from nmmfit.checks import broadcasting
 from nmmfit.errors import UserInputError, unknown
 from nmmfit.experiment import BinnedExperiment, Channel, constraints
+from nmmfit.inference.data import Counts
 from nmmfit.inference.derived import Derived
 from nmmfit.inference.parameters import Identified, Parameter, log_prior
 from nmmfit.inference.priors import exact_description
@@ -336,9 +337,11 @@ class JointLikelihood:
         expected = self.expected_vector(vector)
         return {n: c.distribution(expected[n]).log_prob(jnp.asarray(self.observed[n])) for n, c in self.channels.items()}
 
-    def data_vector(self, vector: Array) -> Array:
-        """Data log-likelihood, all channels and bins, at a vector (parameter,)."""
+    def data_vector(self, vector: Array, data: Counts | None = None) -> Array:
+        """Data log-likelihood, all channels and bins, at a vector (parameter,); `data` in place of what was observed."""
         expected = self.expected_vector(vector)
+        if data is not None:
+            return data.log_probability(self.channels, expected)
         total = jnp.asarray(0.0)
         for name, channel in self.channels.items():
             counts = self.observed[name]
@@ -359,13 +362,13 @@ class JointLikelihood:
         """Log prior density of the user's parameters at a vector (parameter,)."""
         return log_prior(self.own, vector[: self.n_own])
 
-    def nll_vector(self, vector: Array) -> Array:
+    def nll_vector(self, vector: Array, data: Counts | None = None) -> Array:
         """Minus data log-likelihood and constraint terms at a vector (parameter,), without priors of the user's parameters."""
-        return -(self.data_vector(vector) + self.constraint_vector(vector))
+        return -(self.data_vector(vector, data) + self.constraint_vector(vector))
 
-    def log_prob_vector(self, vector: Array) -> Array:
+    def log_prob_vector(self, vector: Array, data: Counts | None = None) -> Array:
         """Log posterior density (not normalised by the evidence) at a vector (parameter,)."""
-        return self.own_prior_vector(vector) - self.nll_vector(vector)
+        return self.own_prior_vector(vector) - self.nll_vector(vector, data)
 
     def identified_vector(self, vector: Array) -> dict[str, Array]:
         """Identified quantities at a vector (parameter,)."""

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from nmmfit.inference.coordinates import Coordinates
+from nmmfit.inference.data import Counts
 from nmmfit.inference.laplace import LaplaceStart
 from nmmfit.memory import hand_back
 from nmmfit.processors import processors
@@ -31,8 +32,8 @@ class Machine:
 
     coordinates: Coordinates
     laplace: LaplaceStart
-    begin: Callable[[Array, Array, Array, Array], Any]
-    """(keys (chain, 2), z (chain, parameter), metric, iterations of the window) -> state of a lane at its first window."""
+    begin: Callable[[Array, Array, Array, Array, Counts | None], Any]
+    """(keys (chain, 2), z (chain, parameter), metric, iterations of the window, data) -> state of a lane at its first window."""
     renew: Callable[[Array, Any, Array, Array], Any]
     """(keys, state, metric, iterations of the window) -> state of a lane at its next window."""
     advance: Callable[[Any], tuple[Any, Outcome]]
@@ -46,6 +47,8 @@ class Machine:
     """Weight of the previous metric in the next, in draws."""
     structure: Any
     """Tree definition of the state of a lane."""
+    data: Counts | None = None
+    """Data in place of what was observed, of a machine that was compiled for them as an argument."""
 
     @property
     def warmup(self) -> int:

@@ -136,8 +136,15 @@ def fit_tables(
 def verdict_text(result: SampleResult, summary: FitSummary) -> Text:
     """How much was sampled, and whether it converged; one line per problem."""
     v = summary.convergence
+    made = f"{result.chains} chains x {result.draws_per_chain} draws after {result.warmup} warm-up"
+    if result.evidence is not None:
+        powers = sorted(result.evidence.powers)
+        made = (
+            f"log evidence {result.evidence.value:.2f} +- {result.evidence.error:.2f}\n{result.chains} independent runs x "
+            f"{result.draws_per_chain} particles, {powers[0]} to {powers[-1]} powers, {result.warmup} trajectories at each"
+        )
     text = Text(
-        f"{result.chains} chains x {result.draws_per_chain} draws after {result.warmup} warm-up in {result.wall_s:.1f} s, "
+        f"{made} in {result.wall_s:.1f} s, "
         f"seed {result.seed}; "
         f"{v.divergences} divergences ({v.divergence_fraction:.2%}), r_hat <= {fixed(v.max_r_hat, 3)}, "
         f"ESS >= {fixed(v.min_ess_bulk, 0)} (bulk), {fixed(v.min_ess_tail, 0)} (tail)"
