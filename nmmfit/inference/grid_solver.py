@@ -13,10 +13,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
-from nmmfit.durable import ChunkStore
+from nmmfit.durable import ChunkStore, Engine
 from nmmfit.inference.anchors import Anchors
 from nmmfit.inference.axes import Axis, size_of
 from nmmfit.inference.endpoints import IMPROVED
@@ -113,10 +114,17 @@ class GridSolver(GridPoints):
         at = np.stack([a.values[index[:, k]] for k, a in enumerate(self.axes)], axis=1)
         return self.between(at, coarse)
 
-    def whole(self, coarse: Coarse, progress: Progress | None = None, store: ChunkStore | None = None) -> Solution:
+    def whole(
+        self,
+        coarse: Coarse,
+        progress: Progress | None = None,
+        store: ChunkStore | None = None,
+        engine: Engine | None = None,
+    ) -> Solution:
         """All points, in C order of the axes, with neighbours that do not fit together solved again.
 
-        `progress` is called with (points done, points in all); finished chunks are kept in `store`, and taken from there.
+        `progress` is called with (points done, points in all); finished chunks are kept in `store`, and taken from there;
+        `engine` solves several of them at once.
         """
         total, known = size_of(self.axes), len(coarse.solution.at)
 
@@ -124,7 +132,8 @@ class GridSolver(GridPoints):
             if progress is not None:
                 progress(max(done, known), of)
 
-        found = solved_chunks(lambda n: vars(self.chunk(n, coarse)), self.chunks, CHUNK, total, self.cost, advance, store)
+        solve = partial(_solved, self, coarse)
+        found = solved_chunks(solve, self.chunks, CHUNK, total, self.cost, advance, store, engine)
         solution = Solution(**found)
         self.repaired(solution, coarse, [a.points for a in self.axes])
         return solution
@@ -275,6 +284,12 @@ class Coarse:
             missing |= values[place] != at[:, k]
             found = found * len(values) + place
         return np.where(missing, -1, found)
+
+
+def _solved(solver: GridSolver, coarse: Coarse, number: int) -> tuple[Solution, Cost]:
+    """A chunk, and what it cost."""
+    counting = solver.on(solver.axes)
+    return counting.chunk(number, coarse), counting.cost
 
 
 def _mesh(values: Sequence[np.ndarray]) -> np.ndarray:

@@ -121,6 +121,9 @@ class JointLikelihood:
         self.fingerprints = dict(fingerprints or {})
         self.compiled: dict[Any, Any] = {}
         """Compiled functions by purpose, so that a second identical call compiles nothing."""
+        self.recipe: tuple[Callable[..., JointLikelihood], tuple[Any, ...]] | None = None
+        """A function of a module, which gives the same object for the same arguments within a process, and its arguments: what
+        another process makes this likelihood from; None: none can."""
         reached = [m[np.any(m != 0.0, axis=1)] for m in couplings.samples]
         self.amplitudes: AmplitudeBasis = amplitude_basis(np.concatenate([np.zeros((0, N_COORDINATES)), *reached]))
         self.templates: tuple[ExperimentTemplate, ...] = ()
@@ -132,6 +135,12 @@ class JointLikelihood:
         # Compiled on their own, so that everything that uses them traces them once.
         self._template_counts = jax.jit(self._counts_by_channel)
         self._constraints = jax.jit(self._sum_of_constraints)
+
+    def __reduce__(self) -> tuple[Callable[..., JointLikelihood], tuple[Any, ...]]:
+        """A likelihood travels to another process as what it is made from. Raises: TypeError for one that has no recipe."""
+        if self.recipe is None:
+            raise TypeError("this JointLikelihood was not made by Run.joint(): no other process can make it again")
+        return self.recipe
 
     @classmethod
     def from_config(cls, config: RunConfig, method: str = "templates") -> JointLikelihood:
