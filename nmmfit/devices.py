@@ -34,8 +34,8 @@ def use_device(name: str | None) -> str:
     Args:
         name: "cpu", "gpu", or None for JAX's own choice: a GPU where a JAX that can use it is installed, else the CPU.
     Returns: the device in words, see `device_in_words`.
-    Raises: UserInputError for another name, a GPU where there is none, a device other than that on which this process has computed
-        before, or a platform in JAX_PLATFORMS that does not start.
+    Raises: UserInputError for another name, a GPU where there is none, a device other than that on which this process has
+        computed before, or a platform in JAX_PLATFORMS that does not start.
     """
     check_device(name)
     import jax

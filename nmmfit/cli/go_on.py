@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from nmmfit.cli.interrupts import one_interrupt
@@ -32,7 +32,7 @@ class Unfinished:
     given: Run | None
     options: Mapping[str, Any]
     folder: ResumableFolder
-    where: Where = Where()
+    where: Where = field(default_factory=Where)
 
     @property
     def run(self) -> Run:

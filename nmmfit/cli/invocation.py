@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from nmmfit.results.resumable import ResumableFolder
     from nmmfit.run import Run
 
-# Where results are computed and go, and how they are shown, does not change them (but for the rounding of a device, which stands in
-# their provenance); the run file is stored as it was used.
+# Where results are computed, where they go and how they are shown does not change them, but for the rounding of a device, which
+# stands in their provenance; the run file is stored as it was used.
 _LEFT_OUT = ("out", "as_json", "run", "cluster", "device")
 
 

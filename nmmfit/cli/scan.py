@@ -131,9 +131,7 @@ def scan_into(chosen: Run, folder: ResumableFolder, asked: Asked, where: Where, 
                 seed=seed,
                 confirm=confirming(yes),
                 progress=advance,
-                store=folder.store(
-                    "grid", {"axes": asked.axes, "held": asked.held, "profiled": asked.profiled, **computed_on()}
-                ),
+                store=folder.store("grid", {"axes": asked.axes, "held": asked.held, "profiled": asked.profiled, **computed_on()}),
                 engine=engine,
             )
         made = made_by(seed)

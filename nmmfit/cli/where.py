@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from nmmfit.cli.cluster import engine_on
+from nmmfit.cli.output import note
 
 if TYPE_CHECKING:
     from nmmfit.durable import Engine
@@ -26,10 +26,20 @@ class Where:
 
         Raises: UserInputError where the device is not there, or the cluster cannot be used.
         """
+        place = None
+        if self.cluster is not None:
+            from nmmfit.cluster.address import given
+
+            place = given(self.cluster)
         from nmmfit.cli.runtime import start_computing
 
         start_computing(self.device)
-        with engine_on(self.cluster, experiments, self.device) as engine:
+        if place is None:
+            yield None
+            return
+        from nmmfit.cluster.connection import connected
+
+        with connected(place, experiments, device=self.device, say=lambda said: note(f"cluster: {said}")) as engine:
             yield engine
 
 

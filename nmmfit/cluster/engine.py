@@ -26,15 +26,16 @@ class LostClusterError(NmmfitError):
 class ClusterEngine:
     """An engine for `run_chunks`, `nmmfit.scan` and `nmmfit.toys`: chunks of a computation, made by the workers of a cluster.
 
-    What it computes must survive pickling: a function of a module, or what scans and toys hand over, whose likelihood comes from a
-    run. It travels once to every worker; then only numbers go there, and arrays come back. Results are taken from the cluster as
-    soon as they are finished, and no more than two chunks per worker are on their way.
+    What it computes must survive pickling: a function of a module, or what scans and toys hand over, whose likelihood comes from
+    a run. It travels once to every worker; then only numbers go there, and arrays come back. Results are taken from the cluster
+    as soon as they are finished, and no more than two chunks per worker are on their way.
     """
 
     def __init__(self, client: Client, made: Mapping[str, Any], device: str | None = None) -> None:
         """`client`: of the cluster, checked (`nmmfit.cluster.connection.connected`); `made`: what this process computes with;
         `device`: that of the workers."""
         self.client, self.made, self.device = client, made, device
+        self.address = str(client.scheduler_info()["address"])
 
     def __call__(self, compute: Callable[[int], Arrays], numbers: Iterable[int]) -> Iterator[tuple[int, Arrays]]:
         """(number, arrays) of every chunk, in the order in which they are finished.
@@ -95,4 +96,4 @@ class ClusterEngine:
 
     def _lost(self, problem: Exception | None) -> LostClusterError:
         reason = f" ({' '.join(str(problem).split())})" if problem is not None and str(problem) else ""
-        return LostClusterError(f"the scheduler at {self.client.scheduler.address} does not answer any more{reason}")
+        return LostClusterError(f"the scheduler at {self.address} does not answer any more{reason}")

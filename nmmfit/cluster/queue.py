@@ -1,11 +1,11 @@
 """Workers as jobs of a batch system, from a TOML file:
 
-    kind = "slurm"                # or "htcondor"
-    jobs = 50
-    [options]                     # of dask_jobqueue's SLURMCluster or HTCondorCluster, passed on as they are
-    cores = 1
-    memory = "4GB"
-    walltime = "04:00:00"
+kind = "slurm"                # or "htcondor"
+jobs = 50
+[options]                     # of dask_jobqueue's SLURMCluster or HTCondorCluster, passed on as they are
+cores = 1
+memory = "4GB"
+walltime = "04:00:00"
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class QueueSpec(StrictModel):
 
     kind: Annotated[Literal["slurm", "htcondor"], Field(description="batch system")]
     jobs: Annotated[int, Field(ge=1, le=10_000, description="how many jobs are asked for")]
-    options: Annotated[dict[str, Any], Field(description="arguments of dask_jobqueue's cluster class")] = {}
+    options: Annotated[dict[str, Any], Field(default_factory=dict, description="arguments of dask_jobqueue's cluster class")]
 
 
 def read_queue(path: Path, where: str = "--cluster") -> QueueSpec:

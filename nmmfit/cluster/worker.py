@@ -58,8 +58,9 @@ class OwnCores(WorkerPlugin):
 def chunk(name: str, number: int) -> dict[str, np.ndarray]:
     """A chunk of the computation that a plug-in of this name brought."""
     worker = get_worker()
-    work: Work = worker.plugins[name]
-    return work.chunk(number, worker.address)
+    work: Any = worker.plugins[name]
+    made: dict[str, np.ndarray] = work.chunk(number, worker.address)
+    return made
 
 
 def start_here(device: str | None) -> None:

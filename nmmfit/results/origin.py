@@ -68,7 +68,9 @@ def differences(then: Mapping[str, Any], now: Mapping[str, Any], words: tuple[st
     """
     first, second = words
     old, new = then.get("versions") or {}, now["versions"]
-    found = [f"{p} {old.get(p, 'unknown')} {first}, {new.get(p, 'none')} {second}" for p in ("nmmfit",) if old.get(p) != new.get(p)]
+    found = [
+        f"{p} {old.get(p, 'unknown')} {first}, {new.get(p, 'none')} {second}" for p in ("nmmfit",) if old.get(p) != new.get(p)
+    ]
     before, after = then.get("tables") or {}, now["tables"]
     for name in sorted({*before, *after}):
         if before.get(name) != after.get(name):
