@@ -25,7 +25,7 @@ def connected(
     experiments: Sequence[str] = (),
     *,
     device: str | None = None,
-    timeout_s: float = TIMEOUT_S,
+    timeout_s: float | None = None,
     say: Callable[[str], None] | None = None,
 ) -> Iterator[ClusterEngine]:
     """An engine on a cluster.
@@ -34,7 +34,7 @@ def connected(
         place: where it is, from `nmmfit.cluster.address.given`.
         experiments: whose code and tables must be the same on the workers.
         device: that of the workers, "cpu" or "gpu"; None: what JAX finds there.
-        timeout_s: how long to wait for an answer of a scheduler.
+        timeout_s: how long to wait for an answer of a scheduler; None: `TIMEOUT_S`.
         say: told what one may have to wait for.
     Raises: UserInputError if dask.distributed is missing, nobody answers, a file asks for what does not exist, or a worker has
         another nmmfit, other libraries or other tables, saying both versions.
@@ -54,7 +54,7 @@ def connected(
     with ExitStack() as stack:
         # No client is the default one: whatever else uses dask in this process (xarray, for its files) stays in it.
         if isinstance(place, Remote):
-            client = _client(stack, place.address, timeout_s)
+            client = _client(stack, place.address, TIMEOUT_S if timeout_s is None else timeout_s)
         elif isinstance(place, Local):
             cluster = stack.enter_context(
                 distributed.LocalCluster(

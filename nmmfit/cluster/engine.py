@@ -46,8 +46,9 @@ class ClusterEngine:
         if not waiting:
             return
         name = f"nmmfit-{uuid4()}"
+        work = Work(pickle.dumps(compute), self.made, self.device)
         try:
-            self.client.register_plugin(Work(pickle.dumps(compute), self.made, self.device), name=name)
+            self.client.register_plugin(work, name=name)
             yield from self._made(name, waiting)
         except (CommClosedError, TimeoutError) as problem:
             raise self._lost(problem) from None

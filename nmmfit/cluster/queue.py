@@ -43,17 +43,23 @@ def read_queue(path: Path, where: str = "--cluster") -> QueueSpec:
     return chosen_options(QueueSpec, read_toml(text, f"{where} {path}"), f"{where} {path}")
 
 
+def _arguments(of: type) -> set[str]:
+    """Names of the arguments of a class of dask_jobqueue and of those that it is derived from."""
+    names: set[str] = set()
+    for made in of.__mro__:
+        if made.__module__.startswith("dask_jobqueue."):
+            given = inspect.signature(made.__init__).parameters  # type: ignore[misc]
+            names |= {name for name, p in given.items() if p.kind is not p.VAR_KEYWORD}
+    # Set here, or of no use in a file.
+    return names - {"self", "n_workers", "job_cls", "loop", "asynchronous", "scheduler", "scheduler_cls", "name"}
+
+
 def known_options(kind: str) -> list[str]:
-    """Names of the arguments of a cluster class of dask_jobqueue; imports it."""
+    """Names of the options of a batch system; imports dask_jobqueue."""
     import dask_jobqueue
 
     found = getattr(dask_jobqueue, _CLASSES[kind])
-    names: set[str] = set()
-    for made in (*found.__mro__, *found.job_cls.__mro__):
-        if made.__module__.startswith("dask_jobqueue."):
-            names |= {n for n, p in inspect.signature(made.__init__).parameters.items() if p.kind is not p.VAR_KEYWORD}
-    # Set here, or of no use in a file.
-    return sorted(names - {"self", "args", "n_workers", "job_cls", "loop", "asynchronous", "scheduler", "scheduler_cls", "name"})
+    return sorted(_arguments(found) | _arguments(found.job_cls))
 
 
 def start_jobs(spec: QueueSpec, where: str = "--cluster") -> Any:
@@ -67,8 +73,11 @@ def start_jobs(spec: QueueSpec, where: str = "--cluster") -> Any:
     for name in spec.options:
         if name not in allowed:
             raise unknown("key", name, allowed, f"{where}: options")
+    made = getattr(dask_jobqueue, _CLASSES[spec.kind])
     try:
-        cluster = getattr(dask_jobqueue, _CLASSES[spec.kind])(**spec.options)
+        # A job alone says what is missing; a cluster that is half made leaves a mess behind.
+        made.job_cls("tcp://127.0.0.1:0", "0", **{k: v for k, v in spec.options.items() if k in _arguments(made.job_cls)})
+        cluster = made(**spec.options)
     except (ValueError, TypeError) as problem:
         raise UserInputError(f"{where}: options: {' '.join(str(problem).split())}") from None
     cluster.scale(jobs=spec.jobs)

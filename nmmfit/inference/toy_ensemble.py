@@ -150,8 +150,8 @@ def all_chunks(
 ) -> list[dict[str, np.ndarray]]:
     """All chunks, in order, those in the store not made again; `told` learns how many toys are done.
 
-    By an engine or one by one, but not in threads: LAPACK calls on batches wait for threads of the pool in which they run, and two
-    programs at once can then wait for each other for ever. The calls themselves use all processors.
+    By an engine or one by one, but not in threads: LAPACK calls on batches wait for threads of the pool in which they run, and
+    two programs at once can then wait for each other for ever. The calls themselves use all processors.
     """
 
     def advance(done: int, _: int) -> None:

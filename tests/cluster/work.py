@@ -20,7 +20,12 @@ def square(i: int) -> dict[str, np.ndarray]:
     return {"square": np.asarray(i * i), "process": np.asarray(os.getpid())}
 
 
-def slow_second(i: int) -> dict[str, np.ndarray]:
+def square_of(joint: JointLikelihood, i: int) -> dict[str, np.ndarray]:
+    """Chunk `i`, with a likelihood in its luggage."""
+    return square(i)
+
+
+def slow_first(i: int) -> dict[str, np.ndarray]:
     """Chunk `i`; the first one takes longer than all others together."""
     time.sleep(1.0 if i == 0 else 0.02)
     return square(i)
