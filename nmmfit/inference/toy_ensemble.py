@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from functools import cached_property, partial
 from typing import Any
 
@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from nmmfit.durable import ChunkStore, Engine, run_chunks
+from nmmfit.inference.batches import wider
 from nmmfit.inference.core_fits import CoreFits
 from nmmfit.inference.minimise import Progress
 from nmmfit.inference.space import Target
@@ -24,7 +25,7 @@ from nmmfit.inference.toy_fits import Data, ToyLikelihood, lower
 from nmmfit.kept import digest
 
 CHUNK = 256
-"""Toys in one chunk."""
+"""Toys in one chunk, on a CPU."""
 
 NESTED = 1e-4
 """By how much a fit with something held may be lower than the free one, which is then fitted again from there."""
@@ -71,6 +72,7 @@ class Ensemble:
     tests: tuple[tuple[Target, float], ...]
     toys: int
     seed: int = 0
+    chunk_size: int = field(default_factory=lambda: wider(CHUNK))
 
     def __getstate__(self) -> dict[str, Any]:
         """What travels to another process: all but the fits, which are made there."""
@@ -79,13 +81,13 @@ class Ensemble:
     @property
     def chunks(self) -> int:
         """Number of chunks."""
-        return -(-self.toys // CHUNK)
+        return -(-self.toys // self.chunk_size)
 
     @property
     def determined_by(self) -> dict[str, Any]:
         """What its toys and their fits depend on beside the likelihood, as JSON values."""
         tests = [[target.name, target.weights.tolist(), float(value)] for target, value in self.tests]
-        made = {"toys": self.toys, "seed": self.seed, "chunk": CHUNK}
+        made = {"toys": self.toys, "seed": self.seed, "chunk": self.chunk_size}
         return {"z": np.asarray(self.z, dtype=float).tolist(), "tests": tests, **made}
 
     def kept_in(self, stores: Stores) -> ChunkStore:
@@ -107,8 +109,8 @@ class Ensemble:
 
     def chunk(self, number: int) -> dict[str, np.ndarray]:
         """Arrays "q", "best" and "converged", (test, toy), of one chunk."""
-        first = number * CHUNK
-        size = min(CHUNK, self.toys - first)
+        first = number * self.chunk_size
+        size = min(self.chunk_size, self.toys - first)
         data = self.data(first, first + size)
         fits = self.fits
         free = fits.fit(data)
@@ -156,7 +158,7 @@ def all_chunks(
 
     def advance(done: int, _: int) -> None:
         if done:
-            told(min(done * CHUNK, ensemble.toys))
+            told(min(done * ensemble.chunk_size, ensemble.toys))
 
     return run_chunks(store, ensemble.chunks, ensemble.chunk, advance, engine)
 

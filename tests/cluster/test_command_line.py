@@ -55,15 +55,15 @@ def test_ctrl_c_keeps_what_workers_have_finished(tmp_path: Path) -> None:
         assert process.poll() is None, process.communicate()
         time.sleep(0.02)
     os.killpg(process.pid, signal.SIGINT)
-    out, err = process.communicate(timeout=120)
+    _, err = process.communicate(timeout=120)
     assert process.returncode == 130, err
     assert err.splitlines()[-1] == "nmmfit: interrupted; nmmfit resume mine goes on"
     assert "Traceback" not in err
     kept = len(list(tmp_path.glob("mine/checkpoint/chunks/grid/*.chunk")))
-    assert 0 < kept
+    assert kept > 0
     for words in (("resume", "mine", "--cluster", "local:1"), (*SCAN, "--out", "whole")):
         process = begin(*words)
-        out, err = process.communicate(timeout=300)
+        _, err = process.communicate(timeout=300)
         assert process.returncode == 0, err
     assert numbers(tmp_path / "mine") == numbers(tmp_path / "whole")
     assert "cluster" not in json.loads((tmp_path / "mine" / "manifest.json").read_text())["options"]

@@ -123,12 +123,17 @@ def test_a_profiled_grid_is_bit_by_bit_that_of_one_process(engine: ClusterEngine
 def test_toys_are_bit_by_bit_those_of_one_process(engine: ClusterEngine, tmp_path: Path) -> None:
     joint = work.quick_joint()
 
-    def made(**how):
-        found = nmmfit.toys(joint, "mu", what=["p-value"], values=[1.0], toys=600, seed=3, **how)
-        return found.p_values[0].to_json(), found.p_values[0].q.tobytes() if hasattr(found.p_values[0], "q") else b""
+    def made(where: str, **how) -> tuple[dict, dict[str, bytes]]:
+        def stores(name, known):
+            return ChunkStore(tmp_path / where / name, known)
 
-    assert made() == made(engine=engine) == made(engine=engine, stores=lambda name, known: ChunkStore(tmp_path / name, known))
-    # half of them on the cluster, the others here
-    for folder in tmp_path.iterdir():
-        min(folder.glob("*.chunk")).unlink()
-    assert made() == made(stores=lambda name, known: ChunkStore(tmp_path / name, known))
+        found = nmmfit.toys(joint, "mu", what=["p-value"], values=[1.0], toys=600, seed=3, stores=stores, **how)
+        chunks = {p.name: p.read_bytes() for p in (tmp_path / where).rglob("*.chunk")}
+        return found.p_values[0].to_json(), chunks
+
+    here = made("here")
+    assert len(here[1]) == 3
+    assert made("there", engine=engine) == here
+    # what is lost is made by whoever goes on
+    min((tmp_path / "there").rglob("*.chunk")).unlink()
+    assert made("there") == here
