@@ -21,6 +21,7 @@ from scipy.special import gammaln
 from nmmfit.checks import broadcasting
 from nmmfit.errors import UserInputError, unknown
 from nmmfit.experiment import BinnedExperiment, Channel, constraints
+from nmmfit.inference.batches import wider
 from nmmfit.inference.derived import Derived
 from nmmfit.inference.parameters import Identified, Parameter, log_prior
 from nmmfit.inference.priors import exact_description
@@ -141,6 +142,12 @@ class JointLikelihood:
         if self.recipe is None:
             raise TypeError("this JointLikelihood was not made by Run.joint(): no other process can make it again")
         return self.recipe
+
+    def __copy__(self) -> JointLikelihood:
+        """One that may be changed, and that no other process can therefore make."""
+        made = object.__new__(type(self))
+        made.__dict__.update(self.__dict__, recipe=None)
+        return made
 
     @classmethod
     def from_config(cls, config: RunConfig, method: str = "templates") -> JointLikelihood:
@@ -386,7 +393,7 @@ class JointLikelihood:
     def batched(self, purpose: str, function: Callable[[Array], Any]) -> Callable[[Array], Any]:
         """`function` of one vector as a compiled function of (point, parameter), in blocks of BLOCK points."""
         if purpose not in self.compiled:
-            block = DIRECT_BLOCK if self.floats_mass else BLOCK
+            block = wider(DIRECT_BLOCK if self.floats_mass else BLOCK)
             self.compiled[purpose] = jax.jit(lambda xs: jax.lax.map(function, xs, batch_size=min(block, xs.shape[0])))
         return self.compiled[purpose]
 

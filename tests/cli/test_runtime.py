@@ -141,7 +141,7 @@ def test_a_platform_that_is_not_there_is_one_line(tmp_path: Path) -> None:
             "cpu",
             "nmmfit: --device gpu: JAX finds no GPU here, only cpu; JAX_PLATFORMS='cpu' leaves it out, or use --device ",
         ),
-        ("cuda", None, "nmmfit: --device: unknown device 'cuda' (allowed: cpu, gpu)"),
+        ("cuda", None, "nmmfit: --device: unknown device 'cuda'; did you mean 'cpu'? (allowed: cpu, gpu)"),
     ],
 )
 def test_a_device_that_is_not_there_is_one_line(words: str, platforms: str | None, said: str, tmp_path: Path) -> None:
