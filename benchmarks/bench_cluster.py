@@ -3,7 +3,7 @@
     python benchmarks/bench_cluster.py [--chunks 8] [--set KEY=VALUE] [--out FILE.json]
 
 Every worker has one processor. What workers do once (imports, templates, compiling) is done before the clock starts, and told
-apart; chunks are compared, bit by bit, with those of this process. The overhead is that of chunks which compute nothing and return
+apart; chunks are compared, bit by bit, with those of this process. The overhead is that of chunks that compute nothing and return
 as much as real ones. `processor_ratio` compares what a chunk takes of a worker's processor between two workers and one: on a
 machine with other work it says what wall time cannot. From these figures follows what many workers can do at most (`model`), see
 docs/guide/clusters.md.

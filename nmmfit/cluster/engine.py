@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 from uuid import uuid4
 
+import cloudpickle
 from distributed import Client, Future, KilledWorker, as_completed
 from distributed.comm import CommClosedError
 
@@ -26,9 +26,9 @@ class LostClusterError(NmmfitError):
 class ClusterEngine:
     """An engine for `run_chunks`, `nmmfit.scan` and `nmmfit.toys`: chunks of a computation, made by the workers of a cluster.
 
-    What it computes must survive pickling: a function of a module, or what scans and toys hand over, whose likelihood comes from
-    a run. It travels once to every worker; then only numbers go there, and arrays come back. Results are taken from the cluster
-    as soon as they are finished, and no more than two chunks per worker are on their way.
+    What it computes must survive pickling: a function, or what scans and toys hand over, whose likelihood comes from a run. It
+    travels once to every worker; then only numbers go there, and arrays come back. Results are taken from the cluster as soon as
+    they are finished, and no more than two chunks per worker are on their way.
     """
 
     def __init__(self, client: Client, made: Mapping[str, Any], device: str | None = None) -> None:
@@ -46,7 +46,8 @@ class ClusterEngine:
         if not waiting:
             return
         name = f"nmmfit-{uuid4()}"
-        work = Work(pickle.dumps(compute), self.made, self.device)
+        # What stands in a script or a notebook travels, too.
+        work = Work(cloudpickle.dumps(compute), self.made, self.device)
         try:
             self.client.register_plugin(work, name=name)
             yield from self._made(name, waiting)
