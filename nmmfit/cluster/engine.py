@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
@@ -17,6 +18,10 @@ from nmmfit.errors import NmmfitError
 
 AHEAD = 2
 """Chunks handed out for every worker: one that it makes, and one that waits, so that it never waits for the client."""
+
+
+ASKED_S = 1.0
+"""Seconds between two questions how many workers there are."""
 
 
 class LostClusterError(NmmfitError):
@@ -35,6 +40,7 @@ class ClusterEngine:
         """`client`: of the cluster, checked (`nmmfit.cluster.connection.connected`); `made`: what this process computes with;
         `device`: that of the workers."""
         self.client, self.made, self.device = client, made, device
+        self._known, self._asked = 1, -ASKED_S
         self.address = str(client.scheduler_info()["address"])
 
     def __call__(self, compute: Callable[[int], Arrays], numbers: Iterable[int]) -> Iterator[tuple[int, Arrays]]:
@@ -77,13 +83,19 @@ class ClusterEngine:
     def _hand_out(self, name: str, waiting: list[int], flying: dict[Future, int], finished: as_completed) -> None:
         if not waiting:
             return
-        wanted = AHEAD * max(1, len(self.client.nthreads()))
-        while waiting and len(flying) < wanted:
+        while waiting and len(flying) < AHEAD * self._workers():
             number = waiting.pop()
             # The same chunk of the same computation is never one that another client asked for.
             future = self.client.submit(chunk, name, number, key=f"{name}-{number}", pure=False)
             flying[future] = number
             finished.add(future)
+
+    def _workers(self) -> int:
+        """How many workers there are; asked for now and then, because they come and go, and may be a thousand."""
+        now = time.monotonic()
+        if now > self._asked + ASKED_S:
+            self._known, self._asked = max(1, len(self.client.nthreads())), now
+        return self._known
 
     def _taken(self, future: Future, number: int) -> Arrays:
         if future.status in ("cancelled", "lost"):
