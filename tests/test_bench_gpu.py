@@ -24,7 +24,16 @@ def test_without_a_gpu_it_measures_the_cpu(tmp_path: Path) -> None:
     script = ROOT / "benchmarks" / "bench_gpu.py"
     if not script.is_file():
         pytest.skip("the benchmarks are not here")
-    words = ["--largest", "1024", "--draws", "20", "--toys", "256", "--set", 'experiments=["coherent_csi_2017_limit"]']
+    words = [
+        "--largest",
+        "1024",
+        "--draws",
+        "20",
+        "--toys",
+        "256",
+        "--set",
+        'experiments=["borexino_phase2_limit", "coherent_csi_2017_limit"]',
+    ]
     path = os.pathsep.join((str(ROOT), str(ROOT / "benchmarks"), os.environ.get("PYTHONPATH", "")))
     done = subprocess.run(
         [sys.executable, "-c", WITHOUT_ARVIZ, str(script), *words, "--out", str(tmp_path / "record.json")],
