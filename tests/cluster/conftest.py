@@ -35,7 +35,9 @@ def free_port() -> int:
 def running(*words: str, env: dict[str, str] | None = None) -> Iterator[subprocess.Popen[bytes]]:
     """`dask` with these words, as long as this."""
     command = [sys.executable, "-m", "dask", *words]
-    process = subprocess.Popen(command, env=env or environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    # Elsewhere: what lies in the folder that Python starts in would be imported before anything else.
+    process = subprocess.Popen(command, env=env or environment(), cwd=os.sep, **silent)
     try:
         yield process
     finally:
