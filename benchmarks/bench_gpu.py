@@ -98,7 +98,7 @@ def likelihood_needs(joint: Any) -> dict[str, float]:
     }
 
 
-def sampling(joint: Any, chains: dict[str, int], seed: int, draws: int) -> dict[str, Any]:
+def sampling(joint: Any, chains: dict[str, int], seed: int, draws: int, warmup: int | None) -> dict[str, Any]:
     """Effective draws per second, warm-up and compiling counted, of the worst parameter, on JAX's own device."""
     from numpyro.diagnostics import effective_sample_size, split_gelman_rubin
 
@@ -107,7 +107,7 @@ def sampling(joint: Any, chains: dict[str, int], seed: int, draws: int) -> dict[
 
     out = {}
     for method, number in chains.items():
-        settings = SamplerSettings(method=method, chains=number, draws=draws, seed=seed)
+        settings = SamplerSettings(method=method, chains=number, draws=draws, warmup=warmup, seed=seed)
         # The second call compiles nothing.
         first, again = (nmmfit.sample(joint, settings) for _ in range(2))
         every = {**first.draws, **first.folded}
@@ -189,7 +189,7 @@ def measure(given: argparse.Namespace) -> dict[str, Any]:
         say("sampling")
         # A GPU is idle with few chains.
         chains = {"nuts": 4, "ensemble": 4096} if gpu is not None else {"nuts": 4, "ensemble": 32}
-        out["sampling"] = sampling(joint, chains, given.seed, given.draws)
+        out["sampling"] = sampling(joint, chains, given.seed, given.draws, given.warmup)
     if given.toys or gpu is not None:
         say("toys")
         out["toys"] = toys_per_s(joint, given.toys or 8192, given.seed)
@@ -201,6 +201,7 @@ def main() -> None:
     parser = command_line(__doc__)
     parser.add_argument("--largest", type=int, help="largest batch; without it 1048576 on a GPU, 8192 on a CPU")
     parser.add_argument("--draws", type=int, default=200, help="draws of every chain")
+    parser.add_argument("--warmup", type=int, help="warm-up of every chain; without it that of the method")
     parser.add_argument("--toys", type=int, default=0, help="toys; without it 8192 on a GPU, none on a CPU")
     parser.add_argument("--no-sampling", action="store_true", help="leave out the samplers")
     given = parser.parse_args()

@@ -44,7 +44,7 @@ def test_without_a_gpu_it_measures_the_cpu(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     found = json.loads((tmp_path / "record.json").read_text())
-    assert (found["gpu"], found["met"], found["device"]) == (None, {}, "TFRT_CPU_0")
+    assert (found["gpu"], found["met"], found["device"]) == (None, {}, "cpu:0")
     assert list(found["cpu"]["points_per_s"]["value"]) == ["1024"]
     assert min(found["cpu"]["roofline"].values()) > 0
     assert found["sampling"]["ensemble_32"]["ess_min"] > 0
