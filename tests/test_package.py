@@ -25,7 +25,7 @@ LAYERS = (
         "nmmfit.units",
         "nmmfit.listing",
     ),
-    ("nmmfit.atomic", "nmmfit.processors"),
+    ("nmmfit.atomic", "nmmfit.processors", "nmmfit.devices"),
     (
         "nmmfit.priors",
         "nmmfit.presets",
@@ -72,6 +72,7 @@ LAYERS = (
     ("nmmfit.contract",),
     ("nmmfit.exchange",),
     ("nmmfit.reproduce", "nmmfit.reproduce_letter"),
+    ("nmmfit.cluster",),
     ("nmmfit.cli", "nmmfit.__main__"),
 )
 

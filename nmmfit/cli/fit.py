@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nmmfit.cli.arguments import Experiments, Json, Out, Overrides, RunFile, experiment_overrides, open_run
+from nmmfit.cli.device import Device
 from nmmfit.cli.go_on import Unfinished, going_on_later
 from nmmfit.cli.invocation import resumable_folder
 from nmmfit.cli.output import emit, note
@@ -81,25 +82,29 @@ def fit(
     warmup: Warmup = None,
     overrides: Overrides = None,
     plots: Annotated[bool, typer.Option("--plots/--no-plots", help="Draw the plots too.")] = True,
+    device: Device = None,
     as_json: Json = False,
     out: Out = None,
 ) -> None:
     """Sample the joint posterior; write posterior.nc, summary.json and plots into a fresh folder."""
     changes = sampler_overrides(method=sampler, seed=seed, chains=chains, draws=draws, warmup=warmup)
     chosen = open_run(run, [*(overrides or ()), *experiment_overrides(experiments), *changes])
-    fit_into(chosen, resumable_folder(ctx, out, chosen), plots, as_json)
+    fit_into(chosen, resumable_folder(ctx, out, chosen), plots, as_json, device)
 
 
 def go_on(again: Unfinished, as_json: bool) -> None:
     """Go on with a fit that was begun."""
-    fit_into(again.run, again.folder, again.options["plots"], as_json)
+    fit_into(again.run, again.folder, again.options["plots"], as_json, again.where.device)
 
 
-def fit_into(chosen: Run, folder: ResumableFolder, plots: bool, as_json: bool) -> None:
+def fit_into(chosen: Run, folder: ResumableFolder, plots: bool, as_json: bool, device: str | None = None) -> None:
     """Fit, or go on with what the folder holds, and print the answer."""
     from nmmfit.results.files import POSTERIOR
 
     with going_on_later(folder, (folder.path / POSTERIOR).exists):
+        from nmmfit.cli.runtime import start_computing
+
+        start_computing(device)
         result, summary, joint, payload = sampled(chosen, folder, plots)
         place = folder.publish(finished=not result.interrupted)
     from nmmfit.results.tables import fit_tables

@@ -11,10 +11,13 @@ import typer
 
 from nmmfit.checks import confidence_level, finite_number
 from nmmfit.cli.arguments import Experiments, Json, Out, Overrides, RunFile, experiment_overrides, open_run
+from nmmfit.cli.cluster import Cluster
+from nmmfit.cli.device import Device
 from nmmfit.cli.go_on import Unfinished, going_on_later
 from nmmfit.cli.invocation import resumable_folder
 from nmmfit.cli.output import add_row, emit, note, table
 from nmmfit.cli.progress import counting_bar
+from nmmfit.cli.where import Where, computed_on
 from nmmfit.errors import NotConvergedError, UserInputError
 from nmmfit.results.jsonable import plain
 
@@ -69,6 +72,8 @@ def scan(
     refine: Annotated[bool, typer.Option("--refine/--no-refine", help="Solve points on the contours, beside the grid.")] = True,
     yes: Annotated[bool, typer.Option("--yes", help="Begin even if the estimate is beyond an hour.")] = False,
     overrides: Overrides = None,
+    cluster: Cluster = None,
+    device: Device = None,
     as_json: Json = False,
     out: Out = None,
 ) -> None:
@@ -76,7 +81,7 @@ def scan(
     levels = tuple(confidence_level(level, "--cl") for level in cl or ())
     asked = Asked(grid_axes(grid), levels, fixed_values(fixed), profiled, refine)
     chosen = open_run(run, [*(overrides or ()), *experiment_overrides(experiments)])
-    scan_into(chosen, resumable_folder(ctx, out, chosen), asked, yes, as_json)
+    scan_into(chosen, resumable_folder(ctx, out, chosen), asked, Where(cluster, device), yes, as_json)
 
 
 def go_on(again: Unfinished, as_json: bool) -> None:
@@ -86,7 +91,7 @@ def go_on(again: Unfinished, as_json: bool) -> None:
         grid_axes(given["grid"]), tuple(given["cl"] or ()), fixed_values(given["fixed"]), given["profiled"], given["refine"]
     )
     # Whoever goes on with a long scan has begun it.
-    scan_into(again.run, again.folder, asked, True, as_json)
+    scan_into(again.run, again.folder, asked, again.where, True, as_json)
 
 
 @dataclass(frozen=True)
@@ -100,16 +105,13 @@ class Asked:
     refine: bool
 
 
-def scan_into(chosen: Run, folder: ResumableFolder, asked: Asked, yes: bool, as_json: bool) -> None:
+def scan_into(chosen: Run, folder: ResumableFolder, asked: Asked, where: Where, yes: bool, as_json: bool) -> None:
     """Scan, or do what is left of it, and print the answer."""
     from nmmfit.results.files import RUN_FILE
 
-    with going_on_later(folder, lambda: False):
-        from nmmfit.cli.runtime import start_computing
-
-        start_computing()
+    with going_on_later(folder, lambda: False), where.opened(chosen.config.experiments) as engine:
         from nmmfit.inference.scan import LEVELS
-        from nmmfit.inference.scan import scan as engine
+        from nmmfit.inference.scan import scan as scanned
         from nmmfit.results import adapter
         from nmmfit.results.figure import save
         from nmmfit.results.provenance import made_by
@@ -119,7 +121,7 @@ def scan_into(chosen: Run, folder: ResumableFolder, asked: Asked, yes: bool, as_
         joint = chosen.joint()
         seed = chosen.config.sampler.seed
         with counting_bar("scan") as advance:
-            found = engine(
+            found = scanned(
                 joint,
                 asked.axes,
                 cl=asked.levels or LEVELS,
@@ -129,7 +131,8 @@ def scan_into(chosen: Run, folder: ResumableFolder, asked: Asked, yes: bool, as_
                 seed=seed,
                 confirm=confirming(yes),
                 progress=advance,
-                store=folder.store("grid", {"axes": asked.axes, "held": asked.held, "profiled": asked.profiled}),
+                store=folder.store("grid", {"axes": asked.axes, "held": asked.held, "profiled": asked.profiled, **computed_on()}),
+                engine=engine,
             )
         made = made_by(seed)
         payload = plain({**found.to_json(), "theory": joint.choices, "provenance": made})

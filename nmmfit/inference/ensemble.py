@@ -8,6 +8,7 @@ which the metric is the identity. The step size is adapted to the acceptance ave
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -17,7 +18,18 @@ from numpyro.infer.hmc_util import dual_averaging
 from nmmfit.inference.coordinates import Coordinates
 from nmmfit.inference.data import Counts
 from nmmfit.inference.laplace import laplace_start
-from nmmfit.inference.machine import Machine, Outcome, compiled_together, in_lock_step, lane_shapes, parameters_of
+from nmmfit.inference.machine import (
+    Machine,
+    Outcome,
+    advanced_on,
+    begun_on,
+    compiled_together,
+    devices_of,
+    in_lock_step,
+    lane_shapes,
+    on_devices,
+    parameters_of,
+)
 from nmmfit.inference.settings import SamplerSettings
 from nmmfit.shapes import Array
 
@@ -101,8 +113,9 @@ def renew(keys: Array, state: State, metric: Array, length: Array) -> State:
 
 
 def lane_size(chains: int) -> int:
-    """Chains of a lane: 16 on a CPU if their number allows it; on an accelerator, or otherwise, all of them."""
-    return LANE if chains % LANE == 0 and not in_lock_step() else chains
+    """Chains of a lane: 16 on a CPU if their number allows it; on an accelerator, on several devices, or otherwise, all."""
+    together = in_lock_step() or len(devices_of(chains)) > 1
+    return LANE if chains % LANE == 0 and not together else chains
 
 
 def compiled_machine(coordinates: Coordinates, settings: SamplerSettings, data: Counts | None = None) -> Machine:
@@ -167,16 +180,28 @@ def compiled_machine(coordinates: Coordinates, settings: SamplerSettings, data: 
         return jax.lax.scan(iterate, state, None, length=CHUNK)
 
     keys, z, metric, length = lane_shapes(lane, len(coordinates.loc))
+    # Simulations share devices as they are, one after another: their chains stay together.
+    devices = devices_of(lane) if data is None else devices_of(lane)[:1]
+    first: Callable[..., Any] = begin
+    on: Callable[..., Any] = advance
+    again: Callable[..., Any] = renew
+    if len(devices) > 1:
+        # Every device has a lane of its own; together they are one for the driver.
+        first, again = begun_on(begin, len(devices), 2), begun_on(renew, len(devices), 1)
+        on = advanced_on(advance, devices)
     given = (keys, z, metric, length, data)
-    shape = jax.eval_shape(begin, *given)
+    shape = jax.eval_shape(first, *given)
     programs, laplace = compiled_together(
         {
-            "advance": (advance, (shape,)),
-            "begin": (begin, given),
-            "renew": (renew, (keys, shape, metric, length)),
+            "advance": (on, (shape,)),
+            "begin": (first, given),
+            "renew": (again, (keys, shape, metric, length)),
         },
         lambda: laplace_start(coordinates),
     )
+    structure = programs["begin"].out_tree
+    if len(devices) > 1:
+        programs = on_devices(programs, devices)
     return Machine(
         coordinates,
         laplace,
@@ -188,5 +213,5 @@ def compiled_machine(coordinates: Coordinates, settings: SamplerSettings, data: 
         warmup_windows(settings.warmup),
         CHUNK,
         OLD_METRIC_WEIGHT * len(coordinates.loc),
-        programs["begin"].out_tree,
+        structure,
     )

@@ -21,6 +21,7 @@ from scipy.special import gammaln
 from nmmfit.checks import broadcasting
 from nmmfit.errors import UserInputError, unknown
 from nmmfit.experiment import BinnedExperiment, Channel, constraints
+from nmmfit.inference.batches import wider
 from nmmfit.inference.data import Counts
 from nmmfit.inference.derived import Derived
 from nmmfit.inference.parameters import Identified, Parameter, log_prior
@@ -122,6 +123,9 @@ class JointLikelihood:
         self.fingerprints = dict(fingerprints or {})
         self.compiled: dict[Any, Any] = {}
         """Compiled functions by purpose, so that a second identical call compiles nothing."""
+        self.recipe: tuple[Callable[..., JointLikelihood], tuple[Any, ...]] | None = None
+        """A function of a module, which gives the same object for the same arguments within a process, and its arguments: what
+        another process makes this likelihood from; None: none can."""
         reached = [m[np.any(m != 0.0, axis=1)] for m in couplings.samples]
         self.amplitudes: AmplitudeBasis = amplitude_basis(np.concatenate([np.zeros((0, N_COORDINATES)), *reached]))
         self.templates: tuple[ExperimentTemplate, ...] = ()
@@ -133,6 +137,18 @@ class JointLikelihood:
         # Compiled on their own, so that everything that uses them traces them once.
         self._template_counts = jax.jit(self._counts_by_channel)
         self._constraints = jax.jit(self._sum_of_constraints)
+
+    def __reduce__(self) -> tuple[Callable[..., JointLikelihood], tuple[Any, ...]]:
+        """A likelihood travels to another process as what it is made from. Raises: TypeError for one that has no recipe."""
+        if self.recipe is None:
+            raise TypeError("this JointLikelihood was not made by Run.joint(): no other process can make it again")
+        return self.recipe
+
+    def __copy__(self) -> JointLikelihood:
+        """One that may be changed, and that no other process can therefore make."""
+        made = object.__new__(type(self))
+        made.__dict__.update(self.__dict__, recipe=None)
+        return made
 
     @classmethod
     def from_config(cls, config: RunConfig, method: str = "templates") -> JointLikelihood:
@@ -380,7 +396,7 @@ class JointLikelihood:
     def batched(self, purpose: str, function: Callable[[Array], Any]) -> Callable[[Array], Any]:
         """`function` of one vector as a compiled function of (point, parameter), in blocks of BLOCK points."""
         if purpose not in self.compiled:
-            block = DIRECT_BLOCK if self.floats_mass else BLOCK
+            block = wider(DIRECT_BLOCK if self.floats_mass else BLOCK)
             self.compiled[purpose] = jax.jit(lambda xs: jax.lax.map(function, xs, batch_size=min(block, xs.shape[0])))
         return self.compiled[purpose]
 
