@@ -16,13 +16,24 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from common import command_line, on_one_core, say, write
+from common import ROOT, command_line, on_one_core, say, write
 
 STAGES = {
     "/jax/core/compile/jaxpr_trace_duration": "trace",
     "/jax/core/compile/jaxpr_to_mlir_module_duration": "lower",
     "/jax/core/compile/backend_compile_duration": "compile",
 }
+
+
+def _caller() -> str:
+    """The innermost line of this project that is running."""
+    frame = sys._getframe(1)
+    while frame is not None:
+        name = frame.f_code.co_filename
+        if name.startswith(str(ROOT)) and not name.startswith(str(ROOT / "benchmarks")):
+            return f"{Path(name).relative_to(ROOT)}:{frame.f_lineno}"
+        frame = frame.f_back
+    return "elsewhere"
 
 
 class Listener:
@@ -32,22 +43,22 @@ class Listener:
         self.seconds: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
         self.times: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
         self.cache: dict[str, int] = defaultdict(int)
-        # Of every thread: what runs now, as [began, seconds of what ran inside].
-        self.running: dict[int, list[list[float]]] = defaultdict(list)
+        # Of every thread: what runs now, as [began, seconds of what ran inside, who asked for it].
+        self.running: dict[int, list[list[Any]]] = defaultdict(list)
 
     def started(self, event: str, value: float, **_: Any) -> None:
         if event in STAGES:
-            self.running[threading.get_ident()].append([time.process_time(), 0.0])
+            self.running[threading.get_ident()].append([time.process_time(), 0.0, _caller()])
 
     def ended(self, event: str, duration: float, fun_name: str = "?", **_: Any) -> None:
         stack = self.running[threading.get_ident()]
         if event not in STAGES or not stack:
             return
-        began, inside = stack.pop()
+        began, inside, caller = stack.pop()
         spent = time.process_time() - began
         if stack:
             stack[-1][1] += spent
-        name = fun_name.removeprefix("jit(").removesuffix(")").removeprefix("jit_")
+        name = f"{fun_name.removeprefix('jit(').removesuffix(')').removeprefix('jit_')} ({caller})"
         self.seconds[name][STAGES[event]] += spent - inside
         self.times[name][STAGES[event]] += 1
 
@@ -66,10 +77,14 @@ class Listener:
     def table(self, most: int) -> list[dict[str, Any]]:
         """Programs by what they cost, the costliest first."""
         rows = [
-            {"program": name, **{s: round(parts.get(s, 0.0), 3) for s in STAGES.values()}, "compiled": self.times[name]["compile"]}
+            {
+                "program": name,
+                **{s: round(parts.get(s, 0.0), 3) for s in STAGES.values()},
+                "compiled": self.times[name]["compile"],
+            }
             for name, parts in self.seconds.items()
         ]
-        return sorted(rows, key=lambda row: -sum(row[s] for s in STAGES.values()))[:most]
+        return sorted(rows, key=lambda row: -sum(row[stage] for stage in STAGES.values()))[:most]
 
     def totals(self) -> Mapping[str, float]:
         """Processor seconds of every stage."""

@@ -6,6 +6,8 @@ between in another, and nothing is allocated or decided at a point but Chebyshev
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,6 +18,24 @@ import numpy as np
 from scipy.special import gammaln
 
 from nmmfit.inference.joint import JointLikelihood
+from nmmfit.physics.oscillation import (
+    DM21_ERROR,
+    OSCILLATION_PULLS,
+    S12SQ_DM21_CORRELATION,
+    S12SQ_ERROR,
+    S13SQ_ERROR,
+    OscillationParameters,
+    matter_potential_ev,
+)
+from nmmfit.physics.solar import (
+    GALLIUM_CONTRIBUTIONS,
+    GALLIUM_ERROR_SNU,
+    GALLIUM_RATE_SNU,
+    GALLIUM_THEORY_ERROR,
+    production_region,
+    solar_fluxes,
+)
+from nmmfit.physics.solar_pulls import flux_widths
 from nmmfit.templates import HALF_WIDTH
 from nmmfit.templates.shapes import Leaf, LongLeaf
 
@@ -23,6 +43,9 @@ from nmmfit.templates.shapes import Leaf, LongLeaf
 # and is good to 1e-11.
 TABLE_END, TABLE_STEP = 16.0, 1.0 / 128.0
 TABLE = np.arange(-TABLE_END, TABLE_END + 0.5 * TABLE_STEP, TABLE_STEP)
+
+Many = Callable[[np.ndarray], np.ndarray]
+"""(point, parameter) -> (point,)."""
 
 _fast = numba.njit(fastmath=True, error_model="numpy")
 
@@ -127,7 +150,43 @@ def _poisson(s: np.ndarray, a: int, n: int, w: np.ndarray, at: int) -> float:
     return total
 
 
-_HELPERS = {f.__name__: f for f in (_product, _outer, _times, _add, _copy, _contract, _chebyshev, _look_up, _poisson)}
+@_fast
+def _gallium(x: np.ndarray, w: np.ndarray, at: int, n: int, births: int) -> float:
+    """Log density of the gallium rate, up to its constant: n components, mixing pulls at the head of their numbers."""
+    head = w[at : at + 16]
+    p1, p2, p3 = x[int(head[0])], x[int(head[1])], x[int(head[2])]
+    s12 = head[3] + head[4] * p1
+    dm21 = head[5] + head[6] * p1 + head[7] * p2
+    s13 = head[8] + head[9] * p3
+    sine, rate = 4.0 * s12 * (1.0 - s12), 0.0
+    for c in range(n):
+        row = w[at + 16 + c * (4 + 2 * births) : at + 16 + (c + 1) * (4 + 2 * births)]
+        factor, mean = 2e6 * (1.0 - s13) / dm21 * row[0], 0.0
+        for k in range(births):
+            far = 1.0 - 2.0 * s12 - factor * row[4 + k]
+            mean += row[4 + births + k] * far / np.sqrt(far * far + sine)
+        p_1 = 0.5 * (1.0 - s13) * (1.0 + mean)
+        p_2 = 1.0 - s13 - p_1
+        survival = (p_1 * (1.0 - s12) + p_2 * s12) * (1.0 - s13) + s13 * s13
+        rate += row[1] * np.exp(row[2] * x[int(row[3])]) * survival
+    pull = (rate - head[10]) / head[11]
+    return -0.5 * pull * pull
+
+
+@_fast
+def _normal(x: np.ndarray, w: np.ndarray, at: int, n: int) -> float:
+    """Sum of the exponents of normal priors: means, then inverse widths."""
+    mean, inverse = w[at : at + n], w[at + n : at + 2 * n]
+    total = 0.0
+    for i in range(n):
+        pull = (x[i] - mean[i]) * inverse[i]
+        total += pull * pull
+    return -0.5 * total
+
+
+_HELPERS = {
+    f.__name__: f for f in (_product, _outer, _times, _add, _copy, _contract, _chebyshev, _look_up, _poisson, _gallium, _normal)
+}
 
 
 class _Program:
@@ -166,7 +225,7 @@ class _Program:
 
     def gathered(self, places: Sequence[tuple[int, int]]) -> int:
         """Pieces (place, size) one after the other."""
-        if all(a + n == b for (a, n), (b, _) in zip(places, places[1:], strict=False)):
+        if all(a + n == b for (a, n), (b, _) in itertools.pairwise(places)):
             return places[0][0]
         to = self.make(sum(n for _, n in places))
         at = to
@@ -208,9 +267,7 @@ def _scales(p: _Program, template: Any, channel: Any, names: dict[str, int]) -> 
     return to
 
 
-def _part(
-    p: _Program, part: Any, scale: int, merged: list[Any], functions: list[list[tuple[int, int]]]
-) -> tuple[int, int]:
+def _part(p: _Program, part: Any, scale: int, merged: list[Any], functions: list[list[tuple[int, int]]]) -> tuple[int, int]:
     a, n = p.gathered([(scale + k, 1) for k in part.members]), len(part.members)
     if merged[part.block] is not None:
         b, m = merged[part.block]
@@ -233,7 +290,9 @@ def _part(
     return p.make(width, f"_times(s, {rows}, {spread}, {width}, {{to}})"), width
 
 
-def _group(p: _Program, group: Any, channel: Any, scale: int, merged: Any, functions: Any, table: Any, weight: Any) -> tuple[int, int]:
+def _group(
+    p: _Program, group: Any, channel: Any, scale: int, merged: Any, functions: Any, table: Any, weight: Any
+) -> tuple[int, int]:
     """(place, bins) of what a group of components adds to the counts."""
     found = [(part, *_part(p, part, scale, merged, functions)) for part in group.parts]
     size = group.matrix.shape[1]
@@ -294,13 +353,19 @@ def _monomials(p: _Program, joint: JointLikelihood) -> tuple[int, int]:
     return to, at - to
 
 
-def numba_likelihood(joint: JointLikelihood) -> Callable[[np.ndarray], float]:
-    """Data log-likelihood of a vector (parameter,), default theory inputs and no pull held; compiled at its first call."""
+def numba_likelihood(joint: JointLikelihood, prior: str = "none") -> tuple[Callable[[np.ndarray], float], Many]:
+    """Data log-likelihood of a vector (parameter,) of the default run, compiled at its first call.
+
+    Args:
+        prior: "none"; "nuisances" adds the constraint terms of theory inputs, pulls and the gallium rate (minus the function
+            that a profile minimises); "all" adds those of the coefficients besides: the posterior's logarithm.
+    Returns: the function, and the same for many vectors, (point, parameter) -> (point,), as a compiled loop.
+    """
     names = {name: i for i, name in enumerate(joint.names)}
     p = _Program()
     products, n_products = _monomials(p, joint)
-    constant = 0.0
     totals: list[str] = []
+    constant = 0.0
     for template in joint.templates:
         weights = np.asarray(template.monomials.weights)
         assert weights.shape[1] == n_products
@@ -309,37 +374,96 @@ def numba_likelihood(joint: JointLikelihood) -> Callable[[np.ndarray], float]:
             pull: p.make(d + 1, f"_chebyshev(s, x[{names[pull]}] * {1.0 / HALF_WIDTH!r}, {d}, {{to}})")
             for pull, d in template.degrees.items()
         }
-        known: dict[bytes, int] = {}
-
-        def weight(channel: Any, group: Any, known: dict[bytes, int] = known) -> int:
-            places = group.weighted.places
-            if places.tobytes() not in known:
-                weighting = channel.channel.components[group.first_component].factors[0].weighting
-                (pull,) = weighting.pulls
-                at = jax.jit(jax.vmap(lambda v: weighting.weight(jnp.asarray(places), {pull: v})))
-                values = np.asarray(at(jnp.asarray(TABLE)))
-                line = f"_look_up(s, x[{names[pull]}], w, {p.constant(values)}, {len(places)}, {{to}})"
-                known[places.tobytes()] = p.make(len(places), line)
-            return known[places.tobytes()]
-
+        weight = _Weights(p, names)
         for channel in template.channels:
             observed = np.asarray(channel.channel.observed, dtype=float)
             constant -= float(np.sum(gammaln(observed + 1.0)))
             plan, scale = channel.plan, _scales(p, template, channel, names)
             functions = [[_functions(p, tree, table) for tree in b.stages] for b in plan.blocks]
-            merged = [None if b.monomials is None else (p.product(monomials, b.monomials), b.monomials.shape[1]) for b in plan.blocks]
+            merged = [
+                None if b.monomials is None else (p.product(monomials, b.monomials), b.monomials.shape[1]) for b in plan.blocks
+            ]
             groups = [_group(p, g, channel, scale, merged, functions, table, weight) for g in plan.groups]
             first, size = groups[0]
             p.lines += [f"_add(s, {a}, {size}, {first})" for a, _ in groups[1:]]
             totals.append(f"_poisson(s, {first}, {size}, w, {p.constant(observed)})")
+    if prior != "none":
+        terms, level = _priors(p, joint, names, prior == "all")
+        totals += terms
+        constant += level
     p.lines.append(f"return {' + '.join(totals)} + {constant!r}")
     return _compiled(p)
 
 
-def _compiled(p: _Program) -> Callable[[np.ndarray], float]:
+def _priors(p: _Program, joint: JointLikelihood, names: dict[str, int], own: bool) -> tuple[list[str], float]:
+    """Terms of the priors and of the gallium rate, and their constants."""
+    if any(type(q.prior).__name__ != "Normal" for q in joint.parameters):
+        raise SystemExit("the numba competitor knows normal priors only")
+    mean = np.array([float(q.prior.loc) for q in joint.parameters])
+    inverse = 1.0 / np.array([float(q.prior.scale) for q in joint.parameters])
+    used = np.arange(len(mean)) >= (0 if own else joint.n_own)
+    level = float(np.sum(np.log(inverse[used]) - 0.5 * math.log(2.0 * math.pi)))
+    terms = [f"_normal(x, w, {p.constant(np.concatenate([mean, inverse * used]))}, {len(mean)})"]
+    if any(e.constraint is not None for e in joint.experiments):
+        numbers, births = _gallium_numbers(names)
+        sigma = math.hypot(GALLIUM_ERROR_SNU, GALLIUM_THEORY_ERROR * GALLIUM_RATE_SNU)
+        level -= math.log(sigma * math.sqrt(2.0 * math.pi))
+        terms.append(f"_gallium(x, w, {p.constant(numbers)}, {len(GALLIUM_CONTRIBUTIONS)}, {births})")
+    return terms, level
+
+
+def _gallium_numbers(names: dict[str, int]) -> tuple[np.ndarray, int]:
+    """Numbers of `_gallium` for the default solar model and flux widths, and how many places of birth a component has."""
+    nominal, rho = OscillationParameters(), S12SQ_DM21_CORRELATION
+    sigma = math.hypot(GALLIUM_ERROR_SNU, GALLIUM_THEORY_ERROR * GALLIUM_RATE_SNU)
+    head = np.zeros(16)
+    head[:3] = [names[name] for name in OSCILLATION_PULLS]
+    head[3:10] = [nominal.s12sq, S12SQ_ERROR, nominal.dm21, DM21_ERROR * rho, DM21_ERROR * math.sqrt(1.0 - rho**2),
+                  nominal.s13sq, S13SQ_ERROR]  # fmt: skip
+    head[10:12] = GALLIUM_RATE_SNU, sigma
+    fluxes, widths = solar_fluxes(), flux_widths("gallium")
+    regions = {c: production_region(c) for c in GALLIUM_CONTRIBUTIONS}
+    births = max(len(r.weight) for r in regions.values())
+    rows = []
+    for c, (rate, energy) in GALLIUM_CONTRIBUTIONS.items():
+        error = fluxes[c][1] if widths[c] == "ssm" else 1.0
+        more = births - len(regions[c].weight)
+        potential = np.asarray(matter_potential_ev(regions[c].n_e_mol_cm3))
+        rows.append([energy, rate, math.log1p(error), names[f"solar.{c}"], *np.pad(potential, (0, more)),
+                     *np.pad(regions[c].weight, (0, more))])  # fmt: skip
+    return np.concatenate([head, np.ravel(rows)]), births
+
+
+class _Weights:
+    """Weightings of one experiment's channels, each looked up once."""
+
+    def __init__(self, p: _Program, names: dict[str, int]) -> None:
+        self.p, self.names = p, names
+        self.known: dict[bytes, int] = {}
+
+    def __call__(self, channel: Any, group: Any) -> int:
+        places = group.weighted.places
+        if places.tobytes() not in self.known:
+            weighting = channel.channel.components[group.first_component].factors[0].weighting
+            (pull,) = weighting.pulls
+            values = np.asarray(jax.jit(jax.vmap(lambda v: weighting.weight(jnp.asarray(places), {pull: v})))(jnp.asarray(TABLE)))
+            line = f"_look_up(s, x[{self.names[pull]}], w, {self.p.constant(values)}, {len(places)}, {{to}})"
+            self.known[places.tobytes()] = self.p.make(len(places), line)
+        return self.known[places.tobytes()]
+
+
+def _compiled(p: _Program) -> tuple[Callable[[np.ndarray], float], Many]:
     body = "\n".join(f"    {line}" for line in p.lines)
     scope: dict[str, Any] = {"np": np, **_HELPERS}
-    exec(f"def value(x, s, w):\n{body}\n", scope)  # noqa: S102
+    exec(f"def value(x, s, w):\n{body}\n", scope)
     program = numba.njit(scope["value"], error_model="numpy")
     room, numbers = np.zeros(p.room), np.concatenate(p.numbers)
-    return lambda x: program(x, room, numbers)
+
+    @numba.njit(error_model="numpy")
+    def loop(xs: np.ndarray, s: np.ndarray, w: np.ndarray) -> np.ndarray:
+        out = np.empty(len(xs))
+        for i in range(len(xs)):
+            out[i] = program(xs[i], s, w)
+        return out
+
+    return lambda x: program(x, room, numbers), lambda xs: loop(xs, room, numbers)

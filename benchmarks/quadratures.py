@@ -464,8 +464,6 @@ def numba_quadrature(joint: JointLikelihood) -> Callable[[np.ndarray], float]:
         scales = c.background(x)
         without = scales[c.steady] @ steady
         with_beam = c.flux(x)[0] * (energies.T @ times).ravel() + scales[~c.steady] @ rest + without
-        return (
-            _poisson(b.observed, solar) + _poisson(c.observed, with_beam) + _poisson(c.observed_without, without) + constant
-        )
+        return _poisson(b.observed, solar) + _poisson(c.observed, with_beam) + _poisson(c.observed_without, without) + constant
 
     return value
