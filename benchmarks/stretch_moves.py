@@ -15,7 +15,6 @@ from nmmfit.inference.coordinates import amplitude_coordinates
 from nmmfit.inference.joint import JointLikelihood
 from nmmfit.inference.laplace import laplace_start
 from nmmfit.inference.symmetries import folded, sign_symmetries
-from nmmfit.shapes import Array
 
 # Steps kept of a chain, evenly spaced; autocorrelation times are far longer than what lies between two of them.
 KEPT = 2000
