@@ -33,6 +33,7 @@ from nmmfit.physics.amplitude_basis import (
 )
 from nmmfit.physics.forms import Forms, TargetCouplings, quadratic_forms, vector_to_forms
 from nmmfit.precision import require_double_precision
+from nmmfit.run_once import jit_once
 from nmmfit.shapes import Array
 from nmmfit.templates import DEFAULT_TOLERANCE, ExperimentTemplate, build_templates
 
@@ -427,7 +428,7 @@ class JointLikelihood:
             }
 
         if "components" not in self.compiled:
-            self.compiled["components"] = jax.jit(evaluate)
+            self.compiled["components"] = jit_once(evaluate)
         return self.compiled["components"](vector)
 
     def model(self) -> None:
