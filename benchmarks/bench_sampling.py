@@ -30,7 +30,6 @@ from common import (
     record,
     say,
     seed_of_the_default_run,
-    without_caches,
     write,
 )
 from numba_templates import numba_likelihood
@@ -87,7 +86,7 @@ class Ours:
         self.joint, self.settings = joint, settings
         self.seconds: list[float] = []
         self.leapfrogs = self.compiled = 0
-        self.first_s = self._call()
+        self._call()
 
     def _call(self) -> float:
         def note(progress: Progress) -> None:
@@ -110,7 +109,6 @@ class Ours:
         return {
             **mixing(result.for_diagnostics() | result.identified_for_diagnostics(), judged, seconds),
             "seconds_each": self.seconds,
-            "compile_s": self.first_s - seconds,
             "compilations_in_later_calls": self.compiled,
             "divergences": int(diverging.sum()),
             "divergence_fraction": float(diverging.mean()),
@@ -299,7 +297,6 @@ def main() -> None:
     seed_of_the_default_run(parser)
     given = parser.parse_args()
     on_one_core(given)
-    without_caches()
     write(measure(given), given.out)
 
 

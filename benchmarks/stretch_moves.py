@@ -44,6 +44,11 @@ class Walkers:
     """(..., coordinate) -> (..., parameter)."""
 
 
+def impossible(log_densities: np.ndarray) -> np.ndarray:
+    """Where a density overflows there is nobody."""
+    return np.where(np.isfinite(log_densities), log_densities, -np.inf)
+
+
 def walkers(joint: JointLikelihood, density: Density, count: int, seed: int, amplitudes: bool) -> Walkers:
     """Walkers scattered as the chains of `nmmfit.sample` are: 1.5 standard deviations about its start.
 
@@ -64,11 +69,11 @@ def walkers(joint: JointLikelihood, density: Density, count: int, seed: int, amp
 
     def in_amplitudes(zs: np.ndarray) -> np.ndarray:
         xs, log_det = change(jnp.asarray(zs))
-        return density(np.asarray(xs)) + np.asarray(log_det)
+        return impossible(density(np.asarray(xs)) + np.asarray(log_det))
 
     if amplitudes:
         return Walkers(scattered, in_amplitudes, to_parameters)
-    return Walkers(to_parameters(scattered), density, lambda xs: xs)
+    return Walkers(to_parameters(scattered), lambda xs: impossible(density(xs)), lambda xs: xs)
 
 
 def walked(ensemble: Walkers, moves: Any, steps: int, seed: int) -> emcee.EnsembleSampler:

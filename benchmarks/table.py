@@ -1,10 +1,12 @@
 """All bars of speed in one table.
 
     python benchmarks/table.py [P1 P5 ...] [--quick] [--out FILE.json]
+    python benchmarks/table.py --read FILE.json [--markdown]
 
 Runs the benchmarks that measure the bars named (all if none is), one after the other, each in a process of its own on one core,
 and prints what is required, what was measured and whether that is enough. --out writes the records of all of them. About twelve
-minutes on a quiet machine, with --quick three: fewer points, and no process with empty caches but one.
+minutes on a quiet machine, with --quick three: fewer points, and no process with empty caches but one. --read prints the table of
+such a file again, without measuring anything.
 """
 
 from __future__ import annotations
@@ -87,17 +89,31 @@ def number(value: float | None, unit: str) -> str:
     return "" if value is None else f"{value:.3g} {unit}".rstrip()
 
 
+COLUMNS = ("bar", "what", "required", "measured", "spread", "met")
+
+
+def cells(r: Mapping[str, Any]) -> tuple[str, ...]:
+    """One line of the table, as text."""
+    spread = "" if r["spread"] is None else f"{r['spread'][0]:.3g} to {r['spread'][1]:.3g}"
+    met = {True: "yes", False: "no", None: r["note"]}[r["met"]]
+    if r["missed_by_factor"]:
+        met = f"no, by a factor of {r['missed_by_factor']:.2g}"
+    required = f"{r['required']} {r['unit']}".rstrip()
+    return r["bar"], r["what"], required, number(r["measured"], r["unit"]), spread, met
+
+
 def table(rows: Sequence[Mapping[str, Any]], title: str) -> Table:
     """The table, one bar a line."""
-    out = Table("bar", "what", "required", "measured", "spread", "met", title=title, title_justify="left")
+    out = Table(*COLUMNS, title=title, title_justify="left")
     for r in rows:
-        spread = "" if r["spread"] is None else f"{r['spread'][0]:.3g} to {r['spread'][1]:.3g}"
-        met = {True: "yes", False: "no", None: r["note"]}[r["met"]]
-        if r["missed_by_factor"]:
-            met = f"no, by a factor of {r['missed_by_factor']:.2g}"
-        required = f"{r['required']} {r['unit']}".rstrip()
-        out.add_row(r["bar"], r["what"], required, number(r["measured"], r["unit"]), spread, met)
+        out.add_row(*cells(r))
     return out
+
+
+def markdown(rows: Sequence[Mapping[str, Any]], title: str) -> str:
+    """The same for a page of the documentation."""
+    lines = ["; ".join(title.splitlines()), "", f"| {' | '.join(COLUMNS)} |", "|---" * len(COLUMNS) + "|"]
+    return "\n".join([*lines, *(f"| {' | '.join(cells(r))} |" for r in rows)])
 
 
 def title(records: Mapping[str, Any]) -> str:
@@ -123,14 +139,19 @@ def main() -> int:
     parser.add_argument("bars", nargs="*", metavar="BAR", help="P1 to P20; all if left out")
     parser.add_argument("--quick", action="store_true", help="three minutes instead of twelve")
     parser.add_argument("--out", type=Path, help="JSON file to write")
+    parser.add_argument("--read", type=Path, metavar="FILE", help="print what is in a file that --out wrote")
+    parser.add_argument("--markdown", action="store_true", help="print a table in markdown")
     given = parser.parse_args()
     picked = chosen(given.bars)
-    benchmarks = list(dict.fromkeys(bar.benchmark for bar in picked if bar.benchmark))
-    records: dict[str, Any] = {}
-    for benchmark, found in results(benchmarks, given.quick):
-        records[benchmark] = found
+    if given.read is not None:
+        records = json.loads(given.read.read_text(encoding="utf-8"))["records"]
+    else:
+        records = dict(results(list(dict.fromkeys(bar.benchmark for bar in picked if bar.benchmark)), given.quick))
     rows = [row(bar, records) for bar in picked]
-    Console(width=150 if not sys.stdout.isatty() else None).print(table(rows, title(records)))
+    if given.markdown:
+        sys.stdout.write(markdown(rows, title(records)) + "\n")
+    else:
+        Console(width=150 if not sys.stdout.isatty() else None).print(table(rows, title(records)))
     if given.out is not None:
         write_text(given.out, json.dumps({"bars": rows, "quick": given.quick, "records": records}, indent=1) + "\n")
     return 0 if all(r["met"] is not False for r in rows) else 1
