@@ -68,6 +68,7 @@ def row(bar: Bar, records: Mapping[str, Any]) -> dict[str, Any]:
     raw = found["values"].get(bar.key) if isinstance(found, Mapping) else None
     value = typical(raw)
     verdict = bar.is_met(value)
+    missing = found.get("notes", {}).get(bar.key, "not measured") if isinstance(found, Mapping) else found or "not measured"
     by = None
     if verdict is False and bar.limit:
         by = value / bar.limit if bar.sign == "<=" else bar.limit / value
@@ -80,7 +81,7 @@ def row(bar: Bar, records: Mapping[str, Any]) -> dict[str, Any]:
         "spread": [raw["low"], raw["high"]] if isinstance(raw, Mapping) else None,
         "met": verdict,
         "missed_by_factor": by,
-        "note": "" if value is not None else ELSEWHERE.get(bar.name, found if isinstance(found, str) else "not measured"),
+        "note": "" if value is not None else ELSEWHERE.get(bar.name, missing),
     }
 
 
