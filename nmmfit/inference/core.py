@@ -14,8 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from nmmfit.inference.minimise import Problems, no_quantities, solve_point
+from nmmfit.inference.slopes import n_curved
 from nmmfit.inference.toy_fits import Data, ToyLikelihood
-from nmmfit.inference.vector import n_curved
 from nmmfit.shapes import Array
 
 BLOCK = 64

@@ -132,10 +132,11 @@ def _knee(grid: np.ndarray, sigma: np.ndarray) -> tuple[float, float, float] | N
     return inside[1], max(0.5 * (inside[2] - inside[0]), float(grid[1] - grid[0])), left / right
 
 
-def amplitude_sensitivity(joint: JointLikelihood, start: np.ndarray | None = None) -> np.ndarray:
+def amplitude_sensitivity(joint: JointLikelihood, start: np.ndarray | None = None, experiment: int | None = None) -> np.ndarray:
     """(amplitude,) size of each amplitude that alone changes the counts by one standard deviation, infinite where none does.
 
     Everything else is at `start` (parameter,), the nominal point if left out; of `start` (point, parameter), a row for each.
+    `experiment`: whose counts; None: those of all.
     """
     points = jnp.atleast_2d(jnp.asarray(joint.start if start is None else start))
     n, linear = joint.amplitudes.size, list(joint.amplitudes.linear)
@@ -147,6 +148,10 @@ def amplitude_sensitivity(joint: JointLikelihood, start: np.ndarray | None = Non
 
     # (point, trial, bin), one point after the other: directly evaluated counts are large inside.
     values, background = (np.asarray(part) for part in jit_once(lambda xs: jax.lax.map(at, xs))(points))
+    if experiment is not None:
+        sizes = [sum(len(c.observed) for c in e.channels) for e in joint.experiments]
+        first = sum(sizes[:experiment])
+        values, background = (part[..., first : first + sizes[experiment]] for part in (values, background))
     change = values[:, 1 : n + 1] - values[:, :1]
     # An amplitude that interferes is seen linearly before its square is.
     odd = np.zeros_like(change)

@@ -207,22 +207,27 @@ class Space:
 
     @cached_property
     def seen(self) -> np.ndarray:
-        """(row, amplitude): the combinations of amplitudes that some experiment depends on, in units of their sensitivity.
+        """(row, amplitude): the combinations of amplitudes that some experiment depends on, in units of their sensitivity."""
+        return self.seen_by(None)
+
+    def seen_by(self, experiment: int | None) -> np.ndarray:
+        """The same of one experiment alone, or of all (None).
 
         An experiment sees the amplitudes a through quadratic forms a^T Q a and, of those that interfere with the Standard Model,
-        through linear ones b . a; what all Q and b send to zero is seen by none.
+        through linear ones b . a; what all Q and b send to zero is not seen.
         """
         joint, size = self.joint, self.joint.amplitudes.size
         forms = []
         upper = np.triu_indices(size)
-        for k, experiment in enumerate(joint.experiments):
+        for k in range(len(joint.experiments)) if experiment is None else (experiment,):
             if joint.method == "templates":
                 weights = joint.templates[k].monomials.weights
             else:
-                relevant = relevant_coordinates(experiment, joint.amplitudes)
+                one = joint.experiments[k]
+                relevant = relevant_coordinates(one, joint.amplitudes)
                 if not np.any(relevant):
                     continue
-                weights = merged_monomials(joint.amplitudes, relevant, experiment.is_massive).weights
+                weights = merged_monomials(joint.amplitudes, relevant, one.is_massive).weights
             for row in weights[:, 1:]:
                 square = np.zeros((size, size))
                 square[upper] = 0.5 * row[: len(joint.amplitudes.pairs)]
@@ -235,25 +240,31 @@ class Space:
             return np.zeros((0, size))
         _, singular, right = np.linalg.svd(np.concatenate(forms))
         rows = right[: int(np.sum(singular > NULL_TOLERANCE * max(singular[0], 1e-300)))]
-        strength = np.sqrt(rows**2 @ amplitude_sensitivity(joint) ** -2.0)
+        strength = np.sqrt(rows**2 @ amplitude_sensitivity(joint, experiment=experiment) ** -2.0)
         return np.asarray(rows * strength[:, None])
 
-    def amplitudes(self, x: np.ndarray) -> np.ndarray:
-        """(row, coefficient): what the experiments see of a unit of each coefficient, at the theory inputs of x."""
-        return self.seen @ self.linear_amplitudes(x)
+    def amplitudes(self, x: np.ndarray, seen: np.ndarray | None = None) -> np.ndarray:
+        """(row, coefficient): what is `seen` of a unit of each coefficient, at the theory inputs of x; None: by all."""
+        return np.asarray((self.seen if seen is None else seen) @ self.linear_amplitudes(x))
 
     def linear_amplitudes(self, x: np.ndarray) -> np.ndarray:
         """(amplitude, coefficient): amplitudes of a unit of each free coefficient, at the theory inputs of a vector."""
         every = np.asarray(self.joint.linear_amplitudes(self.theory_at(x)), dtype=float)
         return every[:, : len(self.coefficients)]
 
-    def scaled_amplitudes(self, x: np.ndarray, free: np.ndarray) -> np.ndarray:
+    def scaled_amplitudes(self, x: np.ndarray, free: np.ndarray, seen: np.ndarray | None = None) -> np.ndarray:
         """(row, coefficient): the same for natural steps of the coefficients `free`; zero rows left out."""
         among = np.isin(self.coefficients, free)
-        rows = self.amplitudes(x)[:, among] * self.scale[self.coefficients[among]]
+        rows = self.amplitudes(x, seen)[:, among] * self.scale[self.coefficients[among]]
         return np.asarray(rows[np.linalg.norm(rows, axis=1) > 0])
 
-    def basis(self, x: np.ndarray, free: Iterable[int] | None = None, within: np.ndarray | None = None) -> np.ndarray:
+    def basis(
+        self,
+        x: np.ndarray,
+        free: Iterable[int] | None = None,
+        within: np.ndarray | None = None,
+        seen: np.ndarray | None = None,
+    ) -> np.ndarray:
         """Displacements (n, n) for the free coordinates: natural steps, coefficients in the metric that keeps the amplitudes.
 
         A step along what is seen changes what is seen by one unit of sensitivity, be it many widths of a prior, which is no part
@@ -263,6 +274,7 @@ class Space:
             x: the point at whose theory inputs amplitudes are taken.
             free: indices that may move; None: all.
             within: displacements (k, n) of the free coefficients that they are restricted to; None: all of them.
+            seen: of `seen_by`; None: what all experiments see.
         Returns: columns of what is held are zero.
         """
         free_ = np.arange(self.n) if free is None else np.asarray(sorted(free), dtype=int)
@@ -273,7 +285,7 @@ class Space:
             span = np.eye(len(moving))
             if within is not None:
                 span, _ = np.linalg.qr((within / self.scale)[:, moving].T)
-            steps = span @ natural_steps(self.scaled_amplitudes(x, moving), span) @ span.T
+            steps = span @ natural_steps(self.scaled_amplitudes(x, moving, seen), span) @ span.T
             matrix[np.ix_(moving, moving)] = self.scale[moving, None] * steps
         return matrix
 

@@ -36,7 +36,7 @@ from nmmfit.errors import UserInputError
 from nmmfit.inference.joint import JointLikelihood
 from nmmfit.inference.minimise import Progress
 from nmmfit.inference.space import space_of
-from nmmfit.inference.toy_fits import Data, ToyLikelihood, fit_toys, lower, thrown
+from nmmfit.inference.toy_fits import Data, ToyLikelihood, fit_toys, lower, moved, sheared, thrown
 from nmmfit.precision import require_double_precision
 from nmmfit.shapes import Array
 
@@ -51,6 +51,9 @@ REACH = (0.3, 10.0)
 
 LEADERS = 4
 """Experiments from whose own coefficients the joint fit is started, too."""
+
+FOLLOWED = 0.03
+"""Least sensitivity of such an experiment, of that of all together, to what it then says."""
 
 RANK_TOLERANCE = 1e-6
 """Singular values of a Jacobian below this fraction of the largest are zero."""
@@ -232,6 +235,22 @@ class _Fits:
         self.one, self.many, self.rng = together, apart, rng
         # Those that see most, and anything at all.
         self.leaders = [k for k in np.argsort(np.negative(ranks), kind="stable")[:LEADERS] if ranks[k] > 0]
+        self.follow = [self._following(k) for k in self.leaders]
+
+    def _following(self, k: int) -> np.ndarray:
+        """(n, n): of a step the part that one experiment sees about as well as all together; nuisances and theory as given.
+
+        What only others see well, or nobody, it wants by chance: a start there is at odds with the others for nothing.
+        """
+        space = self.one.space
+        moving = space.coefficients
+        matrix = np.eye(space.n)
+        if len(moving):
+            basis = space.basis(space.start)[np.ix_(moving, moving)]
+            _, singular, right = np.linalg.svd(space.amplitudes(space.start, space.seen_by(k)) @ basis)
+            kept = right[: int(np.sum(singular > FOLLOWED))]
+            matrix[np.ix_(moving, moving)] = basis @ kept.T @ kept @ np.linalg.inv(basis)
+        return matrix
 
     def both(self, data: Data, z: np.ndarray, throws: Sequence[float] | np.ndarray) -> _Both:
         """Fit data (leading axis `toy`) from a vector (n,) and scattered ones.
@@ -241,8 +260,17 @@ class _Fits:
         toys = len(data.counts)
         common = fit_toys(self.one, data, thrown(self.one, np.tile(z, (toys, 1)), throws, self.rng))
         own = fit_toys(self.many, data, thrown(self.many, self.many.spread(common.z), throws, self.rng))
-        wanted = np.stack([own.z[:, self.many.places(k)] for k in self.leaders], axis=1)
-        common = lower(common, fit_toys(self.one, data, wanted))
+        shear = self.one.shear()
+
+        def straight(vectors: np.ndarray) -> np.ndarray:
+            return vectors if shear is None else np.asarray(sheared(self.one, jnp.asarray(vectors), shear))
+
+        at = straight(common.z)
+        wanted = [
+            moved(self.one, common.z, (straight(own.z[:, self.many.places(k)]) - at) @ follow.T)
+            for k, follow in zip(self.leaders, self.follow, strict=True)
+        ]
+        common = lower(common, fit_toys(self.one, data, np.stack(wanted, axis=1)))
         chi2 = np.maximum(2.0 * (common.value - own.value), 0.0)
         return _Both(common.z, own.z, chi2, common.converged & own.converged)
 

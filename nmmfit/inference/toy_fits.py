@@ -22,8 +22,9 @@ from nmmfit.experiment import Channel
 from nmmfit.inference.joint import JointLikelihood
 from nmmfit.inference.minimise import Problems, Progress, minimise, no_quantities
 from nmmfit.inference.shear import Shear
+from nmmfit.inference.slopes import Slopes, counts_of, gradient_and_curvature, n_curved, products_at, slopes_of, slopes_of_all
 from nmmfit.inference.space import Target, space_of
-from nmmfit.inference.vector import curvature_of_counts, n_curved
+from nmmfit.inference.vector import curvature_of_counts
 from nmmfit.shapes import Array
 
 TOLERANCE = 1e-5
@@ -73,6 +74,7 @@ class ToyLikelihood:
         self._channels = [(c, len(c.observed)) for c in joint.channels.values()]
         self.bounds = np.cumsum([0, *(sum(len(c.observed) for c in e.channels) for e in joint.experiments)])
         counts = np.concatenate([np.zeros(0), *joint.observed.values()])
+        self._basis: np.ndarray | None = None
         self.observed = Data(counts, self._centres)
 
     def __eq__(self, other: object) -> bool:
@@ -94,13 +96,17 @@ class ToyLikelihood:
         return np.concatenate([*[z[..., :own]] * self.copies, z[..., own:]], axis=-1)
 
     def basis(self) -> np.ndarray:
-        """Displacements (n, n): those of `Space.basis` for every copy."""
-        once = self.space.basis(self.space.start)
-        matrix = np.zeros((self.n, self.n))
-        for copy in range(self.copies):
-            places = self.places(copy)
-            matrix[np.ix_(places, places)] = once
-        return matrix
+        """Displacements (n, n): those of `Space.basis`, for every copy what its experiment sees."""
+        start = self.space.start
+        if not self.apart:
+            return self.space.basis(start)
+        if self._basis is None:
+            matrix = np.zeros((self.n, self.n))
+            for copy in range(self.copies):
+                places = self.places(copy)
+                matrix[np.ix_(places, places)] = self.space.basis(start, seen=self.space.seen_by(copy))
+            self._basis = matrix
+        return self._basis
 
     # -- the function -------------------------------------------------------------------------------------------------
 
@@ -180,8 +186,8 @@ class ToyLikelihood:
     def second_order(self, z: Array, data: Data) -> tuple[Array, Array, Array]:
         """Value, gradient (n,) and Hessian (n, n), without second derivatives of counts in the nuisances, as in
         `NegativeLogLikelihood`."""
-        mean, push = jax.linearize(self.counts, z)
-        jacobian = jax.vmap(push)(jnp.eye(self.n))
+        parts = self._slopes(z)
+        mean = counts_of(parts)
 
         def alone(mu: Array) -> Array:
             return -jnp.sum(self.log_prob(mu, jnp.asarray(data.counts)))
@@ -194,7 +200,8 @@ class ToyLikelihood:
 
         shared = self.places(0)
         pull, tight = jax.value_and_grad(constraint)(z[shared]), jax.hessian(constraint)(z[shared])
-        hessian = ((jacobian * bend) @ jacobian.T).at[np.ix_(shared, shared)].add(tight)
+        gradient, hessian = gradient_and_curvature(self.n, parts, slope, bend)
+        hessian = hessian.at[np.ix_(shared, shared)].add(tight)
         few = n_curved(self.joint)
         for copy in range(self.copies):
             curved = self.places(copy)[:few]
@@ -202,7 +209,19 @@ class ToyLikelihood:
                 self.joint, self.space.ranges, z[self.places(copy)], self._part(copy, slope), partial(self._counts_of, copy)
             )
             hessian = hessian.at[np.ix_(curved, curved)].add(bent)
-        return value + pull[0], (jacobian @ slope).at[shared].add(pull[1]), hessian
+        return value + pull[0], gradient.at[shared].add(pull[1]), hessian
+
+    def _slopes(self, z: Array) -> list[Slopes]:
+        """Counts of every experiment and their derivatives, at a vector (n,)."""
+        to_parameters = self.space.ranges.to_parameters
+        if not self.apart:
+            return slopes_of_all(self.joint, to_parameters, z)
+        found = []
+        for k in range(self.copies):
+            places = self.places(k)
+            part = slopes_of(self.joint, to_parameters, z[places], k, products_at(self.joint, to_parameters, z[places]))
+            found.append(part._replace(places=places[part.places]))
+        return found
 
     def _part(self, copy: int, bins: Array) -> Array:
         """Entries of an array (bin,) that depend on one copy."""
@@ -213,20 +232,35 @@ class ToyLikelihood:
         of_all = self.joint.counts_of_products
         return self.joint.counts_of_experiment(copy, x, products) if self.apart else of_all(x, products)
 
-    # -- what profiles need, of a likelihood that is not taken apart ---------------------------------------------------
+    # -- where dipoles and tensors cancel -----------------------------------------------------------------------------
 
     @property
     def curved(self) -> int:
         """Leading entries of the vector that a shear may involve."""
-        return self.space.nll.curved
+        return (self.copies - 1) * self.joint.n_own + self.space.nll.curved
+
+    def shear(self) -> Shear | None:
+        """The shear of every copy, where everything is free; None if there is nothing to shear."""
+        return self.space.shear(self.space.start, range(self.space.n))
 
     def sheared(self, z: Array, shear: Shear) -> Array:
         """A vector (n,) with dipole coefficients as a shear has them."""
-        return self.space.nll.sheared(z, shear)
+        return self._moved(z, shear, 1.0)
 
     def unsheared(self, y: Array, shear: Shear) -> Array:
         """The vector (n,) of a sheared one."""
-        return self.space.nll.unsheared(y, shear)
+        return self._moved(y, shear, -1.0)
+
+    def _moved(self, z: Array, shear: Shear, sign: float) -> Array:
+        own, number = self.joint.n_own, self.joint.n_coefficients
+
+        def offset(copy: Array) -> Array:
+            x = self.space.ranges.to_parameters(jnp.concatenate([copy, z[self.copies * own :]]))
+            return sign * shear.offset(self.joint, x)
+
+        copies = z[: self.copies * own].reshape(self.copies, own)
+        copies = copies.at[:, :number].add(jax.vmap(offset)(copies))
+        return z.at[: self.copies * own].set(copies.reshape(-1))
 
     # -- toys ---------------------------------------------------------------------------------------------------------
 
@@ -292,7 +326,31 @@ def thrown(
     size = np.array([0.0, *throws])[:, None]
     steps = np.zeros((*z.shape[:-1], len(size), likelihood.n))
     steps[..., :own] = size * rng.normal(size=(*steps.shape[:-1], own))
-    return np.asarray(z[..., None, :] + steps @ likelihood.basis().T)
+    return moved(likelihood, z[..., None, :], steps @ likelihood.basis().T)
+
+
+def moved(likelihood: ToyLikelihood, z: np.ndarray, steps: np.ndarray) -> np.ndarray:
+    """Vectors (..., n) and steps that broadcast against them, taken where dipoles are sheared.
+
+    What a step of dipoles and tensors leaves alone depends on theory inputs; there it is what the basis takes it for.
+    """
+    shear = likelihood.shear()
+    if shear is None:
+        return np.asarray(z + steps)
+    z, steps = np.broadcast_arrays(z, steps)
+    flat = np.asarray(_stepped(likelihood, jnp.asarray(z.reshape(-1, likelihood.n)), steps.reshape(-1, likelihood.n), shear))
+    return flat.reshape(z.shape)
+
+
+@partial(jax.jit, static_argnums=0)
+def _stepped(likelihood: ToyLikelihood, z: Array, steps: Array, shear: Shear) -> Array:
+    return jax.vmap(lambda at, by: likelihood.unsheared(likelihood.sheared(at, shear) + by, shear))(z, steps)
+
+
+@partial(jax.jit, static_argnums=0)
+def sheared(likelihood: ToyLikelihood, z: Array, shear: Shear) -> Array:
+    """Vectors (toy, n) as a shear has them."""
+    return jax.vmap(lambda at: likelihood.sheared(at, shear))(z)
 
 
 def fit_toys(
@@ -318,6 +376,7 @@ def fit_toys(
         value = np.asarray(_values(likelihood, jnp.asarray(starts[:, 0]), data))
         return Fitted(starts[:, 0], value, np.isfinite(value))
     owner = np.repeat(np.arange(toys), per_toy)
+    shear = likelihood.shear()
     found = minimise(
         likelihood,
         Problems.make(
@@ -326,6 +385,7 @@ def fit_toys(
             n_quantities=0 if target is None else likelihood.space.n_quantities,
             weights=None if target is None else target.weights,
             target=None if target is None else np.asarray(at),
+            shear=jax.tree.map(lambda leaf: np.broadcast_to(leaf, (len(owner), *np.shape(leaf))), shear),
         ),
         quantities=no_quantities if target is None else likelihood.space.quantities,
         data=Data(np.asarray(data.counts)[owner], np.asarray(data.centres)[owner]),

@@ -19,6 +19,7 @@ import numpy as np
 
 from nmmfit.inference.joint import JointLikelihood
 from nmmfit.inference.shear import Shear
+from nmmfit.inference.slopes import counts_of, gradient_and_curvature, n_curved, slopes_of_all
 from nmmfit.shapes import Array
 
 
@@ -77,11 +78,6 @@ class _OfJoint:
     def unsheared(self, y: Array, shear: Shear) -> Array:
         """The vector (n,) of a sheared one."""
         return y.at[: self.joint.n_coefficients].add(-shear.offset(self.joint, self.ranges.to_parameters(y)))
-
-
-def n_curved(joint: JointLikelihood) -> int:
-    """Number of the user's parameters and theory inputs; they come first in the vector."""
-    return joint.n_own + len(joint.of_kind("theory"))
 
 
 def curvature_of_counts(
@@ -151,15 +147,16 @@ class NegativeLogLikelihood(_OfJoint):
         for the user's parameters and theory inputs, where it is all there is at zero dipole; for nuisances it is a sum over
         residuals of either sign, small wherever the fit is any good, and dear.
         """
-        mean, push = jax.linearize(self.counts, z)
-        jacobian = jax.vmap(push)(jnp.eye(z.shape[0]))
+        parts = slopes_of_all(self.joint, self.ranges.to_parameters, z)
+        mean = counts_of(parts)
         of_data, residual = jax.value_and_grad(self.of_counts)(mean)
         # Bins are independent: one product with ones gives every second derivative.
         curved = jax.jvp(jax.grad(self.of_counts), (mean,), (jnp.ones_like(mean),))[1]
         bent = curvature_of_counts(self.joint, self.ranges, z, residual, self.joint.counts_of_products)
         constraint, pull = jax.value_and_grad(self.constraint)(z)
-        hessian = (jacobian * curved) @ jacobian.T - jax.hessian(self.constraint)(z)
-        return of_data - constraint, jacobian @ residual - pull, hessian.at[: self.curved, : self.curved].add(bent)
+        gradient, hessian = gradient_and_curvature(z.shape[0], parts, residual, curved)
+        hessian = (hessian - jax.hessian(self.constraint)(z)).at[: self.curved, : self.curved].add(bent)
+        return of_data - constraint, gradient - pull, hessian
 
 
 class NegativeLogPosterior(_OfJoint):

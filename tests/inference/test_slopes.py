@@ -1,0 +1,124 @@
+"""Derivatives of counts experiment by experiment, against finite differences of the counts of everything in everything."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import nmmfit
+from nmmfit import catalogue
+from nmmfit.inference.joint import JointLikelihood
+from nmmfit.inference.slopes import Slopes, gradient_and_curvature, n_curved, places_seen, slopes_of_all
+from nmmfit.inference.space import space_of
+from nmmfit.inference.toy_fits import ToyLikelihood
+
+
+def differences(function, x: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """(parameter, bin) derivatives by fourth-order central differences."""
+    rows = []
+    for i, size in enumerate(sizes):
+        step = np.zeros(len(x))
+        step[i] = 1e-3 * size
+        near, far = (np.asarray(function(x + k * step)) - np.asarray(function(x - k * step)) for k in (1.0, 2.0))
+        rows.append((8.0 * near - far) / (12.0 * step[i]))
+    return np.asarray(rows)
+
+
+def somewhere(joint: JointLikelihood) -> tuple[np.ndarray, np.ndarray]:
+    """A vector where nothing vanishes, and sizes of steps of its entries."""
+    space = space_of(joint)
+    rng = np.random.default_rng(5)
+    rows = space.basis(space.start)
+    sizes = space.scale.copy()
+    # Tensors along which nothing is seen have steps as long as their priors: many sensitivities of a dipole.
+    sizes[: joint.n_own] = np.min(np.where(np.abs(rows) > 0, np.abs(rows), np.inf), axis=0)[: joint.n_own]
+    return space.start + 0.3 * rows @ rng.normal(size=space.n), sizes
+
+
+def check(joint: JointLikelihood) -> None:
+    """All derivatives of all experiments, those that are taken for zero included."""
+    space = space_of(joint)
+    z, sizes = somewhere(joint)
+    expected = differences(jax.jit(space.nll.counts), z, sizes)
+
+    def jacobians(at):
+        return [part.jacobian for part in slopes_of_all(joint, space.ranges.to_parameters, at)]
+
+    found, first = np.zeros_like(expected), 0
+    for k, jacobian in enumerate(jax.jit(jacobians)(jnp.asarray(z))):
+        last = first + jacobian.shape[1]
+        found[places_seen(joint, k), first:last] = jacobian
+        first = last
+    assert first == expected.shape[1]
+    scale = np.maximum(np.max(np.abs(expected) * sizes[:, None], axis=0), 1e-30)
+    np.testing.assert_allclose(found * sizes[:, None] / scale, expected * sizes[:, None] / scale, atol=1e-6)
+
+
+def test_slopes_are_differences(joint: JointLikelihood) -> None:
+    check(joint)
+
+
+@pytest.mark.slow
+def test_slopes_of_all_experiments() -> None:
+    names = ", ".join(f'"{name}"' for name in catalogue.names_in_all())
+    check(nmmfit.parse_run(nmmfit.default_run().to_toml(), overrides=[f"experiments=[{names}]"]).joint())
+
+
+def test_what_is_not_declared_is_not_seen(joint: JointLikelihood) -> None:
+    names, few = joint.names, n_curved(joint)
+    seen = [{names[i] for i in places_seen(joint, k)} for k in range(len(joint.experiments))]
+    assert all(set(names[:few]) <= one for one in seen)
+    # Each nuisance belongs to somebody, own ones to one alone.
+    assert set().union(*seen) == set(names)
+    for name, own in ((e.name, {n for n in names if n.startswith(f"{e.name}.")}) for e in joint.experiments):
+        assert [own <= one for one in seen] == [e.name == name for e in joint.experiments]
+
+
+def test_sums_over_bins() -> None:
+    """Against one dense Jacobian."""
+    rng = np.random.default_rng(1)
+    parts = [
+        Slopes(np.array(places), jnp.asarray(rng.normal(size=bins)), jnp.asarray(rng.normal(size=(len(places), bins))))
+        for places, bins in (((0, 1, 4), 3), ((0, 2, 3), 1), ((0,), 5))
+    ]
+    dense = np.zeros((5, 9))
+    dense[[0, 1, 4], :3], dense[[0, 2, 3], 3:4], dense[[0], 4:] = (p.jacobian for p in parts)
+    residual, bend = rng.normal(size=9), rng.normal(size=9)
+    gradient, curvature = gradient_and_curvature(5, parts, jnp.asarray(residual), jnp.asarray(bend))
+    np.testing.assert_allclose(gradient, dense @ residual, rtol=1e-13)
+    np.testing.assert_allclose(curvature, dense @ np.diag(bend) @ dense.T, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_second_order_of_toys(joint: JointLikelihood, apart: bool) -> None:
+    """Gradient against finite differences of the value, also where every experiment has its own coefficients."""
+    likelihood = ToyLikelihood(joint, apart=apart)
+    z, sizes = somewhere(joint)
+    z, sizes = likelihood.spread(z), likelihood.spread(sizes)
+    if apart:
+        z[: joint.n_own] *= 0.7
+    data = likelihood.observed
+    _, gradient, _ = jax.jit(likelihood.second_order)(jnp.asarray(z), data)
+    expected = differences(jax.jit(lambda at: likelihood(at, data)[None]), z, 1e-2 * sizes)[:, 0]
+    np.testing.assert_allclose(
+        np.asarray(gradient) * sizes, expected * sizes, rtol=1e-5, atol=1e-5 * np.max(np.abs(expected * sizes))
+    )
+
+
+def test_shear_of_copies(joint: JointLikelihood) -> None:
+    """Back is the inverse, every copy is moved as it would be alone, and what is no dipole stays."""
+    one, many = ToyLikelihood(joint), ToyLikelihood(joint, apart=True)
+    shear = many.shear()
+    assert shear is not None
+    rng = np.random.default_rng(3)
+    z = many.spread(one.space.start) + many.basis() @ rng.normal(size=many.n)
+    y = np.asarray(many.sheared(jnp.asarray(z), shear))
+    np.testing.assert_allclose(many.unsheared(jnp.asarray(y), shear), z, rtol=1e-10, atol=1e-22)
+    for k in range(many.copies):
+        alone = one.sheared(jnp.asarray(z[many.places(k)]), shear)
+        np.testing.assert_allclose(y[many.places(k)], alone, rtol=1e-12, atol=1e-22)
+    assert np.any(y != z)
+    dipole = [joint.names.index("L_dipole") + k * joint.n_own for k in range(many.copies)]
+    np.testing.assert_array_equal(np.delete(y, dipole), np.delete(z, dipole))
