@@ -382,6 +382,13 @@ class JointLikelihood:
             self.compiled[purpose] = jax.jit(lambda xs: jax.lax.map(function, xs, batch_size=min(block, xs.shape[0])))
         return self.compiled[purpose]
 
+    def jit_once(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """`jax.jit` for a function of the likelihood that is called a few times.
+
+        Templates make such a program short, so that it is compiled with few optimisations; direct evaluation gets all of them.
+        """
+        return jit_once(function) if self.method == "templates" else jax.jit(function)
+
     def _evaluate(self, purpose: str, function: Callable[[Array], Any], point: Point) -> Any:
         require_double_precision()
         vector = self.pack(point)

@@ -18,7 +18,6 @@ import numpy as np
 from nmmfit.experiment import Channel
 from nmmfit.inference.coordinates import Coordinates
 from nmmfit.kept import kept_or_made
-from nmmfit.run_once import jit_once
 from nmmfit.shapes import Array
 
 _STEPS = 6
@@ -81,7 +80,7 @@ def _local(coordinates: Coordinates) -> Callable[[np.ndarray], _Local]:
             information = information + slopes[name].T @ (slopes[name] / variance[:, None])
         return value, gradient, information
 
-    compiled = jit_once(at)
+    compiled = joint.jit_once(at)
 
     def evaluate(z: np.ndarray) -> _Local:
         value, gradient, information = compiled(jnp.asarray(z))
