@@ -228,7 +228,7 @@ def measure(given: Any) -> dict[str, Any]:
         "emcee, default": (walkers(joint, density, given.walkers, given.seed, False), default_moves()),
         "emcee, best tuned": (walkers(joint, density, given.walkers, given.seed, True), tuned_moves()),
     }
-    steps = 4000 if given.quick else given.emcee_steps
+    steps = given.emcee_steps or (4000 if given.quick else 20000)
     theirs = {}
     for turn, (name, (ensemble, moves)) in enumerate(emcees.items()):
         # Our calls before, between and after theirs, so that a machine that changes its pace does so for all.
@@ -288,7 +288,7 @@ def _numba_us(density: Callable[[np.ndarray], float], joint: JointLikelihood, se
 
 def main() -> None:
     parser = command_line(__doc__)
-    parser.add_argument("--emcee-steps", type=int, default=20000, help="steps of every walker, burn-in included")
+    parser.add_argument("--emcee-steps", type=int, help="steps of every walker, burn-in included: 20000, with --quick 4000")
     parser.add_argument("--burn-in", type=float, default=0.25, help="fraction of these steps that is thrown away")
     parser.add_argument("--walkers", type=int, default=96, help="of emcee, an even number above twice the parameters")
     parser.add_argument("--repeats", type=int, default=7, help="timed calls of ensemble HMC")
