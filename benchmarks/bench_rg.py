@@ -145,8 +145,8 @@ def measure(n: int, repeats: int, seed: int) -> dict[str, Any]:
     y0 = np.asarray(start(DEFAULTS, alpha_s(M_W, DEFAULTS), jnp))
     batch = np.linspace(0.115, 0.121, n)
     ours = np.asarray(jax.jit(one)(0.1179))
-    few, many = np.linspace(0.117, 0.119, 16), 4 * n
-    coefficients = np.random.default_rng(seed).normal(size=(many, 9))
+    few, many = np.linspace(0.117, 0.119, 16), 16 * n
+    coefficients = jnp.asarray(np.random.default_rng(seed).normal(size=(many, 9)))
     compile_s, compiled = {}, {}
     for name, function, example in (
         ("fixed scales", lambda xs: xs @ fixed_matrix(ours).T, coefficients),
