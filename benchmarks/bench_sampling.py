@@ -156,6 +156,7 @@ def nested(joint: JointLikelihood, density: Callable[[np.ndarray], float], live:
 
     mean = np.array([float(p.prior.loc) for p in joint.parameters])
     width = np.array([float(p.prior.scale) for p in joint.parameters])
+    density(mean)
     began = clock()
     sampler = dynesty.NestedSampler(
         density,
