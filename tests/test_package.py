@@ -42,6 +42,7 @@ LAYERS = (
         "nmmfit.tables",
         "nmmfit.release",
         "nmmfit.compilation_cache",
+        "nmmfit.run_once",
         "nmmfit.kept",
         "nmmfit.memory",
         "nmmfit.inputs",

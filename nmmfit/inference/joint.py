@@ -35,6 +35,7 @@ from nmmfit.physics.amplitude_basis import (
 )
 from nmmfit.physics.forms import Forms, TargetCouplings, quadratic_forms, vector_to_forms
 from nmmfit.precision import require_double_precision
+from nmmfit.run_once import jit_once
 from nmmfit.shapes import Array
 from nmmfit.templates import DEFAULT_TOLERANCE, ExperimentTemplate, build_templates
 
@@ -400,6 +401,13 @@ class JointLikelihood:
             self.compiled[purpose] = jax.jit(lambda xs: jax.lax.map(function, xs, batch_size=min(block, xs.shape[0])))
         return self.compiled[purpose]
 
+    def jit_once(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """`jax.jit` for a function of the likelihood that is called a few times.
+
+        Templates make such a program short, so that it is compiled with few optimisations; direct evaluation gets all of them.
+        """
+        return jit_once(function) if self.method == "templates" else jax.jit(function)
+
     def _evaluate(self, purpose: str, function: Callable[[Array], Any], point: Point) -> Any:
         require_double_precision()
         vector = self.pack(point)
@@ -446,7 +454,7 @@ class JointLikelihood:
             }
 
         if "components" not in self.compiled:
-            self.compiled["components"] = jax.jit(evaluate)
+            self.compiled["components"] = jit_once(evaluate)
         return self.compiled["components"](vector)
 
     def model(self) -> None:

@@ -86,7 +86,7 @@ def local_density(coordinates: Coordinates) -> Local:
                 information = information + slopes[name].T @ (slopes[name] / variance[:, None])
         return value, gradient, information
 
-    compiled = jax.jit(at)
+    compiled = joint.jit_once(at)
 
     def evaluate(z: np.ndarray, data: Counts | None) -> _Local:
         value, gradient, information = compiled(jnp.asarray(z), data)
