@@ -200,6 +200,17 @@ def test_the_verdict_of_a_fit(folders: dict[str, Path], pages: dict[str, str], t
     assert next(s for s in document.sections if s.title == "Diagnostics").points == ("x: r_hat",)
 
 
+def test_evidence_ridges_and_modes_are_told(folders: dict[str, Path], tmp_path: Path) -> None:
+    folder = shutil.copytree(folders["fit"], tmp_path / "told")
+    summary = json.loads((folder / "summary.json").read_text())
+    summary["log_evidence"] = {"value": -12.356, "error": 0.067, "runs": [-12.3, -12.4, -12.3], "powers": [9, 9, 9]}
+    summary["landscape"] = {"ridges": [], "modes": [], "text": ["ridge: a and b cancel in the dipole"]}
+    (folder / "summary.json").write_text(json.dumps(summary))
+    points = next(s for s in make_document(read_results(folder)).sections if s.title == "What came out").points
+    assert any(p.startswith("Log evidence -12.36 +- 0.07, from 3 independent runs") for p in points)
+    assert "Ridge: a and b cancel in the dipole" in points
+
+
 def test_impacts_are_correlation_times_width(tmp_path: Path) -> None:
     """Of independent draws they vanish within the statistics; of a linear mixture they are its coefficient."""
     from synthetic_run import make_result

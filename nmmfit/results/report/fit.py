@@ -138,6 +138,12 @@ def _found(results: Results, result: SampleResult, summaries: Summaries) -> Sect
         sentences.append("Prior-limited: contraction below 0.1; the interval tells about the prior, not about the data.")
     symmetries = results.payload.get("symmetries") or ()
     points = [f"Sign symmetry, draws symmetrised: {text}" for text in symmetries]
+    evidence = results.payload.get("log_evidence")
+    if evidence:
+        points.append(
+            f"Log evidence {fixed(evidence['value'], 2)} +- {fixed(evidence['error'], 2)}, from {len(evidence['runs'])} independent "
+            "runs of tempered sequential Monte Carlo; it depends on the widths of the priors."
+        )
     # Folders of older versions have none.
     points += [sentence(text) for text in (results.payload.get("landscape") or {}).get("text") or ()]
     return Section("What came out", tuple(sentences), tuple(points), tuple(tables), tuple(_corners(results, result)))
