@@ -37,11 +37,11 @@ def contraction_shapes(joint: JointLikelihood) -> list[tuple[int, int]]:
     return [(m.shape[0], m.shape[1]) for t in joint.templates for c in t.channels for m in c.matrices]
 
 
-def bare_products(joint: JointLikelihood, block: int) -> Callable[[Array], Array]:
+def bare_products(joint: JointLikelihood, block: int, kind: type = np.float64) -> Callable[[Array], Array]:
     """The same matrix products on dense random inputs, in blocks of the same size, and nothing else."""
     random = np.random.default_rng(1)
     pairs = [
-        (jnp.asarray(random.normal(size=(block, rows))), jnp.asarray(random.normal(size=(rows, columns))))
+        (jnp.asarray(random.normal(size=(block, rows)), kind), jnp.asarray(random.normal(size=(rows, columns)), kind))
         for rows, columns in contraction_shapes(joint)
     ]
 

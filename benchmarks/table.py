@@ -28,7 +28,7 @@ from rich.table import Table
 from nmmfit.results.files import write_text
 
 FOLDER = Path(__file__).parent
-ELSEWHERE = {"P9": "no such mode yet", "P20": "needs a GPU"}
+ELSEWHERE = {"P20": "needs a GPU"}
 
 
 def chosen(names: Sequence[str]) -> tuple[Bar, ...]:
