@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nmmfit.cli.arguments import Experiments, Json, Out, Overrides, RunFile, experiment_overrides, open_run
+from nmmfit.cli.arguments import (
+    Experiments,
+    Json,
+    Out,
+    Overrides,
+    Reparametrise,
+    RunFile,
+    experiment_overrides,
+    open_run,
+    reparametrised,
+)
 from nmmfit.cli.go_on import Unfinished, going_on_later
 from nmmfit.cli.invocation import resumable_folder
 from nmmfit.cli.output import emit, note
@@ -79,6 +89,7 @@ def fit(
     chains: Chains = None,
     draws: Draws = None,
     warmup: Warmup = None,
+    reparametrise: Reparametrise = None,
     overrides: Overrides = None,
     plots: Annotated[bool, typer.Option("--plots/--no-plots", help="Draw the plots too.")] = True,
     as_json: Json = False,
@@ -86,7 +97,7 @@ def fit(
 ) -> None:
     """Sample the joint posterior; write posterior.nc, summary.json and plots into a fresh folder."""
     changes = sampler_overrides(method=sampler, seed=seed, chains=chains, draws=draws, warmup=warmup)
-    chosen = open_run(run, [*(overrides or ()), *experiment_overrides(experiments), *changes])
+    chosen = reparametrised(open_run(run, [*(overrides or ()), *experiment_overrides(experiments), *changes]), reparametrise)
     fit_into(chosen, resumable_folder(ctx, out, chosen), plots, as_json)
 
 
@@ -102,6 +113,7 @@ def fit_into(chosen: Run, folder: ResumableFolder, plots: bool, as_json: bool) -
     with going_on_later(folder, (folder.path / POSTERIOR).exists):
         result, summary, joint, payload = sampled(chosen, folder, plots)
         place = folder.publish(finished=not result.interrupted)
+    from nmmfit.results.directions import directions_tables
     from nmmfit.results.tables import fit_tables
 
     emit(
@@ -109,7 +121,9 @@ def fit_into(chosen: Run, folder: ResumableFolder, plots: bool, as_json: bool) -
         {**payload, "out": str(place)},
         as_json,
         None,
-        lambda console: console.print(fit_tables(result, summary, joint.choices)),
+        lambda console: console.print(
+            fit_tables(result, summary, joint.choices), *directions_tables(payload.get("directions") or {})
+        ),
     )
     note(f"wrote {place}")
     if result.interrupted:
@@ -134,7 +148,9 @@ def sampled(
     result = sample_run(chosen, joint, bar, checkpoint_in(folder, chosen))
     summary = summarise_fit(result)
     best, sm = _fitted(joint, result) if plots else ({}, {})
-    payload = write_fit(folder, joint, result, summary, chosen.to_toml(), best=best, sm=sm, plots=plots)
+    payload = write_fit(
+        folder, joint, result, summary, chosen.to_toml(), best=best, sm=sm, plots=plots, directions=chosen.config.directions
+    )
     return result, summary, joint, payload
 
 

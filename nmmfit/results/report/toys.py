@@ -179,7 +179,7 @@ def _intervals(found: ToysResult) -> Table:
     if found.asimov is not None:
         kinds += [("expected, Asimov data", (e.lower, e.upper), (None, None)) for e in found.asimov.expected.values()]
     scale = common_scale([found.best, *(x for _, ends, _ in kinds for x in ends)], found.unit)
-    rows = [("best fit", scale.row([found.best])[0], "-", "-")]
+    rows: list[tuple[str, ...]] = [("best fit", scale.row([found.best])[0], "-", "-")]
     for words, ends, errors in kinds:
         shown = (
             number(None if e is None else e / scale.factor, 2) if x is not None else "-"
