@@ -17,15 +17,13 @@ from nmmfit.errors import UserInputError
 from nmmfit.results.prior_sensitivity import priors_of
 from nmmfit.results.report.folder import KINDS, finite, read_results, reading
 from nmmfit.results.tables import plain_table
-from nmmfit.results.wording import fixed, heading, number
+from nmmfit.results.wording import direction_lines, fixed, heading, number
 
 if TYPE_CHECKING:
     from nmmfit.inference.joint import JointLikelihood
     from nmmfit.inference.result import SampleResult
 
 PREFIX = "direction_"
-LEAST_COMPONENT = 0.005
-"""Components below this are left out of the words."""
 Directions = Mapping[str, DirectionSpec]
 
 
@@ -101,17 +99,6 @@ def components(directions: Directions) -> dict[str, dict[str, float]]:
 def told(directions: Directions) -> dict[str, dict[str, Any]]:
     """What outputs say of directions: `components`, `blind`, `note`."""
     return {name: spec.model_dump(mode="json") for name, spec in directions.items()}
-
-
-def direction_lines(given: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """A line for each direction: what it is made of, and how well it is constrained or why it is blind."""
-    lines = []
-    for name, entry in given.items():
-        largest = max(abs(x) for x in entry["components"].values())
-        kept = [(n, x) for n, x in entry["components"].items() if abs(x) >= LEAST_COMPONENT * largest]
-        words = " ".join(f"{x:+.2f} {n}" for n, x in sorted(kept, key=lambda pair: -abs(pair[1]))).removeprefix("+")
-        lines.append(f"{name} = {words} (in prior widths){': ' + entry['note'] if entry['note'] else ''}")
-    return lines
 
 
 def summarised(joint: JointLikelihood, result: SampleResult, directions: Directions) -> dict[str, dict[str, Any]]:
