@@ -1,64 +1,97 @@
-"""How long until something happens? `nmmfit --help`, `import nmmfit`, and the first posterior draw of the default run.
+"""How long until something happens? Fresh processes, with empty caches and with filled ones, and how quickly help is there.
 
-    python benchmarks/bench_startup.py [--repeats 7] [--first-draws 3] [--out FILE.json]
+    python benchmarks/bench_startup.py [--repeats 7] [--cached 3] [--quick] [--out FILE.json]
 
-Wall time of fresh processes; medians, the contestants taking turns. The bare interpreter is there to compare with. The first draw
-comes after the shortest warm-up (20 steps per chain), once with empty caches and several times with filled ones.
+Bars P17, P18 and P19: a log-likelihood with its gradient, 10^4 effective draws, and `nmmfit scan` of 1024 points with everything
+else profiled, each from process start to its end. Processor seconds of the process on one core, which other programs disturb
+least; wall seconds stand beside them. Then wall seconds of `nmmfit --help` and `import nmmfit`, the contestants taking turns.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median
-from time import monotonic
 from typing import Any
 
-from common import command_line, empty_caches, met, on_one_core, record, run_python, say, wanted, write
+import bars
+from common import Finished, command_line, empty_caches, on_one_core, record, run_python, say, wanted, write
 
-BARS = {"nmmfit --help": ("<=", 0.3), "import nmmfit": ("<=", 0.3), "first draw, filled caches": ("<=", 5.0)}
 PROGRAMS = {
     "bare interpreter": ["-c", "pass"],
     "import nmmfit": ["-c", "import nmmfit"],
     "nmmfit --help": ["-m", "nmmfit", "--help"],
 }
-FIRST_DRAW = Path(__file__).with_name("first_draw.py")
+FRESH = Path(__file__).with_name("fresh.py")
+GRID = ("--grid", "L_dipole=-3e-7:3e-7:32", "--grid", "L_T_u=-6e-5:6e-5:32")
+TASKS = ("gradient", "draws", "profile")
+"""What fresh.py does by itself, and a scan by the command line."""
 
 
-def first_draw(environment: Mapping[str, str], overrides: list[str]) -> dict[str, float]:
-    """Seconds from process start to the end of every stage of first_draw.py."""
-    began = monotonic()
-    finished = wanted(run_python([FIRST_DRAW, *overrides], environment))
-    return {stage: at - began for stage, at in json.loads(finished.output).items()}
+def started(task: str, environment: Mapping[str, str], overrides: Sequence[str]) -> tuple[Finished, dict[str, Any]]:
+    """One fresh process: what it cost, and what it found."""
+    if task != "profile":
+        finished = wanted(run_python([FRESH, task, *overrides], environment))
+        return finished, json.loads(finished.output)
+    changes = [word for override in overrides for word in ("--set", override)]
+    with tempfile.TemporaryDirectory(prefix="nmmfit-bench-") as folder:
+        out = str(Path(folder) / "scan")
+        finished = wanted(
+            run_python(["-m", "nmmfit", "scan", "--json", "--no-refine", "--out", out, *GRID, *changes], environment)
+        )
+    answer = json.loads(finished.output)
+    return finished, {"scan_s": answer["cost"]["seconds"]}
 
 
-def measure(repeats: int, draws: int, seed: int, overrides: list[str]) -> dict[str, Any]:
-    """All figures of this benchmark."""
-    short: dict[str, list[float]] = {name: [] for name in PROGRAMS}
+def cold_and_cached(task: str, repeats: int, overrides: Sequence[str]) -> dict[str, Any]:
+    """A process that finds nothing on disk, and some that find what it left."""
+
+    def cost(environment: Mapping[str, str]) -> dict[str, Any]:
+        finished, found = started(task, environment, overrides)
+        return {"cpu_s": finished.cpu_s, "wall_s": finished.wall_s, "peak_mib": finished.peak_mib, **found}
+
+    with empty_caches() as environment:
+        cold = cost(environment)
+        say(f"{task}, empty caches: {cold['cpu_s']:.1f} s of processor, {cold['wall_s']:.1f} s")
+        cached = [cost(environment) for _ in range(repeats)]
+    say(f"{task}, filled caches: {median(c['cpu_s'] for c in cached):.1f} s of processor")
+    return {"empty caches": cold, "filled caches": cached}
+
+
+def short_programs(repeats: int) -> dict[str, list[float]]:
+    """Wall seconds of the short programs, taking turns."""
+    seconds: dict[str, list[float]] = {name: [] for name in PROGRAMS}
     for repeat in range(repeats + 1):
         for name, arguments in PROGRAMS.items():
             finished = wanted(run_python(arguments, os.environ))
             # The first round writes bytecode and fills the file system's cache.
             if repeat:
-                short[name].append(finished.wall_s)
-    with empty_caches() as environment:
-        empty = first_draw(environment, overrides)
-        say(f"first draw with empty caches: {empty['first draw']:.1f} s")
-        filled = [first_draw(environment, overrides) for _ in range(draws)]
-    medians = {name: median(values) for name, values in short.items()}
-    typical = {stage: median(f[stage] for f in filled) for stage in empty}
+                seconds[name].append(finished.wall_s)
+    return seconds
+
+
+def measure(repeats: int, cached: int, seed: int, tasks: Sequence[str], overrides: list[str]) -> dict[str, Any]:
+    """All figures of this benchmark."""
+    short = short_programs(repeats)
+    found = {task: cold_and_cached(task, cached, overrides) for task in tasks}
+    values: dict[str, Any] = {}
+    for task, costs in found.items():
+        values[f"{task}_cold_s"] = costs["empty caches"]["cpu_s"]
+        each = sorted(c["cpu_s"] for c in costs["filled caches"])
+        values[f"{task}_cached_s"] = {"median": median(each), "low": each[0], "high": each[-1], "repeats": len(each)}
     return record(
         "time from process start to the first answer",
         seed,
-        seconds=medians,
-        seconds_each=short,
-        first_draw={"empty caches": empty, "filled caches": typical},
-        bars=BARS,
-        met=met({**medians, "first draw, filled caches": typical["first draw"]}, BARS),
+        values=values,
+        met=bars.judged("startup", values),
+        seconds_are="processor seconds of the whole process on one core",
+        fresh_processes=found,
+        short_programs_s={name: median(each) for name, each in short.items()},
+        short_programs_each=short,
         repeats=repeats,
-        first_draws=draws,
         overrides=overrides,
     )
 
@@ -66,11 +99,11 @@ def measure(repeats: int, draws: int, seed: int, overrides: list[str]) -> dict[s
 def main() -> None:
     parser = command_line(__doc__)
     parser.add_argument("--repeats", type=int, default=7, help="runs of each of the short programs")
-    parser.add_argument("--first-draws", type=int, default=3, help="runs to the first draw with filled caches")
-    parser.set_defaults(cores="all")
+    parser.add_argument("--cached", type=int, default=3, help="processes with filled caches")
     given = parser.parse_args()
     on_one_core(given)
-    write(measure(given.repeats, given.first_draws, given.seed, given.set), given.out)
+    tasks, cached = (TASKS[:1], 1) if given.quick else (TASKS, given.cached)
+    write(measure(given.repeats, cached, given.seed, tasks, given.set), given.out)
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ def command_line(doc: str | None, overrides: bool = True) -> argparse.ArgumentPa
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=1, help="seed of the random numbers")
     parser.add_argument("--out", type=Path, help="file to write; standard output if left out")
+    parser.add_argument("--quick", action="store_true", help="fewer points and repeats: minutes in all")
     parser.add_argument("--cores", choices=("one", "all"), default="one", help="bound to one core, or not")
     if overrides:
         parser.add_argument(
@@ -51,6 +52,15 @@ def on_one_core(given: argparse.Namespace) -> None:
         os.execv(sys.executable, [sys.executable, *sys.argv])
 
 
+def processor() -> str:
+    """What the machine calls its processor."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.machine()
+
+
 def record(question: str, seed: int, **results: Any) -> dict[str, Any]:
     """A result with what is needed to judge and repeat it: device, precision, versions, seed, commit."""
     import jax
@@ -63,7 +73,7 @@ def record(question: str, seed: int, **results: Any) -> dict[str, Any]:
         "question": question,
         **results,
         "device": str(jax.devices()[0]),
-        "processor": platform.machine(),
+        "processor": processor(),
         "cores": len(os.sched_getaffinity(0)),
         "load": list(os.getloadavg()),
         "precision": "float64" if jax.config.read("jax_enable_x64") else "float32",
@@ -121,10 +131,11 @@ def met(values: Mapping[str, float | None], bars: Mapping[str, tuple[str, float]
 
 @dataclass(frozen=True)
 class Finished:
-    """A program that ended: its exit code, wall time, largest resident memory, and what it wrote."""
+    """A program that ended: its exit code, wall and processor time, largest resident memory, and what it wrote."""
 
     exit_code: int
     wall_s: float
+    cpu_s: float
     peak_mib: float
     output: str
     messages: str
@@ -146,7 +157,8 @@ def run_python(arguments: Sequence[str | Path], environment: Mapping[str, str]) 
         program.returncode = os.waitstatus_to_exitcode(status)
         output.seek(0)
         messages.seek(0)
-        return Finished(program.returncode, wall_s, usage.ru_maxrss / 1024.0, output.read(), messages.read())
+        cpu_s = usage.ru_utime + usage.ru_stime
+        return Finished(program.returncode, wall_s, cpu_s, usage.ru_maxrss / 1024.0, output.read(), messages.read())
 
 
 def wanted(finished: Finished, codes: Sequence[int] = (0,)) -> Finished:
@@ -164,8 +176,8 @@ def empty_caches() -> Iterator[dict[str, str]]:
         yield {**kept, "XDG_CACHE_HOME": folder}
 
 
-def interleaved(tasks: Mapping[str, Callable[[], Any]], repeats: int) -> dict[str, float]:
-    """Median seconds (see `clock`) of each task, the tasks taking turns; each runs once before, to compile."""
+def paired(tasks: Mapping[str, Callable[[], Any]], repeats: int) -> dict[str, np.ndarray]:
+    """Seconds (see `clock`) of each task in every repeat, the tasks taking turns; each runs once before, to compile."""
     import jax
 
     times: dict[str, list[float]] = {name: [] for name in tasks}
@@ -176,7 +188,19 @@ def interleaved(tasks: Mapping[str, Callable[[], Any]], repeats: int) -> dict[st
             began = clock()
             jax.block_until_ready(task())
             times[name].append(clock() - began)
-    return {name: float(np.median(values)) for name, values in times.items()}
+    return {name: np.asarray(values) for name, values in times.items()}
+
+
+def ratio(above: np.ndarray, below: np.ndarray) -> dict[str, Any]:
+    """Ratio of two costs that took turns, repeat by repeat: median and quartiles."""
+    each = np.asarray(above) / np.asarray(below)
+    low, median, high = np.quantile(each, [0.25, 0.5, 0.75])
+    return {"median": float(median), "low": float(low), "high": float(high), "repeats": len(each)}
+
+
+def interleaved(tasks: Mapping[str, Callable[[], Any]], repeats: int) -> dict[str, float]:
+    """Median seconds of each task; see `paired`."""
+    return {name: float(np.median(values)) for name, values in paired(tasks, repeats).items()}
 
 
 def points(joint: Any, n: int, seed: int) -> np.ndarray:

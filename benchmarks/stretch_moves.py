@@ -1,4 +1,4 @@
-"""The competitor: emcee with its default moves, in the run's own parameters, on the same compiled posterior density."""
+"""The competitor: emcee, with its default moves in the run's own parameters, and in its best case."""
 
 from __future__ import annotations
 
@@ -15,68 +15,75 @@ from nmmfit.inference.coordinates import amplitude_coordinates
 from nmmfit.inference.joint import JointLikelihood
 from nmmfit.inference.laplace import laplace_start
 from nmmfit.inference.symmetries import folded, sign_symmetries
-from nmmfit.shapes import Array
 
 # Steps kept of a chain, evenly spaced; autocorrelation times are far longer than what lies between two of them.
 KEPT = 2000
 
 
-def guarded_log_prob(joint: JointLikelihood) -> Callable[[Array], Array]:
-    """Log posterior density of a vector (parameter,), -inf outside the support of a bounded prior."""
-    bounded = [(i, p.prior.support) for i, p in enumerate(joint.parameters) if not p.is_unbounded]
+Density = Callable[[np.ndarray], np.ndarray]
+"""Log densities (walker,) of positions (walker, parameter)."""
 
-    def log_prob(x: Array) -> Array:
-        inside = jnp.asarray(True)
-        for i, support in bounded:
-            inside &= support(x[i])
-        value = joint.log_prob_vector(jnp.where(inside, x, jnp.asarray(joint.start)))
-        return jnp.where(inside & jnp.isfinite(value), value, -jnp.inf)
 
-    return log_prob
+def default_moves() -> Any:
+    """What emcee does if nothing is said: the stretch move."""
+    return None
+
+
+def tuned_moves() -> Any:
+    """The best found for posteriors of this kind: differential evolution, and a snooker now and then."""
+    return [(emcee.moves.DEMove(), 0.8), (emcee.moves.DESnookerMove(), 0.2)]
 
 
 @dataclass(frozen=True)
 class Walkers:
-    """An ensemble before its first step: positions (walker, parameter), their log densities, and the compiled density.
-
-    `log_prob` takes half an ensemble, which is what a stretch move asks for, so that one program serves all calls.
-    """
+    """An ensemble before its first step: positions (walker, coordinate), the density there, and the way to parameters."""
 
     positions: np.ndarray
-    log_probs: np.ndarray
-    log_prob: Callable[[np.ndarray], np.ndarray]
+    log_prob: Density
+    to_parameters: Callable[[np.ndarray], np.ndarray]
+    """(..., coordinate) -> (..., parameter)."""
 
 
-def walkers(joint: JointLikelihood, per_parameter: int, seed: int) -> Walkers:
+def impossible(log_densities: np.ndarray) -> np.ndarray:
+    """Where a density overflows there is nobody."""
+    return np.where(np.isfinite(log_densities), log_densities, -np.inf)
+
+
+def walkers(joint: JointLikelihood, density: Density, count: int, seed: int, amplitudes: bool) -> Walkers:
     """Walkers scattered as the chains of `nmmfit.sample` are: 1.5 standard deviations about its start.
 
-    Raises: ValueError if too few of those places have a finite density.
+    Args:
+        joint: the likelihood.
+        density: posterior of its parameters, (point, parameter) -> (point,), without bounds.
+        count: walkers.
+        seed: of the scatter.
+        amplitudes: whether they walk in nmmfit's amplitude coordinates, or in the parameters of the run file, as users do.
     """
-    n = len(joint.names)
-    half = -(-per_parameter * n // 2)
-    program: Any = jax.jit(jax.vmap(guarded_log_prob(joint))).lower(jnp.zeros((half, n))).compile()
-
-    def log_prob(xs: np.ndarray) -> np.ndarray:
-        return np.asarray(program(xs))
-
     coordinates = amplitude_coordinates(joint)
-    scattered = laplace_start(coordinates).scattered(4 * half, seed)
-    xs = np.asarray(jax.jit(jax.vmap(lambda z: coordinates.to_parameters(z)[0]))(jnp.asarray(scattered)))
-    values = np.concatenate([log_prob(part) for part in np.split(xs, 4)])
-    good = np.flatnonzero(np.isfinite(values))[: 2 * half]
-    if len(good) < 2 * half:
-        raise ValueError(f"only {len(good)} of {4 * half} places to start from have a finite density")
-    return Walkers(xs[good], values[good], log_prob)
+    scattered = np.asarray(laplace_start(coordinates).scattered(count, seed))
+    change = jax.jit(lambda zs: jax.lax.map(coordinates.to_parameters, zs, batch_size=64))
+
+    def to_parameters(zs: np.ndarray) -> np.ndarray:
+        flat = np.asarray(change(jnp.asarray(zs.reshape(-1, zs.shape[-1])))[0])
+        return flat.reshape(zs.shape)
+
+    def in_amplitudes(zs: np.ndarray) -> np.ndarray:
+        xs, log_det = change(jnp.asarray(zs))
+        return impossible(density(np.asarray(xs)) + np.asarray(log_det))
+
+    if amplitudes:
+        return Walkers(scattered, in_amplitudes, to_parameters)
+    return Walkers(to_parameters(scattered), lambda xs: impossible(density(xs)), lambda xs: xs)
 
 
-def stretch(ensemble: Walkers, steps: int, seed: int) -> emcee.EnsembleSampler:
-    """`steps` steps of emcee's default move; every (steps / KEPT)-th is stored."""
+def walked(ensemble: Walkers, moves: Any, steps: int, seed: int) -> emcee.EnsembleSampler:
+    """`steps` steps of emcee; every (steps / KEPT)-th is stored."""
     count, n = ensemble.positions.shape
-    sampler = emcee.EnsembleSampler(count, n, ensemble.log_prob, vectorize=True)
-    state = emcee.State(ensemble.positions, log_prob=ensemble.log_probs)
+    sampler = emcee.EnsembleSampler(count, n, ensemble.log_prob, moves=moves, vectorize=True)
+    state = emcee.State(ensemble.positions)
     state.random_state = np.random.RandomState(seed).get_state()
     thin = max(1, steps // KEPT)
-    sampler.run_mcmc(state, steps // thin, thin_by=thin)
+    sampler.run_mcmc(state, steps // thin, thin_by=thin, skip_initial_state_check=True)
     return sampler
 
 

@@ -19,6 +19,7 @@ _PUBLIC = {
     "RunConfig": "nmmfit.config.run",
     "SamplerSettings": "nmmfit.inference.settings",
     "StandardModelInputs": "nmmfit.inputs",
+    "calibrate": "nmmfit.inference.calibration",
     "default_run": "nmmfit.run",
     "dsigma_dt": "nmmfit.physics.cross_section",
     "effective_moments": "nmmfit.moments",

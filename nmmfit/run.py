@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -61,7 +62,14 @@ class Run:
                 raise UserInputError(
                     f"parameters.{quantity.name}: this is the name of an identified quantity; choose another one"
                 )
+        joint.recipe = _joint_of, (self.to_toml(), method)
         return joint
+
+
+@lru_cache(maxsize=2)
+def _joint_of(text: str, method: str) -> JointLikelihood:
+    """The joint likelihood of a run file's text, the same object for the same text: what was compiled for one serves all."""
+    return parse_run(text).joint(method)
 
 
 def parse_run(text: str, source: str = DEFAULT_SOURCE, overrides: Iterable[str] = ()) -> Run:

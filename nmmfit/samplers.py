@@ -18,5 +18,7 @@ class MethodDefaults:
 METHODS = {
     "nuts": MethodDefaults(chains=4, warmup=1000, draws=1000, target_accept=0.9),
     "ensemble": MethodDefaults(chains=32, warmup=200, draws=600, target_accept=0.9),
+    # Independent runs, trajectories of every particle at every power of the likelihood, particles.
+    "smc": MethodDefaults(chains=4, warmup=5, draws=1000, target_accept=0.8),
 }
 """Name of a method -> its defaults."""

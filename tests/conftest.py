@@ -61,3 +61,11 @@ def release_dir() -> Path:
         if candidate and Path(candidate).is_dir():
             return Path(candidate)
     pytest.skip("no folder of public data releases (set NMMFIT_RELEASES or place it at ../shared/data)")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Ratios of times that tests measured but, being times, did not judge (`record_property("bar ...", value)`)."""
+    for report in terminalreporter.getreports("passed"):
+        for name, value in report.user_properties:
+            if name.startswith("bar "):
+                terminalreporter.write_line(f"{name}: {value}")

@@ -42,6 +42,7 @@ SLOW_VERBS = (
     "scan",
     "tension",
     "toys",
+    "calibrate",
     "leave-one-out",
     "impacts",
     "fisher",

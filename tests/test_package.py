@@ -25,7 +25,7 @@ LAYERS = (
         "nmmfit.units",
         "nmmfit.listing",
     ),
-    ("nmmfit.atomic", "nmmfit.processors"),
+    ("nmmfit.atomic", "nmmfit.processors", "nmmfit.devices"),
     (
         "nmmfit.priors",
         "nmmfit.presets",
@@ -42,6 +42,7 @@ LAYERS = (
         "nmmfit.tables",
         "nmmfit.release",
         "nmmfit.compilation_cache",
+        "nmmfit.run_once",
         "nmmfit.kept",
         "nmmfit.memory",
         "nmmfit.inputs",
@@ -72,6 +73,7 @@ LAYERS = (
     ("nmmfit.contract",),
     ("nmmfit.exchange",),
     ("nmmfit.reproduce", "nmmfit.reproduce_letter"),
+    ("nmmfit.cluster",),
     ("nmmfit.cli", "nmmfit.__main__"),
 )
 

@@ -9,6 +9,7 @@ import typer
 
 from nmmfit.checks import whole_number
 from nmmfit.cli.arguments import Experiments, Json, Out, Overrides, RunFile, experiment_overrides, name_values, open_run
+from nmmfit.cli.device import Device
 from nmmfit.cli.fit import not_converged
 from nmmfit.cli.invocation import results_folder
 from nmmfit.cli.output import emit, note, plain
@@ -47,6 +48,7 @@ def fisher(
     seed: Seed = 1,
     starts: Starts = 8,
     overrides: Overrides = None,
+    device: Device = None,
     as_json: Json = False,
     out: Out = None,
 ) -> None:
@@ -61,7 +63,7 @@ def fisher(
     with results_folder(ctx, out, chosen) as folder:
         from nmmfit.cli.runtime import start_computing
 
-        start_computing()
+        start_computing(device)
         from nmmfit.inference.fisher import fisher as engine
         from nmmfit.results.fisher import fisher_payload, fisher_tables, write_fisher
         from nmmfit.results.provenance import made_by

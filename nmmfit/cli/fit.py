@@ -19,6 +19,7 @@ from nmmfit.cli.arguments import (
     open_run,
     reparametrised,
 )
+from nmmfit.cli.device import Device
 from nmmfit.cli.go_on import Unfinished, going_on_later
 from nmmfit.cli.invocation import resumable_folder
 from nmmfit.cli.output import emit, note
@@ -40,7 +41,7 @@ Warmup = Annotated[int | None, typer.Option("--warmup", metavar="N", help="Warm-
 Draws = Annotated[int | None, typer.Option("--draws", metavar="N", help="Draws per chain after warm-up.", show_default=False)]
 
 Sampler = Annotated[
-    str | None, typer.Option("--sampler", metavar="METHOD", help="How to sample: nuts or ensemble.", show_default=False)
+    str | None, typer.Option("--sampler", metavar="METHOD", help="How to sample: nuts, ensemble or smc.", show_default=False)
 ]
 
 
@@ -92,25 +93,29 @@ def fit(
     reparametrise: Reparametrise = None,
     overrides: Overrides = None,
     plots: Annotated[bool, typer.Option("--plots/--no-plots", help="Draw the plots too.")] = True,
+    device: Device = None,
     as_json: Json = False,
     out: Out = None,
 ) -> None:
     """Sample the joint posterior; write posterior.nc, summary.json and plots into a fresh folder."""
     changes = sampler_overrides(method=sampler, seed=seed, chains=chains, draws=draws, warmup=warmup)
     chosen = reparametrised(open_run(run, [*(overrides or ()), *experiment_overrides(experiments), *changes]), reparametrise)
-    fit_into(chosen, resumable_folder(ctx, out, chosen), plots, as_json)
+    fit_into(chosen, resumable_folder(ctx, out, chosen), plots, as_json, device)
 
 
 def go_on(again: Unfinished, as_json: bool) -> None:
     """Go on with a fit that was begun."""
-    fit_into(again.run, again.folder, again.options["plots"], as_json)
+    fit_into(again.run, again.folder, again.options["plots"], as_json, again.where.device)
 
 
-def fit_into(chosen: Run, folder: ResumableFolder, plots: bool, as_json: bool) -> None:
+def fit_into(chosen: Run, folder: ResumableFolder, plots: bool, as_json: bool, device: str | None = None) -> None:
     """Fit, or go on with what the folder holds, and print the answer."""
     from nmmfit.results.files import POSTERIOR
 
     with going_on_later(folder, (folder.path / POSTERIOR).exists):
+        from nmmfit.cli.runtime import start_computing
+
+        start_computing(device)
         result, summary, joint, payload = sampled(chosen, folder, plots)
         place = folder.publish(finished=not result.interrupted)
     from nmmfit.results.directions import directions_tables
@@ -122,7 +127,8 @@ def fit_into(chosen: Run, folder: ResumableFolder, plots: bool, as_json: bool) -
         as_json,
         None,
         lambda console: console.print(
-            fit_tables(result, summary, joint.choices), *directions_tables(payload.get("directions") or {})
+            fit_tables(result, summary, joint.choices, payload["landscape"]["text"]),
+            *directions_tables(payload.get("directions") or {}),
         ),
     )
     note(f"wrote {place}")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from nmmfit.cli.interrupts import one_interrupt
+from nmmfit.cli.where import Where
 from nmmfit.errors import InterruptedRunError
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ class Unfinished:
         verb: which one, such as "fit".
         given: the run as it was begun; None for a verb that has none.
         options: the verb's other options, by the names of its parameters, as JSON has them (no paths, but texts).
+        where: the device and the cluster to go on with, which need not be those that it was begun with.
         folder: open; entering it as a context and publishing it is left to the verb, as in the first place.
     """
 
@@ -30,6 +32,7 @@ class Unfinished:
     given: Run | None
     options: Mapping[str, Any]
     folder: ResumableFolder
+    where: Where = field(default_factory=Where)
 
     @property
     def run(self) -> Run:

@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from nmmfit.results.resumable import ResumableFolder
     from nmmfit.run import Run
 
-# Where results go and how they are shown does not change them; the run file is stored as it was used.
-_LEFT_OUT = ("out", "as_json", "run")
+# Where results are computed, where they go and how they are shown does not change them, but for the rounding of a device, which
+# stands in their provenance; the run file is stored as it was used.
+_LEFT_OUT = ("out", "as_json", "run", "cluster", "device")
 
 
 def origin_of(ctx: typer.Context, run: Run | None = None, experiments: Iterable[str] = ()) -> dict[str, Any]:

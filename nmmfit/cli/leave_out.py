@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nmmfit.cli.arguments import Experiments, Json, Out, Overrides, RunFile, experiment_overrides, open_run
+from nmmfit.cli.device import Device
 from nmmfit.cli.fit import Chains, Draws, Sampler, Seed, Warmup, not_converged, sampled, sampler_overrides
 from nmmfit.cli.go_on import Unfinished, going_on_later
 from nmmfit.cli.invocation import resumable_folder
@@ -40,6 +41,7 @@ def leave_one_out(
     warmup: Warmup = None,
     overrides: Overrides = None,
     plots: Annotated[bool, typer.Option("--plots/--no-plots", help="Draw the plots of every fit, too.")] = False,
+    device: Device = None,
     as_json: Json = False,
     out: Out = None,
 ) -> None:
@@ -49,20 +51,23 @@ def leave_one_out(
     if len(chosen.config.experiments) < 2:
         raise UserInputError(f"{chosen.source}: leave-one-out takes at least two experiments")
 
-    leave_out_into(chosen, resumable_folder(ctx, out, chosen), plots, as_json)
+    leave_out_into(chosen, resumable_folder(ctx, out, chosen), plots, as_json, device)
 
 
 def go_on(again: Unfinished, as_json: bool) -> None:
     """Go on with fits that were begun; draws that are done are not made again."""
-    leave_out_into(again.run, again.folder, again.options["plots"], as_json)
+    leave_out_into(again.run, again.folder, again.options["plots"], as_json, again.where.device)
 
 
-def leave_out_into(chosen: Run, folder: ResumableFolder, plots: bool, as_json: bool) -> None:
+def leave_out_into(chosen: Run, folder: ResumableFolder, plots: bool, as_json: bool, device: str | None = None) -> None:
     """All fits, or what is left of them to do; see `leave_one_out`."""
     from nmmfit.results.files import RUN_FILE
     from nmmfit.results.store import json_text
 
     with going_on_later(folder, lambda: False):
+        from nmmfit.cli.runtime import start_computing
+
+        start_computing(device)
         fits, labels, stopped = _fits(chosen, folder, plots)
         if not fits:
             raise InterruptedRunError("interrupted before the first fit was done")

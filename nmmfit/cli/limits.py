@@ -20,6 +20,7 @@ from nmmfit.cli.arguments import (
     open_run,
     reparametrised,
 )
+from nmmfit.cli.device import Device
 from nmmfit.cli.fit import Chains, Draws, Sampler, Seed, Warmup, checkpoint_in, not_converged, sample_run, sampler_overrides
 from nmmfit.cli.go_on import Unfinished, going_on_later
 from nmmfit.cli.invocation import results_folder, resumable_folder
@@ -91,6 +92,7 @@ def limits(
     draws: Draws = None,
     warmup: Warmup = None,
     overrides: Overrides = None,
+    device: Device = None,
     as_json: Json = False,
     out: Out = None,
 ) -> None:
@@ -108,7 +110,7 @@ def limits(
     chosen = _run_of(fit_folder, combined) if fit_folder is not None else open_run(run, changes)
     chosen = reparametrised(chosen, reparametrise)
     number = toys if feldman_cousins else None
-    limits_into(chosen, resumable_folder(ctx, out, chosen), cl, names, fit_folder, marginalised, as_json, number)
+    limits_into(chosen, resumable_folder(ctx, out, chosen), cl, names, fit_folder, marginalised, as_json, number, device)
 
 
 def go_on(again: Unfinished, as_json: bool) -> None:
@@ -116,7 +118,8 @@ def go_on(again: Unfinished, as_json: bool) -> None:
     given = again.options
     fit_folder = Path(given["fit_folder"]) if given["fit_folder"] else None
     number = given["toys"] if given.get("feldman_cousins") else None
-    limits_into(again.run, again.folder, given["cl"], given["names"], fit_folder, given["marginalised"], as_json, number)
+    wanted = given["cl"], given["names"], fit_folder, given["marginalised"]
+    limits_into(again.run, again.folder, *wanted, as_json, number, again.where.device)
 
 
 def limits_into(
@@ -128,6 +131,7 @@ def limits_into(
     marginalised: bool,
     as_json: bool,
     toys: int | None = None,
+    device: str | None = None,
 ) -> None:
     """Limits, or what is left of them to do; see `limits`."""
     from nmmfit.results.files import POSTERIOR, RUN_FILE
@@ -135,7 +139,7 @@ def limits_into(
     with going_on_later(folder, (folder.path / POSTERIOR).exists):
         from nmmfit.cli.runtime import start_computing
 
-        start_computing()
+        start_computing(device)
         from nmmfit.inference.limits import limits as engine
         from nmmfit.results.directions import components, told
         from nmmfit.results.plots import write_forest
@@ -282,6 +286,7 @@ def profile(
     ] = None,
     high: Annotated[float | None, typer.Option("--high", help="Upper end of the grid.", show_default=False)] = None,
     overrides: Overrides = None,
+    device: Device = None,
     as_json: Json = False,
     out: Out = None,
 ) -> None:
@@ -298,7 +303,7 @@ def profile(
     with results_folder(ctx, out, chosen) as folder:
         from nmmfit.cli.runtime import start_computing
 
-        start_computing()
+        start_computing(device)
         from nmmfit.inference.profile import profile as engine
         from nmmfit.results.directions import components, told
         from nmmfit.results.provenance import made_by

@@ -11,6 +11,7 @@ from typing import Any
 import typer
 
 from nmmfit.cli import (
+    calibrate,
     check,
     evolve,
     export,
@@ -85,6 +86,7 @@ limits.register(app)
 scan.register(app)
 together.register(app)
 toys.register(app)
+calibrate.register(app)
 leave_out.register(app)
 fisher.register(app)
 tighten.register(app)

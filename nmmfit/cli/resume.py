@@ -20,10 +20,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nmmfit.cli import fit, leave_out, limits, scan, toys, validate
+from nmmfit.cli import calibrate, fit, leave_out, limits, scan, toys, validate
 from nmmfit.cli.arguments import Json
+from nmmfit.cli.cluster import Cluster
+from nmmfit.cli.device import Device
 from nmmfit.cli.go_on import Unfinished
 from nmmfit.cli.output import emit
+from nmmfit.cli.where import Where
 from nmmfit.errors import UserInputError, unknown
 
 if TYPE_CHECKING:
@@ -37,8 +40,12 @@ GO_ON: Mapping[str, Callable[[Unfinished, bool], None]] = {
     "validate": validate.go_on,
     "scan": scan.go_on,
     "toys": toys.go_on,
+    "calibrate": calibrate.go_on,
 }
 """Verb -> what goes on with it: called with what was begun, and whether to print JSON."""
+
+ON_CLUSTERS = ("scan", "toys", "validate")
+"""Verbs that take --cluster."""
 
 
 def register(app: typer.Typer) -> None:
@@ -48,6 +55,8 @@ def register(app: typer.Typer) -> None:
 
 def resume(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a computation that was interrupted.")],
+    cluster: Cluster = None,
+    device: Device = None,
     as_json: Json = False,
 ) -> None:
     """Go on with an interrupted computation; its results are those of one that nothing stopped."""
@@ -68,8 +77,10 @@ def resume(
     options = again["origin"].get("options")
     if not isinstance(options, dict):
         raise UserInputError(f"{folder}: the record of what was begun is broken: it names no options")
+    if cluster is not None and verb not in ON_CLUSTERS:
+        raise UserInputError(f"--cluster: {verb} does not compute on a cluster ({', '.join(ON_CLUSTERS)} do)")
     opened: ResumableFolder = ResumableFolder.reopen(folder)
-    GO_ON[verb](Unfinished(verb, run, options, opened), as_json)
+    GO_ON[verb](Unfinished(verb, run, options, opened, Where(cluster, device)), as_json)
 
 
 def _same_run(folder: Path, begun: Mapping[str, Any]) -> Run | None:

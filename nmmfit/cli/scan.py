@@ -21,10 +21,13 @@ from nmmfit.cli.arguments import (
     open_run,
     reparametrised,
 )
+from nmmfit.cli.cluster import Cluster
+from nmmfit.cli.device import Device
 from nmmfit.cli.go_on import Unfinished, going_on_later
 from nmmfit.cli.invocation import resumable_folder
 from nmmfit.cli.output import add_row, emit, note, table
 from nmmfit.cli.progress import counting_bar
+from nmmfit.cli.where import Where, computed_on
 from nmmfit.errors import NotConvergedError, UserInputError
 from nmmfit.results.jsonable import plain
 
@@ -80,6 +83,8 @@ def scan(
     refine: Annotated[bool, typer.Option("--refine/--no-refine", help="Solve points on the contours, beside the grid.")] = True,
     yes: Annotated[bool, typer.Option("--yes", help="Begin even if the estimate is beyond an hour.")] = False,
     overrides: Overrides = None,
+    cluster: Cluster = None,
+    device: Device = None,
     as_json: Json = False,
     out: Out = None,
 ) -> None:
@@ -87,7 +92,7 @@ def scan(
     levels = tuple(confidence_level(level, "--cl") for level in cl or ())
     asked = Asked(grid_axes(grid), levels, fixed_values(fixed), profiled, refine)
     chosen = reparametrised(open_run(run, [*(overrides or ()), *experiment_overrides(experiments)]), reparametrise)
-    scan_into(chosen, resumable_folder(ctx, out, chosen), asked, yes, as_json)
+    scan_into(chosen, resumable_folder(ctx, out, chosen), asked, Where(cluster, device), yes, as_json)
 
 
 def go_on(again: Unfinished, as_json: bool) -> None:
@@ -97,7 +102,7 @@ def go_on(again: Unfinished, as_json: bool) -> None:
         grid_axes(given["grid"]), tuple(given["cl"] or ()), fixed_values(given["fixed"]), given["profiled"], given["refine"]
     )
     # Whoever goes on with a long scan has begun it.
-    scan_into(again.run, again.folder, asked, True, as_json)
+    scan_into(again.run, again.folder, asked, again.where, True, as_json)
 
 
 @dataclass(frozen=True)
@@ -111,16 +116,13 @@ class Asked:
     refine: bool
 
 
-def scan_into(chosen: Run, folder: ResumableFolder, asked: Asked, yes: bool, as_json: bool) -> None:
+def scan_into(chosen: Run, folder: ResumableFolder, asked: Asked, where: Where, yes: bool, as_json: bool) -> None:
     """Scan, or do what is left of it, and print the answer."""
     from nmmfit.results.files import RUN_FILE
 
-    with going_on_later(folder, lambda: False):
-        from nmmfit.cli.runtime import start_computing
-
-        start_computing()
+    with going_on_later(folder, lambda: False), where.opened(chosen.config.experiments) as engine:
         from nmmfit.inference.scan import LEVELS
-        from nmmfit.inference.scan import scan as engine
+        from nmmfit.inference.scan import scan as scanned
         from nmmfit.results import adapter
         from nmmfit.results.directions import components, told
         from nmmfit.results.figure import save
@@ -131,7 +133,7 @@ def scan_into(chosen: Run, folder: ResumableFolder, asked: Asked, yes: bool, as_
         joint = chosen.joint()
         seed = chosen.config.sampler.seed
         with counting_bar("scan") as advance:
-            found = engine(
+            found = scanned(
                 joint,
                 asked.axes,
                 cl=asked.levels or LEVELS,
@@ -143,7 +145,8 @@ def scan_into(chosen: Run, folder: ResumableFolder, asked: Asked, yes: bool, as_
                 seed=seed,
                 confirm=confirming(yes),
                 progress=advance,
-                store=folder.store("grid", {"axes": asked.axes, "held": asked.held, "profiled": asked.profiled}),
+                store=folder.store("grid", {"axes": asked.axes, "held": asked.held, "profiled": asked.profiled, **computed_on()}),
+                engine=engine,
             )
         made = made_by(seed)
         on_grid = {n: spec for n, spec in chosen.config.directions.items() if n in asked.axes}

@@ -8,6 +8,7 @@ import typer
 
 from nmmfit.checks import confidence_level
 from nmmfit.cli.arguments import Json, Out, Overrides, RunFile, experiment_overrides, open_run, usable
+from nmmfit.cli.device import Device
 from nmmfit.cli.fit import not_converged
 from nmmfit.cli.interrupts import one_interrupt
 from nmmfit.cli.invocation import results_folder
@@ -45,6 +46,7 @@ def tighten(
     cl: Annotated[float, typer.Option("--cl", metavar="LEVEL", help="Confidence level, between 0 and 1.")] = 0.90,
     names: Names = None,
     overrides: Overrides = None,
+    device: Device = None,
     as_json: Json = False,
     out: Out = None,
 ) -> None:
@@ -63,7 +65,7 @@ def tighten(
     with results_folder(ctx, out, chosen) as folder:
         from nmmfit.cli.runtime import start_computing
 
-        start_computing()
+        start_computing(device)
         from nmmfit.inference.tighten import Tightening
         from nmmfit.results.provenance import made_by
         from nmmfit.results.store import json_text

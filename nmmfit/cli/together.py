@@ -8,6 +8,7 @@ import typer
 
 from nmmfit.checks import whole_number
 from nmmfit.cli.arguments import Experiments, Json, Out, Overrides, RunFile, experiment_overrides, open_run
+from nmmfit.cli.device import Device
 from nmmfit.cli.fit import not_converged
 from nmmfit.cli.invocation import results_folder
 from nmmfit.cli.output import emit, note
@@ -32,6 +33,7 @@ def tension(
     seed: Seed = 1,
     starts: Starts = 8,
     overrides: Overrides = None,
+    device: Device = None,
     as_json: Json = False,
     out: Out = None,
 ) -> None:
@@ -46,7 +48,7 @@ def tension(
     with results_folder(ctx, out, chosen) as folder:
         from nmmfit.cli.runtime import start_computing
 
-        start_computing()
+        start_computing(device)
         from nmmfit.inference.tension import tension as engine
         from nmmfit.results.provenance import made_by
         from nmmfit.results.store import json_text
@@ -82,6 +84,7 @@ def impacts(
     seed: Seed = 1,
     starts: Starts = 8,
     overrides: Overrides = None,
+    device: Device = None,
     as_json: Json = False,
     out: Out = None,
 ) -> None:
@@ -95,7 +98,7 @@ def impacts(
     with results_folder(ctx, out, chosen) as folder:
         from nmmfit.cli.runtime import start_computing
 
-        start_computing()
+        start_computing(device)
         from nmmfit.inference.impacts import impacts as engine
         from nmmfit.results.impacts import impacts_tables, write_impacts
         from nmmfit.results.provenance import made_by

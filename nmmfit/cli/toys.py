@@ -10,11 +10,14 @@ import typer
 
 from nmmfit.checks import confidence_level, whole_number
 from nmmfit.cli.arguments import Experiments, Json, Out, Overrides, RunFile, experiment_overrides, name_values, open_run
+from nmmfit.cli.cluster import Cluster
+from nmmfit.cli.device import Device
 from nmmfit.cli.go_on import Unfinished, going_on_later
 from nmmfit.cli.invocation import resumable_folder
 from nmmfit.cli.output import emit, note
 from nmmfit.cli.progress import counting_bar
 from nmmfit.cli.together import Seed, Starts
+from nmmfit.cli.where import Where, computed_on
 from nmmfit.errors import UserInputError, unknown
 from nmmfit.results.jsonable import plain
 
@@ -82,6 +85,8 @@ def toys(
     starts: Starts = 8,
     yes: Annotated[bool, typer.Option("--yes", help="Begin even where it will take more than an hour.")] = False,
     overrides: Overrides = None,
+    cluster: Cluster = None,
+    device: Device = None,
     as_json: Json = False,
     out: Out = None,
 ) -> None:
@@ -95,7 +100,7 @@ def toys(
             raise unknown("kind of result", kind, KINDS, "--what")
     asked = Asked(parameter, tuple(what or ()), toys, cl, grid_values(grid), values, _point(at), seed, starts)
     chosen = open_run(run, [*(overrides or ()), *experiment_overrides(experiments)])
-    toys_into(chosen, resumable_folder(ctx, out, chosen), asked, yes, as_json)
+    toys_into(chosen, resumable_folder(ctx, out, chosen), asked, Where(cluster, device), yes, as_json)
 
 
 def go_on(again: Unfinished, as_json: bool) -> None:
@@ -104,7 +109,7 @@ def go_on(again: Unfinished, as_json: bool) -> None:
     same = {name: given[name] for name in ("parameter", "toys", "cl", "values", "seed", "starts")}
     asked = Asked(what=tuple(given["what"] or ()), grid=grid_values(given["grid"]), at=_point(given["at"]), **same)
     # Whoever goes on with toys that take long has begun them.
-    toys_into(again.run, again.folder, asked, True, as_json)
+    toys_into(again.run, again.folder, asked, again.where, True, as_json)
 
 
 @dataclass(frozen=True)
@@ -122,28 +127,26 @@ class Asked:
     starts: int
 
 
-def toys_into(chosen: Run, folder: ResumableFolder, asked: Asked, yes: bool, as_json: bool) -> None:
+def toys_into(chosen: Run, folder: ResumableFolder, asked: Asked, where: Where, yes: bool, as_json: bool) -> None:
     """Make the toys, or those that are left to make, and print what they say."""
     from nmmfit.results.files import RUN_FILE
 
-    with going_on_later(folder, lambda: False):
-        from nmmfit.cli.runtime import start_computing
-
-        start_computing()
+    with going_on_later(folder, lambda: False), where.opened(chosen.config.experiments) as engine:
         from nmmfit.inference.toys import DEFAULT_KINDS
-        from nmmfit.inference.toys import toys as engine
+        from nmmfit.inference.toys import toys as made
         from nmmfit.results.provenance import made_by
         from nmmfit.results.store import json_text
         from nmmfit.results.toys import toys_tables, write_toys
 
         joint = chosen.joint()
         with counting_bar("toys") as advance:
-            found = engine(
+            found = made(
                 joint,
                 **{**vars(asked), "what": asked.what or DEFAULT_KINDS},
                 progress=advance,
                 longest_s=None if yes else LONG_S,
-                stores=folder.store,
+                stores=lambda name, known: folder.store(name, {**known, **computed_on()}),
+                engine=engine,
             )
         payload = plain({**found.to_json(), "theory": joint.choices, "provenance": made_by(asked.seed)})
         folder.write_text("toys.json", json_text(payload))

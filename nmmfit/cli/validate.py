@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,14 +10,19 @@ import typer
 
 from nmmfit.checks import confidence_level, whole_number
 from nmmfit.cli.arguments import Json, Out, usable
+from nmmfit.cli.cluster import Cluster
+from nmmfit.cli.device import Device
 from nmmfit.cli.fit import not_converged
 from nmmfit.cli.go_on import Unfinished, going_on_later
 from nmmfit.cli.invocation import origin_of, resumable_folder, words_of
 from nmmfit.cli.output import emit, note
 from nmmfit.cli.progress import counting_bar
+from nmmfit.cli.where import Where, computed_on
 from nmmfit.errors import UserInputError, unknown
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from nmmfit.inference.validate import Validation
     from nmmfit.results.resumable import ResumableFolder
     from nmmfit.results.validation_folder import Settings
@@ -50,6 +54,8 @@ def validate(
         ),
     ] = None,
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="Seed of the random numbers.")] = 1,
+    cluster: Cluster = None,
+    device: Device = None,
     as_json: Json = False,
     out: Out = None,
     update: Annotated[
@@ -81,17 +87,17 @@ def validate(
     from nmmfit.results.validation_folder import Settings, read_folder, renew
 
     drawn = tuple(dict.fromkeys(formats or FORMATS)) if plots else ()
-    settings = Settings(cl, toys, seed, options, drawn)
+    settings, where = Settings(cl, toys, seed, options, drawn), Where(cluster, device)
     if update is not None:
         read_folder(update, settings, "--update")
-        found = _validated(names, settings)
+        found = _validated(names, settings, where)
         renew(update, found, settings, known, "--update")
         _note_anew(update, ctx)
         _answer(found, settings, update, as_json)
     elif out is not None:
-        validate_into(names, settings, resumable_folder(ctx, out, experiments=names), as_json)
+        validate_into(names, settings, resumable_folder(ctx, out, experiments=names), where, as_json)
     else:
-        _answer(_validated(names, settings), settings, None, as_json)
+        _answer(_validated(names, settings, where), settings, None, as_json)
 
 
 def go_on(again: Unfinished, as_json: bool) -> None:
@@ -101,17 +107,17 @@ def go_on(again: Unfinished, as_json: bool) -> None:
     given = again.options
     drawn = tuple(dict.fromkeys(given["formats"] or FORMATS)) if given["plots"] else ()
     settings = Settings(given["cl"], given["toys"], given["seed"], given["options"], drawn)
-    validate_into(tuple(again.folder.origin["experiments"]), settings, again.folder, as_json)
+    validate_into(tuple(again.folder.origin["experiments"]), settings, again.folder, again.where, as_json)
 
 
-def validate_into(names: tuple[str, ...], settings: Settings, folder: ResumableFolder, as_json: bool) -> None:
+def validate_into(names: tuple[str, ...], settings: Settings, folder: ResumableFolder, where: Where, as_json: bool) -> None:
     """Validate experiments, or what is left of them to do, and write the folder."""
     from nmmfit import catalogue
     from nmmfit.results.validation_folder import draw, said_by, write_folder
 
     known = catalogue.names()
     with going_on_later(folder, lambda: False):
-        found = _validated(names, settings, folder)
+        found = _validated(names, settings, where, folder)
         draw(folder.path, found, settings.plots)
         write_folder(folder.path, {v.name: v for v in found}, settings, known, said_by(settings, names, known))
         place = folder.publish()
@@ -147,48 +153,39 @@ def _note_anew(folder: Path, ctx: typer.Context) -> None:
     write_text(folder / MANIFEST, manifest_text(folder, {**origin, "options": changed, "arguments": words_of(ctx, changed)}))
 
 
-def _validated(names: tuple[str, ...], settings: Settings, folder: ResumableFolder | None = None) -> list[Validation]:
+def _validated(
+    names: tuple[str, ...], settings: Settings, where: Where, folder: ResumableFolder | None = None
+) -> list[Validation]:
     """Validations of experiments; those that a folder holds from before are not made again."""
-    from nmmfit.cli.runtime import start_computing
+    with where.opened(names) as engine:
+        from nmmfit.durable import run_chunks
+        from nmmfit.inference.alone import alternatives
+        from nmmfit.results.validation_chunks import ValidationChunks, as_chunk, from_chunk
 
-    start_computing()
-    import numpy as np
+        chunks = ValidationChunks(names, settings.cl, settings.toys, settings.options, settings.seed)
+        steps = {name: STEPS + (len(list(alternatives(name))) if settings.options else 0) for name in names}
+        fresh: dict[int, Validation] = {}
+        with counting_bar("validating") as advance:
 
-    from nmmfit.durable import run_chunks
-    from nmmfit.inference.alone import alternatives
-    from nmmfit.inference.validate import Validation, validate_experiment
-    from nmmfit.memory import forget_programs
-    from nmmfit.results.jsonable import plain
+            def made(i: int) -> dict[str, np.ndarray]:
+                before, done = sum(steps[name] for name in names[:i]), 0
 
-    steps = {name: STEPS + (len(list(alternatives(name))) if settings.options else 0) for name in names}
-    fresh: dict[int, Validation] = {}
-    with counting_bar("validating") as advance:
+                def step(_: str) -> None:
+                    nonlocal done
+                    advance(min(before + done, sum(steps.values())), sum(steps.values()))
+                    done += 1
 
-        def made(i: int) -> Validation:
-            before, done = sum(steps[name] for name in names[:i]), 0
+                fresh[i] = chunks.made(i, step)
+                return as_chunk(fresh[i])
 
-            def step(_: str) -> None:
-                nonlocal done
-                advance(min(before + done, sum(steps.values())), sum(steps.values()))
-                done += 1
-
-            name = names[i]
-            found = validate_experiment(
-                name, cl=settings.cl, toys=settings.toys, choices=settings.options, seed=settings.seed, step=step
+            numbers = {key: value for key, value in asdict(settings).items() if key != "plots"}
+            known = {**numbers, "experiments": list(names), **computed_on()}
+            found = run_chunks(
+                None if folder is None else folder.store("experiments", known),
+                len(names),
+                made if engine is None else chunks,
+                progress=None if engine is None else advance,
+                engine=engine,
+                say=lambda said: note(f"nmmfit: warning: {said}"),
             )
-            # Nothing of one experiment serves another, and all programs together are more than a process can hold.
-            forget_programs()
-            fresh[i] = found
-            return found
-
-        if folder is None:
-            return [made(i) for i in range(len(names))]
-        numbers = {key: value for key, value in asdict(settings).items() if key != "plots"}
-        store = folder.store("experiments", {**numbers, "experiments": list(names)})
-        texts = run_chunks(
-            store,
-            len(names),
-            lambda i: {"validation": np.asarray(json.dumps(plain(made(i).to_json()), allow_nan=False))},
-            say=lambda said: note(f"nmmfit: warning: {said}"),
-        )
-    return [fresh.get(i) or Validation.from_json(json.loads(str(chunk["validation"]))) for i, chunk in enumerate(texts)]
+    return [fresh.get(i) or from_chunk(chunk) for i, chunk in enumerate(found)]

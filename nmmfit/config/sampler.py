@@ -29,7 +29,8 @@ class SamplerSpec(StrictModel):
     """How the posterior is sampled."""
 
     method: Annotated[
-        Literal["nuts", "ensemble"], Field(description="few chains that choose their trajectories, or many in lock-step")
+        Literal["nuts", "ensemble", "smc"],
+        Field(description="few chains that choose their trajectories, many in lock-step, or particles tempered from the prior"),
     ] = "nuts"
     coordinates: Annotated[Literal["amplitudes", "natural"], Field(description="what the sampler moves in")] = "amplitudes"
     chains: int = Field(default_factory=_by_method("chains"), ge=1, le=4096, description=_defaults("chains"))

@@ -87,11 +87,17 @@ class Checkpoint:
         Raises: UserInputError if what the stores hold is of another configuration.
         """
         self._numbers = numbers
-        determined_by = {"settings": dict(settings), "lanes": lanes, "platform": jax.default_backend()}
-        if self._strict:
-            determined_by["numbers"] = numbers
+        determined_by = {**self._determined_by(settings, numbers), "lanes": lanes}
         self._draws = self._store("draws", determined_by)
         self._states = self._store("states", determined_by)
+
+    def _determined_by(self, settings: Mapping[str, Any], numbers: str) -> dict[str, Any]:
+        about: dict[str, Any] = {"settings": dict(settings), "platform": jax.default_backend()}
+        return {**about, "numbers": numbers} if self._strict else about
+
+    def runs(self, settings: Mapping[str, Any], numbers: str) -> ChunkStore:
+        """The store of a method whose runs are kept as a whole, each a chunk. Arguments and errors as of `open`."""
+        return self._store("runs", self._determined_by(settings, numbers))
 
     def load(self, structure: Any) -> tuple[Position, list[dict[str, np.ndarray]]] | None:
         """The last position that is whole, and the draws before it, in chunks of any length; None if there is none.

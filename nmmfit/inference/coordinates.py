@@ -27,6 +27,7 @@ import numpy as np
 import scipy.linalg
 
 from nmmfit.inference.bends import Knee, compressed, fanned, folded, stretched
+from nmmfit.inference.data import Counts
 from nmmfit.inference.joint import MASS, JointLikelihood
 from nmmfit.inference.sensitivity import amplitude_sensitivity, nuisance_knees, signal_response
 from nmmfit.inference.shear import dipole_shear, theory_at
@@ -188,10 +189,10 @@ class Coordinates:
             z = z.at[self.linear].set(compressed(amplitudes, self.stretch))
         return z
 
-    def log_density(self, z: Array) -> Array:
-        """Log posterior density of z, Jacobian included."""
+    def log_density(self, z: Array, data: Counts | None = None) -> Array:
+        """Log posterior density of z, Jacobian included; of other data than those observed, if given."""
         x, log_det = self.to_parameters(z)
-        return self.joint.log_prob_vector(x) + log_det
+        return self.joint.log_prob_vector(x, data) + log_det
 
     @cached_property
     def fingerprint(self) -> str | None:

@@ -22,6 +22,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from nmmfit.inference.batches import Program, in_batches
 from nmmfit.inference.core import (
     BLOCK,
     Core,
@@ -179,6 +180,12 @@ def _lowest(one: Fitted, other: Fitted) -> Fitted:
     return found._replace(converged=found.converged & (found.value <= hint + UNDERCUT))
 
 
+def _one_round(core: Core, constrained: bool, batch: tuple[State, Data, Any, Any], shared: tuple[Any, Any, Any]) -> State:
+    state, data, starts, target = batch
+    free, basis, weights = shared
+    return one_round(core, constrained, state, data, free, starts, basis, weights, target)
+
+
 class _Work:
     """The state of the fits of one batch of toys."""
 
@@ -251,13 +258,18 @@ class _Work:
 
     def _round(self, index: np.ndarray, thorough: bool) -> None:
         basis = self.fits.basis[: self.core.k, : self.core.k]
-        for part, filled in self._blocks(index):
-            state, data = jax.tree.map(lambda leaf, filled=filled: leaf[filled], (self.state, self.data))
-            starts = self._starts(filled) if thorough else np.zeros((BLOCK, 0, self.core.k))
-            target = np.full(BLOCK, self.at)
-            new = one_round(self.core, self.constrained, state, data, jnp.asarray(self.free), starts, basis, self.weights, target)
+
+        def take(filled: np.ndarray) -> tuple[Any, Data, np.ndarray, np.ndarray]:
+            state, data = jax.tree.map(lambda leaf: leaf[filled], (self.state, self.data))
+            starts = self._starts(filled) if thorough else np.zeros((len(filled), 0, self.core.k))
+            return state, data, starts, np.full(len(filled), self.at)
+
+        def put(part: np.ndarray, new: State) -> None:
             for mine, theirs in zip(self.state, new, strict=True):
-                mine[part] = np.asarray(theirs)[: len(part)]
+                mine[part] = theirs
+
+        program = Program(_one_round, (self.core, self.constrained))
+        in_batches(program, index, take, (jnp.asarray(self.free), basis, self.weights), put, BLOCK)
 
     def _starts(self, index: np.ndarray) -> np.ndarray:
         common = np.broadcast_to(self.fits.starts, (len(index), *self.fits.starts.shape))

@@ -8,6 +8,7 @@ which the metric is the identity. The step size is adapted to the acceptance ave
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -15,8 +16,20 @@ import jax.numpy as jnp
 from numpyro.infer.hmc_util import dual_averaging
 
 from nmmfit.inference.coordinates import Coordinates
+from nmmfit.inference.data import Counts
 from nmmfit.inference.laplace import laplace_start
-from nmmfit.inference.machine import Machine, Outcome, compiled_together, in_lock_step, lane_shapes, parameters_of
+from nmmfit.inference.machine import (
+    Machine,
+    Outcome,
+    advanced_on,
+    begun_on,
+    compiled_together,
+    devices_of,
+    in_lock_step,
+    lane_shapes,
+    on_devices,
+    parameters_of,
+)
 from nmmfit.inference.settings import SamplerSettings
 from nmmfit.shapes import Array
 
@@ -60,6 +73,8 @@ class State(NamedTuple):
     """Iterations for which the step size is still adapted."""
     done: Array
     """Iterations since the window began."""
+    data: Counts | None = None
+    """Data in place of what was observed, the same for the whole lane."""
 
 
 def warmup_windows(warmup: int) -> tuple[int, ...]:
@@ -76,14 +91,14 @@ def warmup_windows(warmup: int) -> tuple[int, ...]:
     return (*windows, left)
 
 
-def begin(keys: Array, z: Array, metric: Array, length: Array) -> State:
+def begin(keys: Array, z: Array, metric: Array, length: Array, data: Counts | None = None) -> State:
     """State of a lane at its first window; see `Machine.begin`.
 
     Nothing is evaluated here, so that the density is compiled once only: the first iteration takes a step of length zero.
     """
     averaging = _start_averaging(jnp.log(FIRST_STEP))
     nowhere, factor, none = jnp.full(z.shape[0], jnp.inf), jnp.linalg.cholesky(metric), jnp.zeros_like(length)
-    return State(keys[0], z, nowhere, jnp.zeros_like(z), factor, jnp.asarray(0.0), averaging, length, none)
+    return State(keys[0], z, nowhere, jnp.zeros_like(z), factor, jnp.asarray(0.0), averaging, length, none, data)
 
 
 def renew(keys: Array, state: State, metric: Array, length: Array) -> State:
@@ -98,16 +113,17 @@ def renew(keys: Array, state: State, metric: Array, length: Array) -> State:
 
 
 def lane_size(chains: int) -> int:
-    """Chains of a lane: 16 on a CPU if their number allows it; on an accelerator, or otherwise, all of them."""
-    return LANE if chains % LANE == 0 and not in_lock_step() else chains
+    """Chains of a lane: 16 on a CPU if their number allows it; on an accelerator, on several devices, or otherwise, all."""
+    together = in_lock_step() or len(devices_of(chains)) > 1
+    return LANE if chains % LANE == 0 and not together else chains
 
 
-def compiled_machine(coordinates: Coordinates, settings: SamplerSettings) -> Machine:
-    """Compile ensemble HMC."""
+def compiled_machine(coordinates: Coordinates, settings: SamplerSettings, data: Counts | None = None) -> Machine:
+    """Compile ensemble HMC; for data as an argument if some of their shape are given."""
     lane = lane_size(settings.chains)
     most_steps = 2**settings.max_tree_depth - 1
     # One gradient a step: its value is there too when the trajectory ends, for less than one more evaluation would cost.
-    potential_and_gradient = jax.vmap(jax.value_and_grad(lambda z: -coordinates.log_density(z)))
+    potential_and_gradient = jax.vmap(jax.value_and_grad(lambda z, d: -coordinates.log_density(z, d)), in_axes=(0, None))
 
     def iterate(state: State, _: None) -> tuple[State, Outcome]:
         key, for_momentum, for_choice = jax.random.split(state.key, 3)
@@ -122,7 +138,7 @@ def compiled_machine(coordinates: Coordinates, settings: SamplerSettings) -> Mac
             z, momentum, _, gradient = at
             momentum = momentum - 0.5 * step * (gradient @ factor)
             z = z + step * (momentum @ factor.T)
-            potential, gradient = potential_and_gradient(z)
+            potential, gradient = potential_and_gradient(z, state.data)
             return z, momentum - 0.5 * step * (gradient @ factor), potential, gradient
 
         trajectory = (state.z, start, state.potential, state.gradient)
@@ -148,6 +164,7 @@ def compiled_machine(coordinates: Coordinates, settings: SamplerSettings) -> Mac
             averaging,
             jnp.maximum(state.adapting - 1, 0),
             state.done + 1,
+            state.data,
         )
         return state, {
             "z": state.z,
@@ -163,15 +180,28 @@ def compiled_machine(coordinates: Coordinates, settings: SamplerSettings) -> Mac
         return jax.lax.scan(iterate, state, None, length=CHUNK)
 
     keys, z, metric, length = lane_shapes(lane, len(coordinates.loc))
-    shape = jax.eval_shape(begin, keys, z, metric, length)
+    # Simulations share devices as they are, one after another: their chains stay together.
+    devices = devices_of(lane) if data is None else devices_of(lane)[:1]
+    first: Callable[..., Any] = begin
+    on: Callable[..., Any] = advance
+    again: Callable[..., Any] = renew
+    if len(devices) > 1:
+        # Every device has a lane of its own; together they are one for the driver.
+        first, again = begun_on(begin, len(devices), 2), begun_on(renew, len(devices), 1)
+        on = advanced_on(advance, devices)
+    given = (keys, z, metric, length, data)
+    shape = jax.eval_shape(first, *given)
     programs, laplace = compiled_together(
         {
-            "advance": (advance, (shape,)),
-            "begin": (begin, (keys, z, metric, length)),
-            "renew": (renew, (keys, shape, metric, length)),
+            "advance": (on, (shape,)),
+            "begin": (first, given),
+            "renew": (again, (keys, shape, metric, length)),
         },
         lambda: laplace_start(coordinates),
     )
+    structure = programs["begin"].out_tree
+    if len(devices) > 1:
+        programs = on_devices(programs, devices)
     return Machine(
         coordinates,
         laplace,
@@ -183,5 +213,5 @@ def compiled_machine(coordinates: Coordinates, settings: SamplerSettings) -> Mac
         warmup_windows(settings.warmup),
         CHUNK,
         OLD_METRIC_WEIGHT * len(coordinates.loc),
-        programs["begin"].out_tree,
+        structure,
     )

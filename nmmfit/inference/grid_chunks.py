@@ -3,51 +3,58 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from nmmfit.durable import ChunkStore, run_chunks
+from nmmfit.durable import ChunkStore, Engine, run_chunks
 from nmmfit.inference.minimise import Progress
 from nmmfit.inference.solution import Cost
 
 _COST = "cost"
 
 
+@dataclass(frozen=True)
+class Chunk:
+    """Solves a chunk by its number, in this process or in another: arrays with a leading axis of points, and what it cost."""
+
+    solve: Callable[[int], tuple[Any, Cost]]
+    """Number -> (solution, cost), whatever was solved before."""
+
+    def __call__(self, number: int) -> dict[str, np.ndarray]:
+        solution, cost = self.solve(number)
+        return {**vars(solution), _COST: np.asarray(json.dumps(vars(cost)))}
+
+
 def solved_chunks(
-    chunk: Callable[[int], Mapping[str, np.ndarray]],
+    solve: Callable[[int], tuple[Any, Cost]],
     chunks: int,
     size: int,
     points: int,
     cost: Cost,
     progress: Progress | None = None,
     store: ChunkStore | None = None,
+    engine: Engine | None = None,
 ) -> dict[str, np.ndarray]:
     """Arrays of all points of a grid, in order.
 
     Args:
-        chunk: solves a chunk by its number, whatever was solved before: arrays with a leading axis of points.
+        solve: solves a chunk by its number, whatever was solved before; an engine of several processes pickles it.
         chunks, size, points: how many chunks, points of each but the last, and points in all.
-        cost: what `chunk` counts in; what chunks of an earlier process have cost is added.
+        cost: to which that of all chunks is added, wherever they were solved.
         progress: called with (points done, points in all).
         store: where finished chunks are kept; None: nowhere.
+        engine: computes several at once, as for `run_chunks`.
     Raises: OutputError if a chunk cannot be written.
     """
-    fresh: set[int] = set()
-
-    def compute(i: int) -> dict[str, np.ndarray]:
-        before = cost.copy()
-        found = dict(chunk(i))
-        fresh.add(i)
-        return {**found, _COST: np.asarray(json.dumps(vars(cost.since(before))))}
 
     def advance(done: int, _: int) -> None:
         if progress is not None and done:
             progress(min(done * size, points), points)
 
-    parts = run_chunks(store, chunks, compute, advance)
-    for i, part in enumerate(parts):
-        spent = str(part.pop(_COST))
-        if i not in fresh:
-            cost.add(Cost(**json.loads(spent)))
+    parts = run_chunks(store, chunks, Chunk(solve), advance, engine)
+    for part in parts:
+        cost.add(Cost(**json.loads(str(part.pop(_COST)))))
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

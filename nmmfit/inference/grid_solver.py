@@ -13,12 +13,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 
-from nmmfit.durable import ChunkStore
+from nmmfit.durable import ChunkStore, Engine
 from nmmfit.inference.anchors import Anchors
 from nmmfit.inference.axes import Axis, size_of
+from nmmfit.inference.batches import wider
 from nmmfit.inference.endpoints import IMPROVED
 from nmmfit.inference.grid_chunks import solved_chunks
 from nmmfit.inference.grid_points import GridPoints
@@ -33,7 +36,7 @@ SPARSE = {1: 5, 2: 5, 3: 3}
 """The same for those coarse points that are started from every mode; 2 for more."""
 
 CHUNK = 512
-"""Points between two reports of progress."""
+"""Points between two reports of progress, on a CPU."""
 
 APART = 0.5
 """Distance, in half chi-squares, at which two predictions of one point count as different minima."""
@@ -47,6 +50,12 @@ ROUNDS = 4
 
 class GridSolver(GridPoints):
     """Solves the grid of one joint likelihood."""
+
+    def __init__(self, *given: Any, **options: Any) -> None:
+        """As `GridPoints`."""
+        super().__init__(*given, **options)
+        self.chunk_size = wider(CHUNK)
+        """Points of a chunk, wherever it is solved."""
 
     def on(self, axes: Sequence[Axis]) -> GridSolver:
         """A solver of another grid of the same quantities, which shares the best fit and the modes."""
@@ -103,20 +112,27 @@ class GridSolver(GridPoints):
     @property
     def chunks(self) -> int:
         """Chunks of the whole grid, coarse points included."""
-        return -(-size_of(self.axes) // CHUNK)
+        return -(-size_of(self.axes) // self.chunk_size)
 
     def chunk(self, number: int, coarse: Coarse) -> Solution:
-        """Points number * CHUNK and on, in C order of the axes; the same arguments give the same arrays."""
+        """Points number * chunk_size and on, in C order of the axes; the same arguments give the same arrays."""
         shape = [a.points for a in self.axes]
-        places = np.arange(number * CHUNK, min((number + 1) * CHUNK, size_of(self.axes)))
+        places = np.arange(number * self.chunk_size, min((number + 1) * self.chunk_size, size_of(self.axes)))
         index = np.stack(np.unravel_index(places, shape), axis=1)
         at = np.stack([a.values[index[:, k]] for k, a in enumerate(self.axes)], axis=1)
         return self.between(at, coarse)
 
-    def whole(self, coarse: Coarse, progress: Progress | None = None, store: ChunkStore | None = None) -> Solution:
+    def whole(
+        self,
+        coarse: Coarse,
+        progress: Progress | None = None,
+        store: ChunkStore | None = None,
+        engine: Engine | None = None,
+    ) -> Solution:
         """All points, in C order of the axes, with neighbours that do not fit together solved again.
 
-        `progress` is called with (points done, points in all); finished chunks are kept in `store`, and taken from there.
+        `progress` is called with (points done, points in all); finished chunks are kept in `store`, and taken from there;
+        `engine` solves several of them at once.
         """
         total, known = size_of(self.axes), len(coarse.solution.at)
 
@@ -124,7 +140,8 @@ class GridSolver(GridPoints):
             if progress is not None:
                 progress(max(done, known), of)
 
-        found = solved_chunks(lambda n: vars(self.chunk(n, coarse)), self.chunks, CHUNK, total, self.cost, advance, store)
+        solve = partial(_solved, self, coarse)
+        found = solved_chunks(solve, self.chunks, self.chunk_size, total, self.cost, advance, store, engine)
         solution = Solution(**found)
         self.repaired(solution, coarse, [a.points for a in self.axes])
         return solution
@@ -275,6 +292,12 @@ class Coarse:
             missing |= values[place] != at[:, k]
             found = found * len(values) + place
         return np.where(missing, -1, found)
+
+
+def _solved(solver: GridSolver, coarse: Coarse, number: int) -> tuple[Solution, Cost]:
+    """A chunk, and what it cost."""
+    counting = solver.on(solver.axes)
+    return counting.chunk(number, coarse), counting.cost
 
 
 def _mesh(values: Sequence[np.ndarray]) -> np.ndarray:

@@ -21,6 +21,8 @@ from scipy.special import gammaln
 from nmmfit.checks import broadcasting
 from nmmfit.errors import UserInputError, unknown
 from nmmfit.experiment import BinnedExperiment, Channel, constraints
+from nmmfit.inference.batches import wider
+from nmmfit.inference.data import Counts
 from nmmfit.inference.derived import Derived
 from nmmfit.inference.parameters import Identified, Parameter, log_prior
 from nmmfit.inference.priors import exact_description
@@ -33,6 +35,7 @@ from nmmfit.physics.amplitude_basis import (
 )
 from nmmfit.physics.forms import Forms, TargetCouplings, quadratic_forms, vector_to_forms
 from nmmfit.precision import require_double_precision
+from nmmfit.run_once import jit_once
 from nmmfit.shapes import Array
 from nmmfit.templates import DEFAULT_TOLERANCE, ExperimentTemplate, build_templates
 
@@ -121,6 +124,9 @@ class JointLikelihood:
         self.fingerprints = dict(fingerprints or {})
         self.compiled: dict[Any, Any] = {}
         """Compiled functions by purpose, so that a second identical call compiles nothing."""
+        self.recipe: tuple[Callable[..., JointLikelihood], tuple[Any, ...]] | None = None
+        """A function of a module, which gives the same object for the same arguments within a process, and its arguments: what
+        another process makes this likelihood from; None: none can."""
         reached = [m[np.any(m != 0.0, axis=1)] for m in couplings.samples]
         self.amplitudes: AmplitudeBasis = amplitude_basis(np.concatenate([np.zeros((0, N_COORDINATES)), *reached]))
         self.templates: tuple[ExperimentTemplate, ...] = ()
@@ -132,6 +138,18 @@ class JointLikelihood:
         # Compiled on their own, so that everything that uses them traces them once.
         self._template_counts = jax.jit(self._counts_by_channel)
         self._constraints = jax.jit(self._sum_of_constraints)
+
+    def __reduce__(self) -> tuple[Callable[..., JointLikelihood], tuple[Any, ...]]:
+        """A likelihood travels to another process as what it is made from. Raises: TypeError for one that has no recipe."""
+        if self.recipe is None:
+            raise TypeError("this JointLikelihood was not made by Run.joint(): no other process can make it again")
+        return self.recipe
+
+    def __copy__(self) -> JointLikelihood:
+        """One that may be changed, and that no other process can therefore make."""
+        made = object.__new__(type(self))
+        made.__dict__.update(self.__dict__, recipe=None)
+        return made
 
     @classmethod
     def from_config(cls, config: RunConfig, method: str = "templates") -> JointLikelihood:
@@ -336,9 +354,11 @@ class JointLikelihood:
         expected = self.expected_vector(vector)
         return {n: c.distribution(expected[n]).log_prob(jnp.asarray(self.observed[n])) for n, c in self.channels.items()}
 
-    def data_vector(self, vector: Array) -> Array:
-        """Data log-likelihood, all channels and bins, at a vector (parameter,)."""
+    def data_vector(self, vector: Array, data: Counts | None = None) -> Array:
+        """Data log-likelihood, all channels and bins, at a vector (parameter,); `data` in place of what was observed."""
         expected = self.expected_vector(vector)
+        if data is not None:
+            return data.log_probability(self.channels, expected)
         total = jnp.asarray(0.0)
         for name, channel in self.channels.items():
             counts = self.observed[name]
@@ -359,13 +379,13 @@ class JointLikelihood:
         """Log prior density of the user's parameters at a vector (parameter,)."""
         return log_prior(self.own, vector[: self.n_own])
 
-    def nll_vector(self, vector: Array) -> Array:
+    def nll_vector(self, vector: Array, data: Counts | None = None) -> Array:
         """Minus data log-likelihood and constraint terms at a vector (parameter,), without priors of the user's parameters."""
-        return -(self.data_vector(vector) + self.constraint_vector(vector))
+        return -(self.data_vector(vector, data) + self.constraint_vector(vector))
 
-    def log_prob_vector(self, vector: Array) -> Array:
+    def log_prob_vector(self, vector: Array, data: Counts | None = None) -> Array:
         """Log posterior density (not normalised by the evidence) at a vector (parameter,)."""
-        return self.own_prior_vector(vector) - self.nll_vector(vector)
+        return self.own_prior_vector(vector) - self.nll_vector(vector, data)
 
     def identified_vector(self, vector: Array) -> dict[str, Array]:
         """Identified quantities at a vector (parameter,)."""
@@ -377,9 +397,16 @@ class JointLikelihood:
     def batched(self, purpose: str, function: Callable[[Array], Any]) -> Callable[[Array], Any]:
         """`function` of one vector as a compiled function of (point, parameter), in blocks of BLOCK points."""
         if purpose not in self.compiled:
-            block = DIRECT_BLOCK if self.floats_mass else BLOCK
+            block = wider(DIRECT_BLOCK if self.floats_mass else BLOCK)
             self.compiled[purpose] = jax.jit(lambda xs: jax.lax.map(function, xs, batch_size=min(block, xs.shape[0])))
         return self.compiled[purpose]
+
+    def jit_once(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """`jax.jit` for a function of the likelihood that is called a few times.
+
+        Templates make such a program short, so that it is compiled with few optimisations; direct evaluation gets all of them.
+        """
+        return jit_once(function) if self.method == "templates" else jax.jit(function)
 
     def _evaluate(self, purpose: str, function: Callable[[Array], Any], point: Point) -> Any:
         require_double_precision()
@@ -427,7 +454,7 @@ class JointLikelihood:
             }
 
         if "components" not in self.compiled:
-            self.compiled["components"] = jax.jit(evaluate)
+            self.compiled["components"] = jit_once(evaluate)
         return self.compiled["components"](vector)
 
     def model(self) -> None:

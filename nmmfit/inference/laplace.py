@@ -17,6 +17,7 @@ import numpy as np
 
 from nmmfit.experiment import Channel
 from nmmfit.inference.coordinates import Coordinates
+from nmmfit.inference.data import Counts
 from nmmfit.kept import kept_or_made
 from nmmfit.shapes import Array
 
@@ -50,8 +51,12 @@ class _Local:
     information: np.ndarray
 
 
-def _local(coordinates: Coordinates) -> Callable[[np.ndarray], _Local]:
-    """Compiled evaluation of `_Local` at z (parameter,).
+Local = Callable[[np.ndarray, Counts | None], _Local]
+"""Evaluation of `_Local` at z (parameter,), of data in place of what was observed."""
+
+
+def local_density(coordinates: Coordinates) -> Local:
+    """Compiled evaluation, once for all data of one shape.
 
     All of the data part comes from one Jacobian of the expected counts, which compiles much faster than derivatives of the
     density.
@@ -65,25 +70,26 @@ def _local(coordinates: Coordinates) -> Callable[[np.ndarray], _Local]:
         x, log_det = coordinates.to_parameters(z)
         return joint.own_prior_vector(x) + joint.constraint_vector(x) + log_det
 
-    def at(z: Array) -> tuple[Array, Array, Array]:
+    def at(z: Array, data: Counts | None) -> tuple[Array, Array, Array]:
         counts, slopes = expected(z), jax.jacfwd(expected)(z)
         value, gradient, information = prior(z), jax.grad(prior)(z), -jax.hessian(prior)(z)
         for name, channel in joint.channels.items():
-            observed = jnp.asarray(joint.observed[name])
+            for one in (joint.observed,) if data is None else data.sets:
+                observed = jnp.asarray(one[name])
 
-            def density(c: Array, channel: Channel = channel, observed: Array = observed) -> Array:
-                return jnp.sum(channel.distribution(c).log_prob(observed))
+                def density(c: Array, channel: Channel = channel, observed: Array = observed) -> Array:
+                    return jnp.sum(channel.distribution(c).log_prob(observed))
 
-            per_count, pull = jax.value_and_grad(density)(counts[name])
-            value, gradient = value + per_count, gradient + slopes[name].T @ pull
-            variance = channel.distribution(counts[name]).variance
-            information = information + slopes[name].T @ (slopes[name] / variance[:, None])
+                per_count, pull = jax.value_and_grad(density)(counts[name])
+                value, gradient = value + per_count, gradient + slopes[name].T @ pull
+                variance = channel.distribution(counts[name]).variance
+                information = information + slopes[name].T @ (slopes[name] / variance[:, None])
         return value, gradient, information
 
-    compiled = jax.jit(at)
+    compiled = joint.jit_once(at)
 
-    def evaluate(z: np.ndarray) -> _Local:
-        value, gradient, information = compiled(jnp.asarray(z))
+    def evaluate(z: np.ndarray, data: Counts | None) -> _Local:
+        value, gradient, information = compiled(jnp.asarray(z), data)
         return _Local(float(value), np.asarray(gradient), np.asarray(information))
 
     return evaluate
@@ -101,7 +107,7 @@ def laplace_start(coordinates: Coordinates) -> LaplaceStart:
 
     Kept between processes where the likelihood has a fingerprint.
     """
-    return kept_or_made("starts", coordinates.fingerprint, lambda: _scored(coordinates))
+    return kept_or_made("starts", coordinates.fingerprint, lambda: scored(coordinates, local_density(coordinates)))
 
 
 def _off_zero(at: Callable[[np.ndarray], _Local], z: np.ndarray, model: np.ndarray) -> np.ndarray:
@@ -114,11 +120,15 @@ def _off_zero(at: Callable[[np.ndarray], _Local], z: np.ndarray, model: np.ndarr
     return z
 
 
-def _scored(coordinates: Coordinates) -> LaplaceStart:
+def scored(coordinates: Coordinates, local: Local, data: Counts | None = None) -> LaplaceStart:
+    """As `laplace_start`, of data in place of what was observed, and not kept."""
+
+    def at(z: np.ndarray) -> _Local:
+        return local(z, data)
+
     n = len(coordinates.loc)
     moving = np.ones(n, dtype=bool)
     moving[coordinates.linear] = False
-    at = _local(coordinates)
     z = np.array(coordinates.from_parameters(jnp.asarray(coordinates.joint.start)))
     z[coordinates.linear] = np.where(np.arange(len(coordinates.linear)) < coordinates.n_amplitudes, 1.0, 0.0)
     model = np.asarray([p.kind == "model" and p.is_unbounded for p in coordinates.joint.parameters])

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from nmmfit.inference.coordinates import Coordinates
+from nmmfit.inference.data import Counts
 from nmmfit.inference.laplace import LaplaceStart
 from nmmfit.memory import hand_back
 from nmmfit.processors import processors
@@ -31,8 +34,8 @@ class Machine:
 
     coordinates: Coordinates
     laplace: LaplaceStart
-    begin: Callable[[Array, Array, Array, Array], Any]
-    """(keys (chain, 2), z (chain, parameter), metric, iterations of the window) -> state of a lane at its first window."""
+    begin: Callable[[Array, Array, Array, Array, Counts | None], Any]
+    """(keys (chain, 2), z (chain, parameter), metric, iterations of the window, data) -> state of a lane at its first window."""
     renew: Callable[[Array, Any, Array, Array], Any]
     """(keys, state, metric, iterations of the window) -> state of a lane at its next window."""
     advance: Callable[[Any], tuple[Any, Outcome]]
@@ -46,6 +49,8 @@ class Machine:
     """Weight of the previous metric in the next, in draws."""
     structure: Any
     """Tree definition of the state of a lane."""
+    data: Counts | None = None
+    """Data in place of what was observed, of a machine that was compiled for them as an argument."""
 
     @property
     def warmup(self) -> int:
@@ -60,6 +65,55 @@ class Machine:
 def in_lock_step() -> bool:
     """Whether all chains are one batch: on an accelerator."""
     return bool(jax.default_backend() != "cpu")
+
+
+def devices_of(chains: int) -> tuple[jax.Device, ...]:
+    """The devices that chains are shared among: all of this machine, or one where their number does not allow it."""
+    devices = tuple(jax.local_devices())
+    return devices if chains % len(devices) == 0 else devices[:1]
+
+
+def begun_on(begin: Callable[..., Any], devices: int, by_chain: int) -> Callable[..., Any]:
+    """`Machine.begin` or `renew` of one batch of chains, for a batch on each of so many devices: (device, ...) states.
+
+    The first `by_chain` arguments have a leading axis of chains, which is taken apart; else the second has one of devices. It is
+    computed on one device: batches of LAPACK calls on several devices of a CPU can wait for each other for ever.
+    """
+
+    def every(keys: Array, given: Any, metric: Array, length: Array, data: None = None) -> Any:
+        taken = (keys, given)[:by_chain]
+        apart = jax.tree.map(lambda leaf: leaf.reshape(devices, -1, *leaf.shape[1:]), taken)
+        return jax.vmap(begin, in_axes=(0, 0, None, None))(*apart, *(keys, given)[by_chain:], metric, length)
+
+    return every
+
+
+def advanced_on(advance: Callable[[Any], tuple[Any, Outcome]], devices: tuple[jax.Device, ...]) -> Callable[[Any], Any]:
+    """`Machine.advance` of one batch of chains, for states (device, ...) of a batch on each device; nothing passes between."""
+    mesh, first = Mesh(np.asarray(devices), ("chains",)), PartitionSpec("chains")
+
+    def alone(states: Any) -> Any:
+        return jax.tree.map(lambda leaf: leaf[None], advance(jax.tree.map(lambda leaf: leaf[0], states)))
+
+    def every(states: Any) -> Any:
+        states, outcome = jax.shard_map(alone, mesh=mesh, in_specs=first, out_specs=first, check_vma=False)(states)
+        # (device, iteration, chain, ...) to (iteration, chain, ...)
+        joined = jax.tree.map(lambda leaf: jnp.moveaxis(leaf, 0, 1).reshape(leaf.shape[1], -1, *leaf.shape[3:]), outcome)
+        return states, joined
+
+    return every
+
+
+def on_devices(programs: Mapping[str, Callable[..., Any]], devices: tuple[jax.Device, ...]) -> dict[str, Callable[..., Any]]:
+    """Compiled programs "begin", "renew" (on the first device) and "advance" (on all), which bring what they get to where they
+    run."""
+    everywhere = NamedSharding(Mesh(np.asarray(devices), ("chains",)), PartitionSpec("chains"))
+    places = {"begin": devices[0], "renew": devices[0], "advance": everywhere}
+    return {name: partial(_brought, program, places[name]) for name, program in programs.items()}
+
+
+def _brought(program: Callable[..., Any], place: Any, *given: Any) -> Any:
+    return program(*jax.device_put(given, place))
 
 
 def parameters_of(coordinates: Coordinates) -> Callable[[Array], Array]:

@@ -21,6 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from nmmfit import precision as precision
+from nmmfit.inference.batches import Program, in_batches
 from nmmfit.inference.constrained import Constrained, Frame, Objective, Problems, Quantities
 from nmmfit.numerics.saddle_free import (
     RELATIVE_FLOOR,
@@ -272,6 +273,12 @@ def solve_block(
     return jax.vmap(lambda p, d: one(p, d, limit, tolerance))(problems, data)
 
 
+def _solve(
+    objective: Objective, quantities: Quantities, chords: int, batch: tuple[Problems, Any], shared: tuple[Any, Any]
+) -> Any:
+    return solve_block(objective, quantities, chords, *batch, *shared)
+
+
 def minimise(
     objective: Objective,
     problems: Problems,
@@ -311,25 +318,30 @@ def minimise(
         np.zeros(total, dtype=int),
     )
     current = replace(problems, start=np.array(problems.start))
+    program = Program(_solve, (objective, quantities, chords))
+
+    def take(index: np.ndarray) -> tuple[Problems, Any]:
+        return current.take(index), None if data is None else jax.tree.map(lambda leaf: leaf[index], data)
+
     waiting = np.arange(total)
     rounds = 4
     while len(waiting):
-        again = []
-        for first in range(0, len(waiting), block):
-            index = waiting[first : first + block]
-            padded = np.resize(index, block)
-            batch = current.take(padded)
-            extra = None if data is None else jax.tree.map(lambda leaf, padded=padded: leaf[padded], data)
-            raw = solve_block(objective, quantities, chords, batch, extra, jnp.asarray(rounds), jnp.asarray(tolerance))
-            out = jax.tree.map(np.asarray, raw)
+        again: list[np.ndarray] = []
+        seen = total - len(waiting)
+
+        def put(index: np.ndarray, out: Minima, rounds: int = rounds, again: list[np.ndarray] = again) -> None:
+            nonlocal seen
             for name in ("x", "value", "slope", "gradient_norm", "distance", "converged"):
-                getattr(found, name)[index] = getattr(out, name)[: len(index)]
-            found.iterations[index] += out.iterations[: len(index)]
-            open_ = ~out.converged[: len(index)] & (out.iterations[: len(index)] >= rounds)
+                getattr(found, name)[index] = getattr(out, name)
+            found.iterations[index] += out.iterations
+            open_ = ~out.converged & (out.iterations >= rounds)
             again.append(index[open_ & (found.iterations[index] < max_iterations)])
-            current.start[index] = out.x[: len(index)]
+            current.start[index] = out.x
             if progress is not None:
-                progress(total - len(waiting) + first + int(np.sum(~open_)), total)
+                progress(seen + int(np.sum(~open_)), total)
+            seen += len(index)
+
+        in_batches(program, waiting, take, (jnp.asarray(rounds), jnp.asarray(tolerance)), put, block)
         waiting = np.concatenate(again)
         rounds = 8
     return found

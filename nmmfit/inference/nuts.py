@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from numpyro.infer import NUTS
 
 from nmmfit.inference.coordinates import Coordinates
+from nmmfit.inference.data import Counts
 from nmmfit.inference.laplace import laplace_start
 from nmmfit.inference.machine import Machine, Outcome, compiled_together, in_lock_step, lane_shapes, parameters_of
 from nmmfit.inference.settings import SamplerSettings
@@ -20,6 +21,13 @@ CHUNKS = (50, 5)
 # Warm-up is cut into windows; after each the metric becomes the pooled covariance of its second half.
 WINDOWS = 4
 OLD_METRIC_WEIGHT = 20.0
+
+
+class State(NamedTuple):
+    """A lane of chains: numpyro's state of its chain, or of all of them, and data in place of what was observed."""
+
+    hmc: Any
+    data: Counts | None = None
 
 
 def warmup_windows(warmup: int) -> tuple[int, ...]:
@@ -36,19 +44,19 @@ def lane_size(chains: int) -> int:
     return chains if in_lock_step() else 1
 
 
-def compiled_machine(coordinates: Coordinates, settings: SamplerSettings) -> Machine:
-    """Compile NUTS."""
+def compiled_machine(coordinates: Coordinates, settings: SamplerSettings, data: Counts | None = None) -> Machine:
+    """Compile NUTS; for data as an argument if some of their shape are given."""
     windows = warmup_windows(settings.warmup)
     window = windows[0]
     chunk = next(c for c in CHUNKS if window % c == 0)
     together = in_lock_step()
     lane = lane_size(settings.chains)
     # The kernel differentiates it in several places; compiled on its own it is traced once for all of them.
-    potential = jax.jit(lambda z: -coordinates.log_density(z))
+    potential = jax.jit(lambda z, d: -coordinates.log_density(z, d))
 
-    def kernel(metric: Array | None = None) -> NUTS:
+    def kernel(data: Counts | None, metric: Array | None = None) -> NUTS:
         return NUTS(
-            potential_fn=potential,
+            potential_fn=lambda z: potential(z, data),
             inverse_mass_matrix=metric,
             dense_mass=True,
             adapt_mass_matrix=False,
@@ -56,11 +64,11 @@ def compiled_machine(coordinates: Coordinates, settings: SamplerSettings) -> Mac
             max_tree_depth=settings.max_tree_depth,
         )
 
-    def start(key: Array, z: Array, metric: Array) -> Any:
-        return kernel(metric).init(key, window, z)
+    def start(key: Array, z: Array, metric: Array, data: Counts | None) -> Any:
+        return kernel(data, metric).init(key, window, z)
 
-    def move(state: Any) -> tuple[Any, Outcome]:
-        nuts = kernel()
+    def move(state: Any, data: Counts | None) -> tuple[Any, Outcome]:
+        nuts = kernel(data)
         # `init` gives the kernel the functions that `sample` needs; its state is not used.
         nuts.init(state.rng_key, window, state.z)
 
@@ -78,23 +86,26 @@ def compiled_machine(coordinates: Coordinates, settings: SamplerSettings) -> Mac
 
         return jax.lax.scan(step, state, None, length=chunk)
 
-    def begin(keys: Array, z: Array, metric: Array, length: Array) -> Any:
+    def begin(keys: Array, z: Array, metric: Array, length: Array, data: Counts | None) -> State:
         # Vectorised, a single chain would go through both branches of every decision.
-        return jax.vmap(start, in_axes=(0, 0, None))(keys, z, metric) if together else start(keys[0], z[0], metric)
-
-    def advance(state: Any) -> tuple[Any, Outcome]:
         if together:
-            return jax.vmap(move, out_axes=(0, 1))(state)
-        state, happened = move(state)
-        return state, {name: values[:, None] for name, values in happened.items()}
+            return State(jax.vmap(start, in_axes=(0, 0, None, None))(keys, z, metric, data), data)
+        return State(start(keys[0], z[0], metric, data), data)
 
-    given = lane_shapes(lane, len(coordinates.loc))
+    def advance(state: State) -> tuple[State, Outcome]:
+        if together:
+            hmc, happened = jax.vmap(move, in_axes=(0, None), out_axes=(0, 1))(*state)
+            return State(hmc, state.data), happened
+        hmc, happened = move(*state)
+        return State(hmc, state.data), {name: values[:, None] for name, values in happened.items()}
+
+    given = (*lane_shapes(lane, len(coordinates.loc)), data)
     programs, laplace = compiled_together(
         {"advance": (advance, (jax.eval_shape(begin, *given),)), "begin": (begin, given)}, lambda: laplace_start(coordinates)
     )
 
-    def renew(keys: Array, state: Any, metric: Array, length: Array) -> Any:
-        return programs["begin"](keys, jnp.atleast_2d(state.z), metric, length)
+    def renew(keys: Array, state: State, metric: Array, length: Array) -> Any:
+        return programs["begin"](keys, jnp.atleast_2d(state.hmc.z), metric, length, state.data)
 
     return Machine(
         coordinates,

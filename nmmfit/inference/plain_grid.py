@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -10,13 +11,20 @@ import numpy as np
 
 from nmmfit.errors import UserInputError
 from nmmfit.inference.axes import Axis, size_of
+from nmmfit.inference.batches import Program, in_batches, wider
 from nmmfit.inference.profiling import Profiler
 from nmmfit.inference.solution import Solution
 from nmmfit.inference.space import Space
+from nmmfit.inference.vector import NegativeLogLikelihood
 
 CHUNK = 8192
 BLOCK = 256
 """Points in a chunk, and side by side in a compiled block."""
+
+
+def _values(nll: NegativeLogLikelihood, x: Any, _: tuple[()]) -> Any:
+    """Minus log likelihoods with constraints at parameters (point, n)."""
+    return nll.joint.batched("nll", nll.joint.nll_vector)(jnp.asarray(x))
 
 
 class PlainGrid:
@@ -42,7 +50,7 @@ class PlainGrid:
         self.job = self.profiler.job(None, start=start, free=free)
         self.profiler.find_modes([self.job], starts)
         self.at_best = np.asarray(space.ranges.to_parameters(self.job.modes[0]))
-        self.chunk_size = int(min(CHUNK, max(BLOCK, 2 ** int(np.ceil(np.log2(size_of(axes)))))))
+        self.chunk_size = int(min(wider(CHUNK), max(BLOCK, 2 ** int(np.ceil(np.log2(size_of(axes)))))))
 
     @property
     def chunks(self) -> int:
@@ -63,9 +71,13 @@ class PlainGrid:
         index = np.stack(np.unravel_index(places, shape), axis=1)
         at = np.stack([a.values[index[:, k]] for k, a in enumerate(self.axes)], axis=1)
         x = self._parameters(at)
-        program = self.space.joint.batched("nll", self.space.joint.nll_vector)
-        padded = x[np.resize(np.arange(len(x)), self.chunk_size)]
-        return self._solution(at, x, np.asarray(program(jnp.asarray(padded)))[: len(x)], None)
+        value = np.zeros(len(x))
+
+        def put(index: np.ndarray, found: np.ndarray) -> None:
+            value[index] = found
+
+        in_batches(Program(_values, (self.space.nll,)), np.arange(len(x)), lambda index: x[index], (), put, self.chunk_size)
+        return self._solution(at, x, value, None)
 
     def between(self, at: np.ndarray) -> Solution:
         """Points anywhere, with slopes."""

@@ -4,11 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 Draws = dict[str, np.ndarray]
 """Name -> draws, shape (chain, draw)."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Log evidence ln p(data) of a model, its prior normalised, from independent runs.
+
+    Attributes:
+        runs: of every run, each the log of an unbiased estimate of the evidence. `powers`: powers of the likelihood in each.
+    """
+
+    runs: tuple[float, ...]
+    powers: tuple[int, ...]
+
+    @property
+    def value(self) -> float:
+        """Log of the mean of all estimates."""
+        most = max(self.runs)
+        return most + float(np.log(np.mean(np.exp(np.asarray(self.runs) - most))))
+
+    @property
+    def error(self) -> float:
+        """Standard error from the spread of the runs; nan of a single one."""
+        n = len(self.runs)
+        return float(np.std(self.runs, ddof=1)) / n**0.5 if n > 1 else float("nan")
+
+    def to_json(self) -> dict[str, Any]:
+        """As values for JSON; nan where undefined."""
+        return {"value": self.value, "error": self.error, "runs": list(self.runs), "powers": list(self.powers)}
 
 
 @dataclass(frozen=True)
@@ -34,6 +63,8 @@ class SampleResult:
         prior_sd: standard deviation of each parameter's prior; nan or missing where it has none (infinite).
         coefficients: names of `draws` that are the user's parameters; empty: those without a dot.
         identified_folded: `identified` before symmetrisation, sign-invariant; missing names: `identified` serves.
+        signs: of the parameters that a sign symmetry reverses, as they were sampled, +1 or -1, (chain, draw).
+        evidence: of methods that give it; chains then are independent runs, draws their particles.
     """
 
     draws: Draws
@@ -54,6 +85,8 @@ class SampleResult:
     prior_sd: Mapping[str, float] = field(default_factory=dict)
     coefficients: tuple[str, ...] = ()
     identified_folded: Draws = field(default_factory=dict)
+    signs: Draws = field(default_factory=dict)
+    evidence: Evidence | None = None
 
     def coefficient_names(self) -> tuple[str, ...]:
         """The user's parameters, in their order."""

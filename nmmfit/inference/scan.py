@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import combinations
 from time import perf_counter
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from nmmfit.checks import confidence_level, whole_number
-from nmmfit.durable import ChunkStore
+from nmmfit.durable import ChunkStore, Engine
 from nmmfit.errors import UserInputError
 from nmmfit.inference.axes import Axis, make_axes, size_of
 from nmmfit.inference.combined import Weights, combined_targets
@@ -176,6 +177,7 @@ def scan(
     confirm: Callable[[Estimate], None] | None = None,
     progress: Progress | None = None,
     store: ChunkStore | None = None,
+    engine: Engine | None = None,
 ) -> ScanResult:
     """delta chi2 on a grid, with intervals (one axis) or contours (two axes; every pair of more).
 
@@ -193,6 +195,8 @@ def scan(
         confirm: called with an `Estimate` before a grid of more than 5000 points begins; raise in it to stop.
         progress: called with (points done, points in all).
         store: where finished chunks of the grid are kept, and taken from; it must be of this run and these arguments.
+        engine: solves several chunks of the grid at once, such as a `nmmfit.cluster.ClusterEngine`; the best fit, the coarse grid
+            and what is solved beside the grid stay in this process. None: all of it does. The result is the same.
     Returns: the grid; a point that failed is shown with `converged` false.
     Raises: UserInputError for an unknown name, a grid that is empty, reversed, of one point, outside a prior's range or larger
     than
@@ -213,7 +217,7 @@ def scan(
     if confirm is not None and total > ESTIMATED_ABOVE:
         confirm(Estimate(total, total * made.seconds_per_point(), _gib(space.n, axes)))
     _refuse_memory(space.n, axes)
-    solution = made.solve(progress, store)
+    solution = made.solve(progress, store, engine)
     return _result(space, axes, made, solution, levels, held, refine, began)
 
 
@@ -267,10 +271,10 @@ class _Profiled:
         # coarse points were solved before
         return passed / max(1, int(np.sum(coarse.places(small.axes, at) < 0)))
 
-    def solve(self, progress: Progress | None, store: ChunkStore | None) -> Solution:
+    def solve(self, progress: Progress | None, store: ChunkStore | None, engine: Engine | None = None) -> Solution:
         """All points."""
         self.coarse = self.solver.coarse(progress)
-        return self.solver.whole(self.coarse, progress, store)
+        return self.solver.whole(self.coarse, progress, store, engine)
 
     def best(self, solution: Solution) -> tuple[float, np.ndarray]:
         """The best fit."""
@@ -301,10 +305,10 @@ class _Plain:
         points = len(self.grid.chunk(0).at)
         return (perf_counter() - began) / points
 
-    def solve(self, progress: Progress | None, store: ChunkStore | None) -> Solution:
+    def solve(self, progress: Progress | None, store: ChunkStore | None, engine: Engine | None = None) -> Solution:
         """All points."""
         grid, total = self.grid, size_of(self.axes)
-        found = solved_chunks(lambda n: vars(grid.chunk(n)), grid.chunks, grid.chunk_size, total, Cost(), progress, store)
+        found = solved_chunks(partial(_valued, grid), grid.chunks, grid.chunk_size, total, Cost(), progress, store, engine)
         return Solution(**found)
 
     def best(self, solution: Solution) -> tuple[float, np.ndarray]:
@@ -321,6 +325,11 @@ class _Plain:
     def cost(self) -> dict[str, float]:
         """What was evaluated."""
         return {"values": size_of(self.axes)}
+
+
+def _valued(grid: PlainGrid, number: int) -> tuple[Solution, Cost]:
+    """A chunk of values, which are not counted."""
+    return grid.chunk(number), Cost()
 
 
 def _result(

@@ -67,7 +67,7 @@ def signal_response(joint: JointLikelihood, bounded: tuple[tuple[int, Any], ...]
         slopes = jax.jacfwd(counts, argnums=(0, 1))(values, zero)
         return 1.0 / _variances(joint, counts(values, zero)), *slopes, -jax.hessian(constraint)(values)
 
-    weights, slopes, signal, prior = (np.asarray(part) for part in jax.jit(at)(start[index]))
+    weights, slopes, signal, prior = (np.asarray(part) for part in joint.jit_once(at)(start[index]))
     weighted = slopes * weights[:, None]
     information = slopes.T @ weighted + prior
     values, vectors = np.linalg.eigh(information)
@@ -111,7 +111,7 @@ def nuisance_knees(joint: JointLikelihood, bounded: tuple[tuple[int, Any], ...],
     # All at once would need gigabytes where counts are evaluated directly.
     pairs = jnp.repeat(directions, len(grid), axis=0), jnp.tile(jnp.asarray(grid), len(moving))
     block = DIRECT_BLOCK if joint.floats_mass else BLOCK
-    scan = jax.jit(lambda given: jax.lax.map(lambda pair: information(*pair), given, batch_size=block))
+    scan = joint.jit_once(lambda given: jax.lax.map(lambda pair: information(*pair), given, batch_size=block))
     data = np.asarray(scan(pairs)).reshape(len(moving), len(grid))
     for i, row in zip(moving, data, strict=True):
         prior = (joint.parameters[i].scale / joint.parameters[i].prior_sd) ** 2
@@ -146,7 +146,7 @@ def amplitude_sensitivity(joint: JointLikelihood, start: np.ndarray | None = Non
         return counts, _variances(joint, counts[0])[None]
 
     # (point, trial, bin), one point after the other: directly evaluated counts are large inside.
-    values, background = (np.asarray(part) for part in jax.jit(lambda xs: jax.lax.map(at, xs))(points))
+    values, background = (np.asarray(part) for part in joint.jit_once(lambda xs: jax.lax.map(at, xs))(points))
     if experiment is not None:
         sizes = [sum(len(c.observed) for c in e.channels) for e in joint.experiments]
         first = sum(sizes[:experiment])

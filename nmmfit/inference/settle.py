@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from nmmfit import precision as precision
+from nmmfit.inference.batches import Program, in_batches
 from nmmfit.inference.constrained import Constrained, Objective, Problems, Quantities
 from nmmfit.inference.minimise import TOLERANCE, Chord, chord, chord_start, rounding_of
 from nmmfit.shapes import Array
@@ -121,6 +122,14 @@ def settle_block(
     )
 
 
+def _settle(
+    objective: Objective, quantities: Quantities, batch: tuple[Problems, Any, Any], shared: tuple[Any, Any, Any]
+) -> Settled:
+    problems, starts, owners = batch
+    inverses, limit, tolerance = shared
+    return settle_block(objective, quantities, problems, starts, inverses, owners, limit, tolerance)
+
+
 def settle(
     objective: Objective,
     quantities: Quantities,
@@ -144,21 +153,14 @@ def settle(
     Returns: the ends in the order of the problems, numpy arrays; those that did not settle have `converged` false.
     """
     total = len(problems)
-    parts = []
-    table = jnp.asarray(inverses)
-    for first in range(0, total, block):
-        index = np.resize(np.arange(first, min(first + block, total)), block)
-        raw = settle_block(
-            objective,
-            quantities,
-            problems.take(index),
-            starts[index],
-            table,
-            owners[index],
-            jnp.asarray(limit),
-            jnp.asarray(tolerance),
-        )
-        kept = min(block, total - first)
-        parts.append(jax.tree.map(lambda leaf, kept=kept: np.asarray(leaf)[:kept], raw))
+    parts: list[Settled] = []
+    in_batches(
+        Program(_settle, (objective, quantities)),
+        np.arange(total),
+        lambda index: (problems.take(index), starts[index], owners[index]),
+        (jnp.asarray(inverses), jnp.asarray(limit), jnp.asarray(tolerance)),
+        lambda _, found: parts.append(found),
+        block,
+    )
     joined: Settled = jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
     return replace(joined, x=np.ascontiguousarray(joined.x))

@@ -74,12 +74,6 @@ class Cost:
         """Count points that went through a stage."""
         self.solved[stage] = self.solved.get(stage, 0) + points
 
-    def since(self, before: Cost) -> Cost:
-        """What came to an earlier count."""
-        solved = {stage: n - before.solved.get(stage, 0) for stage, n in self.solved.items()}
-        numbers = (self.values - before.values, self.gradients - before.gradients, self.hessians - before.hessians)
-        return Cost(*numbers, {stage: n for stage, n in solved.items() if n})
-
     def add(self, more: Cost) -> None:
         """Count what something else has cost."""
         self.values += more.values
@@ -87,7 +81,3 @@ class Cost:
         self.hessians += more.hessians
         for stage, points in more.solved.items():
             self.count(stage, points)
-
-    def copy(self) -> Cost:
-        """The count as it is now."""
-        return Cost(self.values, self.gradients, self.hessians, dict(self.solved))

@@ -80,6 +80,10 @@ class Space:
         self.quantities = Quantities(joint)
         self.identified = tuple(joint.identified)
 
+    def __reduce__(self) -> Any:
+        """In another process it is that of the likelihood there."""
+        return space_of, (self.joint,)
+
     @property
     def n(self) -> int:
         """Length of the vector."""

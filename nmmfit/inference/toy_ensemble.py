@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from functools import cached_property, partial
 from typing import Any
 
@@ -16,7 +16,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nmmfit.durable import ChunkStore, run_chunks
+from nmmfit.durable import ChunkStore, Engine, run_chunks
+from nmmfit.inference.batches import wider
 from nmmfit.inference.core_fits import CoreFits
 from nmmfit.inference.minimise import Progress
 from nmmfit.inference.space import Target
@@ -24,7 +25,7 @@ from nmmfit.inference.toy_fits import Data, ToyLikelihood, lower
 from nmmfit.kept import digest
 
 CHUNK = 256
-"""Toys in one chunk."""
+"""Toys in one chunk, on a CPU."""
 
 NESTED = 1e-4
 """By how much a fit with something held may be lower than the free one, which is then fitted again from there."""
@@ -71,17 +72,22 @@ class Ensemble:
     tests: tuple[tuple[Target, float], ...]
     toys: int
     seed: int = 0
+    chunk_size: int = field(default_factory=lambda: wider(CHUNK))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What travels to another process: all but the fits, which are made there."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}
 
     @property
     def chunks(self) -> int:
         """Number of chunks."""
-        return -(-self.toys // CHUNK)
+        return -(-self.toys // self.chunk_size)
 
     @property
     def determined_by(self) -> dict[str, Any]:
         """What its toys and their fits depend on beside the likelihood, as JSON values."""
         tests = [[target.name, target.weights.tolist(), float(value)] for target, value in self.tests]
-        made = {"toys": self.toys, "seed": self.seed, "chunk": CHUNK}
+        made = {"toys": self.toys, "seed": self.seed, "chunk": self.chunk_size}
         return {"z": np.asarray(self.z, dtype=float).tolist(), "tests": tests, **made}
 
     def kept_in(self, stores: Stores) -> ChunkStore:
@@ -103,8 +109,8 @@ class Ensemble:
 
     def chunk(self, number: int) -> dict[str, np.ndarray]:
         """Arrays "q", "best" and "converged", (test, toy), of one chunk."""
-        first = number * CHUNK
-        size = min(CHUNK, self.toys - first)
+        first = number * self.chunk_size
+        size = min(self.chunk_size, self.toys - first)
         data = self.data(first, first + size)
         fits = self.fits
         free = fits.fit(data)
@@ -141,18 +147,20 @@ def _values_of(likelihood: ToyLikelihood, target: Target, z: np.ndarray) -> np.n
     return np.asarray(_quantities(likelihood, jnp.asarray(z[filled])))[: len(z)] @ target.weights
 
 
-def one_by_one(ensemble: Ensemble, told: Callable[[int], None], store: ChunkStore | None = None) -> list[dict[str, np.ndarray]]:
+def all_chunks(
+    ensemble: Ensemble, told: Callable[[int], None], store: ChunkStore | None = None, engine: Engine | None = None
+) -> list[dict[str, np.ndarray]]:
     """All chunks, in order, those in the store not made again; `told` learns how many toys are done.
 
-    Not in threads: LAPACK calls on batches wait for threads of the pool in which they run, and two programs at once can then wait
-    for each other for ever. The calls themselves use all processors.
+    By an engine or one by one, but not in threads: LAPACK calls on batches wait for threads of the pool in which they run, and
+    two programs at once can then wait for each other for ever. The calls themselves use all processors.
     """
 
     def advance(done: int, _: int) -> None:
         if done:
-            told(min(done * CHUNK, ensemble.toys))
+            told(min(done * ensemble.chunk_size, ensemble.toys))
 
-    return run_chunks(store, ensemble.chunks, ensemble.chunk, advance)
+    return run_chunks(store, ensemble.chunks, ensemble.chunk, advance, engine)
 
 
 def run(
@@ -161,6 +169,7 @@ def run(
     before: int = 0,
     total: int | None = None,
     stores: Stores | None = None,
+    engine: Engine | None = None,
 ) -> Toys:
     """All toys of an ensemble.
 
@@ -168,6 +177,7 @@ def run(
         ensemble: what to make.
         progress: called with (toys done, toys in all); `before` and `total` count those of other ensembles, too.
         stores: where finished chunks are kept; None: nowhere.
+        engine: makes several chunks at once; None: one after another.
     Raises: OutputError if a chunk cannot be written.
     """
     whole = ensemble.toys if total is None else total
@@ -176,7 +186,7 @@ def run(
         if progress is not None:
             progress(before + done, whole)
 
-    chunks = one_by_one(ensemble, told, None if stores is None else ensemble.kept_in(stores))
+    chunks = all_chunks(ensemble, told, None if stores is None else ensemble.kept_in(stores), engine)
     return Toys(*(np.concatenate([chunk[name] for chunk in chunks], axis=1) for name in ("q", "best", "converged")))
 
 

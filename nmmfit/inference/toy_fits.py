@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -82,6 +82,9 @@ class ToyLikelihood:
 
     def __hash__(self) -> int:
         return hash((id(self.joint), self.apart))
+
+    def __reduce__(self) -> Any:
+        return ToyLikelihood, (self.joint, self.apart)
 
     # -- vectors ------------------------------------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ import numpy as np
 from scipy.stats import chi2
 
 from nmmfit.checks import confidence_level, finite_number, whole_number
+from nmmfit.durable import Engine
 from nmmfit.errors import UserInputError, unknown
 from nmmfit.inference.asimov import Asimov, asimov
 from nmmfit.inference.joint import JointLikelihood
@@ -130,6 +131,7 @@ def toys(
     longest_s: float | None = None,
     progress: Progress | None = None,
     stores: Stores | None = None,
+    engine: Engine | None = None,
 ) -> ToysResult:
     """Toy experiments for one quantity.
 
@@ -150,6 +152,8 @@ def toys(
         progress: called with (toys done, toys in all), the latter an estimate where values are added to a grid.
         stores: opens a store of toys that are done, by its name and what determines it (`ResumableFolder.store`); the same call
             makes only those that are left. None: nothing is kept.
+        engine: makes several chunks of toys at once, such as a `nmmfit.cluster.ClusterEngine`; None: one after another. The
+            result is the same.
     Returns: the results asked for.
     Raises: UserInputError for a wrong number, an unknown name, a quantity that the data do not bound, or toys that would take too
         long; NotConvergedError where the data themselves could not be fitted; OutputError where toys cannot be kept.
@@ -174,7 +178,7 @@ def toys(
         raise UserInputError(f"toys: cls takes a size, which cannot be negative ({sizes}), not {name}")
     if "asimov" in kinds and name not in [*(space.names[i] for i in space.own), *_quantities(space)]:
         kinds = tuple(kind for kind in kinds if kind != "asimov")
-    counter = _Counter(_estimated_toys(kinds, toys, chosen_grid, tested_at, at), progress, longest_s, stores)
+    counter = _Counter(_estimated_toys(kinds, toys, chosen_grid, tested_at, at), progress, longest_s, stores, engine)
 
     profile = DataProfile(joint, name, starts=starts, seed=seed)
     level = float(chi2.ppf(cl, 1))
@@ -266,15 +270,22 @@ def _estimated_toys(
 class _Counter:
     """Makes toys, counts them, knows how many failed, and how long all will take."""
 
-    def __init__(self, expected: int, progress: Progress | None, longest_s: float | None, stores: Stores | None) -> None:
-        self.expected, self.progress, self.longest_s, self.stores = expected, progress, longest_s, stores
+    def __init__(
+        self,
+        expected: int,
+        progress: Progress | None,
+        longest_s: float | None,
+        stores: Stores | None,
+        engine: Engine | None,
+    ) -> None:
+        self.expected, self.progress, self.longest_s, self.stores, self.engine = expected, progress, longest_s, stores, engine
         self.done = self.failed = 0
         self._first: tuple[float, int] | None = None
 
     def make(self, ensemble: Ensemble) -> Toys:
         """The toys of an ensemble."""
         self.expected = max(self.expected, self.done + ensemble.toys)
-        found = run(ensemble, self._told, self.done, self.expected, self.stores)
+        found = run(ensemble, self._told, self.done, self.expected, self.stores, self.engine)
         self.done += ensemble.toys
         self.failed += found.failed
         return found

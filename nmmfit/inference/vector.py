@@ -71,6 +71,9 @@ class _OfJoint:
     def __hash__(self) -> int:
         return hash((type(self), id(self.joint)))
 
+    def __reduce__(self) -> Any:
+        return type(self), (self.joint,)
+
     def sheared(self, z: Array, shear: Shear) -> Array:
         """A vector (n,) with dipole coefficients as a shear has them."""
         return z.at[: self.joint.n_coefficients].add(shear.offset(self.joint, self.ranges.to_parameters(z)))

@@ -15,7 +15,7 @@ from nmmfit.results import adapter
 from nmmfit.results.manifest import files_in
 
 # What tells when, where and how fast something was computed.
-_OF_THE_MOMENT = frozenset({"wall_s", "warmup_s", "seconds", "seconds_grid", "out", "created_at", "commit", "platform"})
+_OF_THE_MOMENT = frozenset({"wall_s", "warmup_s", "seconds", "seconds_grid", "out", "created_at", "commit", "platform", "device"})
 _PICTURES = (".png", ".pdf", ".svg", ".html")
 
 

@@ -7,8 +7,9 @@ from typing import Any
 
 from nmmfit.config.run import DirectionSpec
 from nmmfit.inference.joint import JointLikelihood, Point
+from nmmfit.inference.landscape import landscape
 from nmmfit.inference.result import SampleResult
-from nmmfit.results.diagnostics import FitSummary
+from nmmfit.results.diagnostics import FitSummary, finite_or_null
 from nmmfit.results.directions import summarised
 from nmmfit.results.files import RunFolder
 from nmmfit.results.plots import write_fit_plots
@@ -52,6 +53,8 @@ def write_fit(
     attrs = provenance(run_toml, result.seed) | {f"theory_{name}": str(value) for name, value in named.items()}
     channels = channel_draws(joint, result)
     checks = predictive_checks(channels)
+    shape = landscape(joint, result)
+    printed["landscape"] = finite_or_null(shape.to_json()) | {"text": list(shape.sentences())}
     printed["predictive"] = {name: check.to_json() for name, check in checks.items()}
     write_run(folder, posterior_data(result, channels, attrs), printed, run_toml)
     if plots:

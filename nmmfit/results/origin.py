@@ -61,16 +61,22 @@ def made_with(experiments: Iterable[str] = ()) -> dict[str, Any]:
     }
 
 
-def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """What differs between two answers of `made_with`, in words, the most important first; empty if nothing does."""
+def differences(then: Mapping[str, Any], now: Mapping[str, Any], words: tuple[str, str] = ("then", "now")) -> list[str]:
+    """What differs between two answers of `made_with`, in words, the most important first; empty if nothing does.
+
+    `words`: what distinguishes the first from the second, in the answer.
+    """
+    first, second = words
     old, new = then.get("versions") or {}, now["versions"]
-    found = [f"{p} {old.get(p, 'unknown')} then, {new.get(p, 'none')} now" for p in ("nmmfit",) if old.get(p) != new.get(p)]
+    found = [
+        f"{p} {old.get(p, 'unknown')} {first}, {new.get(p, 'none')} {second}" for p in ("nmmfit",) if old.get(p) != new.get(p)
+    ]
     before, after = then.get("tables") or {}, now["tables"]
     for name in sorted({*before, *after}):
         if before.get(name) != after.get(name):
-            how = "has other content now" if name in before and name in after else "is new" if name in after else "is gone"
+            how = f"has other content {second}" if name in before and name in after else "is new" if name in after else "is gone"
             found.append(f"the table {name} {how}")
-    found += [f"{p} {old.get(p, 'unknown')} then, {v} now" for p, v in new.items() if p != "nmmfit" and old.get(p) != v]
+    found += [f"{p} {old.get(p, 'unknown')} {first}, {v} {second}" for p, v in new.items() if p != "nmmfit" and old.get(p) != v]
     if not found and then.get("program") != now["program"]:
         found = ["the source of nmmfit or of an experiment has changed"]
     return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -49,6 +50,15 @@ def _git(root: Path, *arguments: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
 
 
+def _device() -> dict[str, str]:
+    """What JAX computes on; nothing where it has not started, as in verbs that do not need it."""
+    if "jax" not in sys.modules:
+        return {}
+    from nmmfit.devices import device_in_words
+
+    return {"device": device_in_words()}
+
+
 def made_by(seed: int) -> dict[str, str]:
     """How a result was made, all text: when, by which code and versions, on what, with which seed of the random numbers."""
     return {
@@ -56,6 +66,7 @@ def made_by(seed: int) -> dict[str, str]:
         "seed": str(seed),
         "commit": git_commit(),
         "platform": platform.platform(),
+        **_device(),
         **{f"version_{name}": version for name, version in package_versions().items()},
     }
 

@@ -113,7 +113,7 @@ def _run_attributes(result: SampleResult) -> dict[str, str]:
         "warmup_s": f"{result.warmup_s:.3f}",
         "interrupted": str(result.interrupted).lower(),
         "symmetries": "; ".join(result.symmetries),
-    }
+    } | ({} if result.evidence is None else {"log_evidence": repr(result.evidence.value)})
 
 
 def fit_json(result: SampleResult, summary: FitSummary, *, out: Path | str, choices: Mapping[str, Any]) -> dict[str, Any]:
@@ -152,6 +152,7 @@ def fit_json(result: SampleResult, summary: FitSummary, *, out: Path | str, choi
             "warmup_s": result.warmup_s,
             "out": str(out),
         }
+        | ({} if result.evidence is None else {"log_evidence": result.evidence.to_json()})
     )
 
 

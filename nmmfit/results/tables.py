@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TextIO
 
 from rich.box import SIMPLE_HEAD
@@ -103,12 +103,15 @@ def _correlation_table(result: SampleResult) -> Table:
     return table
 
 
-def fit_tables(result: SampleResult, summary: FitSummary, choices: Mapping[str, Any]) -> RenderableType:
+def fit_tables(
+    result: SampleResult, summary: FitSummary, choices: Mapping[str, Any], landscape: Sequence[str] = ()
+) -> RenderableType:
     """What a fit found: identified quantities first, then coefficients with their contraction, then nuisances, then the verdict.
 
     Args:
         result, summary: the run and its summaries.
         choices: choices of theory to be named, such as {"tensor_coherence": "coherent"}.
+        landscape: ridges and modes, in words.
     """
     parts: list[RenderableType] = []
     for unit, names in by_unit(result.identified, result).items():
@@ -123,7 +126,8 @@ def fit_tables(result: SampleResult, summary: FitSummary, choices: Mapping[str, 
         parts.append(Text("prior-limited: contraction below 0.1; the interval tells about the prior, not about the data."))
     if choices:
         parts.append(Text("Theory: " + ", ".join(f"{k} = {v}" for k, v in choices.items())))
-    if result.symmetries:
+    parts += [Text(said[0].upper() + said[1:]) for said in landscape]
+    if result.symmetries and not landscape:
         parts.append(Text("Sign symmetries (draws symmetrised, diagnostics from folded draws): " + "; ".join(result.symmetries)))
     parts.append(verdict_text(result, summary))
     return Group(*parts)
@@ -132,8 +136,15 @@ def fit_tables(result: SampleResult, summary: FitSummary, choices: Mapping[str, 
 def verdict_text(result: SampleResult, summary: FitSummary) -> Text:
     """How much was sampled, and whether it converged; one line per problem."""
     v = summary.convergence
+    made = f"{result.chains} chains x {result.draws_per_chain} draws after {result.warmup} warm-up"
+    if result.evidence is not None:
+        powers = sorted(result.evidence.powers)
+        made = (
+            f"log evidence {result.evidence.value:.2f} +- {result.evidence.error:.2f}\n{result.chains} independent runs x "
+            f"{result.draws_per_chain} particles, {powers[0]} to {powers[-1]} powers, {result.warmup} trajectories at each"
+        )
     text = Text(
-        f"{result.chains} chains x {result.draws_per_chain} draws after {result.warmup} warm-up in {result.wall_s:.1f} s, "
+        f"{made} in {result.wall_s:.1f} s, "
         f"seed {result.seed}; "
         f"{v.divergences} divergences ({v.divergence_fraction:.2%}), r_hat <= {fixed(v.max_r_hat, 3)}, "
         f"ESS >= {fixed(v.min_ess_bulk, 0)} (bulk), {fixed(v.min_ess_tail, 0)} (tail)"

@@ -227,7 +227,7 @@ def test_a_full_disk_leaves_no_half_result(
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["--sampler", "nutz"], "sampler.method: unknown choice 'nutz'; did you mean 'nuts'? (allowed: ensemble, nuts)"),
+        (["--sampler", "nutz"], "sampler.method: unknown choice 'nutz'; did you mean 'nuts'? (allowed: ensemble, nuts, smc)"),
         (["--chains", "0"], "sampler.chains: expected greater than or equal to 1, got 0"),
         (["--draws", "-1"], "sampler.draws: expected greater than or equal to 1, got -1"),
         (["--seed", "-1"], "sampler.seed: expected greater than or equal to 0, got -1"),

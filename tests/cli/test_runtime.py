@@ -14,10 +14,12 @@ import pytest
 import nmmfit
 from nmmfit.cli.arguments import name_values
 from nmmfit.cli.main import main
-from nmmfit.cli.runtime import compile_quickly, start_computing
+from nmmfit.cli.runtime import start_computing
 from nmmfit.compilation_cache import default_folder, enable
+from nmmfit.devices import compile_quickly
 from nmmfit.errors import UserInputError
 from nmmfit.inference.joint import JointLikelihood
+from nmmfit.results.provenance import made_by
 
 ROOT = Path(nmmfit.__file__).resolve().parent.parent
 OPTIONS = ("jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs", "jax_persistent_cache_min_entry_size_bytes")
@@ -45,7 +47,7 @@ def untouched() -> Iterator[None]:
 def test_quick_compilation_is_asked_for_where_it_is_known_and_nothing_else_was(
     jaxlib: str, before: str, after: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nmmfit.cli.runtime.version", lambda _: jaxlib)
+    monkeypatch.setattr("nmmfit.devices.version", lambda _: jaxlib)
     monkeypatch.setenv("XLA_FLAGS", before)
     compile_quickly()
     assert os.environ["XLA_FLAGS"] == after
@@ -124,6 +126,45 @@ def test_a_platform_that_is_not_there_is_one_line(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("nmmfit: JAX cannot start (JAX_PLATFORMS='nonsense')")
     assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "platforms", "said"),
+    [
+        (
+            "gpu",
+            None,
+            "nmmfit: --device gpu: JAX finds no GPU here, only cpu; install nmmfit[gpu] on a machine with an NVIDIA GPU, ",
+        ),
+        (
+            "gpu",
+            "cpu",
+            "nmmfit: --device gpu: JAX finds no GPU here, only cpu; JAX_PLATFORMS='cpu' leaves it out, or use --device ",
+        ),
+        ("cuda", None, "nmmfit: --device: unknown device 'cuda'; did you mean 'cpu'? (allowed: cpu, gpu)"),
+    ],
+)
+def test_a_device_that_is_not_there_is_one_line(words: str, platforms: str | None, said: str, tmp_path: Path) -> None:
+    environment = dict(os.environ, PYTHONPATH=str(ROOT), CUDA_VISIBLE_DEVICES="")
+    environment.pop("JAX_PLATFORMS", None)
+    environment |= {} if platforms is None else {"JAX_PLATFORMS": platforms}
+    (tmp_path / "run.toml").write_text(
+        "experiments = []\n[parameters.x]\ncoefficients = {nuNgamma_11 = 1}\nprior = {normal = [0, 1]}\n"
+    )
+    call = [sys.executable, "-m", "nmmfit", "scan", "run.toml", "--grid", "x=0:1:5", "--device", words, "--out", "mine"]
+    done = subprocess.run(call, env=environment, cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(said)
+    assert len(done.stderr.splitlines()) == 1
+    assert not (tmp_path / "mine").exists()
+
+
+def test_the_device_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    start_computing("cpu")
+    assert capsys.readouterr().err == "computing on cpu\n"
+    start_computing()
+    assert capsys.readouterr().err == ""
+    assert made_by(1)["device"] == "cpu"
 
 
 @pytest.mark.usefixtures("untouched")

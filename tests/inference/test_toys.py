@@ -326,12 +326,12 @@ def test_toys_that_would_take_too_long_are_refused(monkeypatch) -> None:
     clock = iter(range(0, 10**9, 100))
     monkeypatch.setattr("nmmfit.inference.toys.time.perf_counter", lambda: float(next(clock)))
 
-    def slow(ensemble, told, store):
+    def slow(ensemble, told, store, engine):
         for done in range(256, ensemble.toys + 1, 256):
             told(done)
         return [{"q": np.ones((1, 256)), "best": np.ones((1, 256)), "converged": np.ones((1, 256), dtype=bool)}]
 
-    monkeypatch.setattr(toy_ensemble, "one_by_one", slow)
+    monkeypatch.setattr(toy_ensemble, "all_chunks", slow)
     with pytest.raises(UserInputError, match=r"would take about .* hours here"):
         nmmfit.toys(counting(), "mu", what=["coverage"], toys=10_000, longest_s=3600.0)
 

@@ -87,7 +87,7 @@ def made_facts(attrs: object) -> list[tuple[str, str]]:
     if not isinstance(attrs, Mapping):
         return []
     known = {str(k): str(v) for k, v in attrs.items()}
-    labels = {"created_at": "made at", "seed": "seed", "commit": "commit", "platform": "platform"}
+    labels = {"created_at": "made at", "seed": "seed", "commit": "commit", "platform": "platform", "device": "device"}
     rows = [(words, known[key] or "unknown") for key, words in labels.items() if key in known]
     return rows + [
         (f"version of {key.removeprefix('version_')}", value) for key, value in known.items() if key.startswith("version_")

@@ -149,6 +149,8 @@ def _found(results: Results, result: SampleResult, summaries: Summaries) -> Sect
         sentences.append("Prior-limited: contraction below 0.1; the interval tells about the prior, not about the data.")
     symmetries = results.payload.get("symmetries") or ()
     points = [f"Sign symmetry, draws symmetrised: {text}" for text in symmetries]
+    # Folders of older versions have none.
+    points += [sentence(text) for text in (results.payload.get("landscape") or {}).get("text") or ()]
     return Section("What came out", tuple(sentences), tuple(points), tuple(tables), tuple(_corners(results, result)))
 
 

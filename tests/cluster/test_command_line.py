@@ -1,0 +1,87 @@
+"""`--cluster` on the command line: Ctrl-C keeps what is finished, and anybody goes on with it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from nmmfit.cli.main import main
+from tests.cluster.conftest import environment
+
+RUN = """experiments = ["coherent_csi_2017_limit"]
+[parameters.L_dipole]
+coefficients = { nuNgamma_11 = 1, nuNgamma_22 = 1, nuNgamma_33 = 1 }
+prior = { normal = [0.0, 1e-7] }
+[parameters.L_T_u]
+coefficients = { TnuNuRR_1111 = 1, TnuNuRR_2211 = 1, TnuNuRR_3311 = 1 }
+prior = { normal = [0.0, 1e-5] }
+"""
+SCAN = ("scan", "run.toml", "--grid", "L_dipole=-1e-8:1e-8:61", "--grid", "L_T_u=-1e-5:1e-5:61", "--no-refine")
+OF_THE_MOMENT = {"provenance", "cost", "out"}
+
+
+def numbers(folder: Path) -> dict[str, object]:
+    found = json.loads((folder / "scan.json").read_text())
+    return {name: value for name, value in found.items() if name not in OF_THE_MOMENT}
+
+
+@pytest.mark.slow
+def test_ctrl_c_keeps_what_workers_have_finished(tmp_path: Path) -> None:
+    (tmp_path / "run.toml").write_text(RUN)
+
+    def begin(*words: str) -> subprocess.Popen[str]:
+        # A group of its own: Ctrl-C in a terminal reaches the workers, too.
+        command = [sys.executable, "-m", "nmmfit", *words]
+        return subprocess.Popen(
+            command,
+            cwd=tmp_path,
+            env=environment(),
+            stderr=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    process = begin(*SCAN, "--cluster", "local:2", "--out", "mine")
+    until = time.monotonic() + 300.0
+    while not list(tmp_path.glob("mine/checkpoint/chunks/grid/*.chunk")) and time.monotonic() < until:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 130, err
+    assert err.splitlines()[-1] == "nmmfit: interrupted; nmmfit resume mine goes on"
+    assert "Traceback" not in err
+    kept = len(list(tmp_path.glob("mine/checkpoint/chunks/grid/*.chunk")))
+    assert kept > 0
+    for words in (("resume", "mine", "--cluster", "local:1"), (*SCAN, "--out", "whole")):
+        process = begin(*words)
+        _, err = process.communicate(timeout=300)
+        assert process.returncode == 0, err
+    assert numbers(tmp_path / "mine") == numbers(tmp_path / "whole")
+    assert "cluster" not in json.loads((tmp_path / "mine" / "manifest.json").read_text())["options"]
+
+
+@pytest.mark.parametrize("verb", ["scan", "toys", "validate", "resume"])
+def test_a_place_that_is_none_is_one_line(
+    verb: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "run.toml").write_text(RUN)
+    words = {
+        "scan": SCAN,
+        "toys": ("toys", "run.toml"),
+        "validate": ("validate", "coherent_csi_2017_limit"),
+        "resume": ("resume", "x"),
+    }
+    assert main([*words[verb], "--cluster", "somewhere"]) == 2
+    said = "x: there is no such folder" if verb == "resume" else "--cluster somewhere: expected tcp://HOST:PORT of a scheduler"
+    assert said in capsys.readouterr().err
+    assert [p.name for p in tmp_path.iterdir()] == ["run.toml"]
