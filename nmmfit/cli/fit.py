@@ -21,8 +21,9 @@ from nmmfit.cli.arguments import (
 )
 from nmmfit.cli.device import Device
 from nmmfit.cli.go_on import Unfinished, going_on_later
-from nmmfit.cli.invocation import resumable_folder
+from nmmfit.cli.invocation import results_folder, resumable_folder
 from nmmfit.cli.output import emit, note
+from nmmfit.cli.prior_predictive import checked_draws, prior_predictive_into
 from nmmfit.cli.progress import sampling_bar
 from nmmfit.errors import InterruptedRunError, NotConvergedError, UserInputError
 
@@ -93,6 +94,12 @@ def fit(
     reparametrise: Reparametrise = None,
     overrides: Overrides = None,
     plots: Annotated[bool, typer.Option("--plots/--no-plots", help="Draw the plots too.")] = True,
+    prior_predictive: Annotated[
+        bool,
+        typer.Option(
+            "--prior-predictive", help="Sample no posterior: draw from the priors, and compare what they predict with the data."
+        ),
+    ] = False,
     device: Device = None,
     as_json: Json = False,
     out: Out = None,
@@ -100,6 +107,10 @@ def fit(
     """Sample the joint posterior; write posterior.nc, summary.json and plots into a fresh folder."""
     changes = sampler_overrides(method=sampler, seed=seed, chains=chains, draws=draws, warmup=warmup)
     chosen = reparametrised(open_run(run, [*(overrides or ()), *experiment_overrides(experiments), *changes]), reparametrise)
+    if prior_predictive:
+        checked_draws(draws, {"sampler": sampler, "chains": chains, "warmup": warmup, "reparametrise": reparametrise})
+        prior_predictive_into(chosen, results_folder(ctx, out, chosen), draws, plots, as_json, device)
+        return
     fit_into(chosen, resumable_folder(ctx, out, chosen), plots, as_json, device)
 
 

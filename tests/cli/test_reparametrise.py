@@ -79,6 +79,9 @@ def test_limits_of_directions_from_the_folder(place: Path, capsys: pytest.Captur
 
 @pytest.mark.slow
 def test_profiles_grids_and_posteriors_of_directions(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["limits", "run.toml", "--no-marginalised", "--reparametrise", "f", "--out", "again"]) == 0
+    assert main(["rerun", "again"]) == 0
+    assert "is identical to again: limits.json" in " ".join(capsys.readouterr().out.split())
     of_folder = ["run.toml", "--reparametrise", "f"]
     ends = ["--points", "3", "--low", "-1", "--high", "1"]
     profile = answer(capsys, "profile", *of_folder, "--parameter", "direction_2", *ends)
