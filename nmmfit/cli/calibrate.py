@@ -9,11 +9,14 @@ import typer
 
 from nmmfit.checks import whole_number
 from nmmfit.cli.arguments import Experiments, Json, Out, Overrides, RunFile, experiment_overrides, open_run
+from nmmfit.cli.cluster import Cluster
+from nmmfit.cli.device import Device
 from nmmfit.cli.fit import Chains, Draws, Warmup
 from nmmfit.cli.go_on import Unfinished, going_on_later
 from nmmfit.cli.invocation import resumable_folder
 from nmmfit.cli.output import emit, note
 from nmmfit.cli.progress import counting_bar
+from nmmfit.cli.where import Where, computed_on
 from nmmfit.errors import NotConvergedError, unknown
 from nmmfit.results.jsonable import plain
 
@@ -62,6 +65,8 @@ def calibrate(
     warmup: Warmup = None,
     yes: Annotated[bool, typer.Option("--yes", help="Begin even where it will take more than an hour.")] = False,
     overrides: Overrides = None,
+    cluster: Cluster = None,
+    device: Device = None,
     as_json: Json = False,
     out: Out = None,
 ) -> None:
@@ -76,25 +81,22 @@ def calibrate(
             whole_number(number, name, 1)
     asked = Asked(simulations, truths, sampler, seed, chains, draws, warmup)
     chosen = open_run(run, [*(overrides or ()), *experiment_overrides(experiments)])
-    calibrate_into(chosen, resumable_folder(ctx, out, chosen), asked, yes, as_json)
+    calibrate_into(chosen, resumable_folder(ctx, out, chosen), asked, Where(cluster, device), yes, as_json)
 
 
 def go_on(again: Unfinished, as_json: bool) -> None:
     """Go on with a calibration that was begun; simulations that are done are not made again."""
     asked = Asked(**{name: again.options[name] for name in Asked.__dataclass_fields__})
     # Whoever goes on with one that takes long has begun it.
-    calibrate_into(again.run, again.folder, asked, True, as_json)
+    calibrate_into(again.run, again.folder, asked, again.where, True, as_json)
 
 
-def calibrate_into(chosen: Run, folder: ResumableFolder, asked: Asked, yes: bool, as_json: bool) -> None:
+def calibrate_into(chosen: Run, folder: ResumableFolder, asked: Asked, where: Where, yes: bool, as_json: bool) -> None:
     """Make the simulations, or those that are left to make, and print what they say."""
     from nmmfit.results.files import RUN_FILE
 
-    with going_on_later(folder, lambda: False):
-        from nmmfit.cli.runtime import start_computing
-
-        start_computing()
-        from nmmfit.inference.calibration import calibrate as engine
+    with going_on_later(folder, lambda: False), where.opened(chosen.config.experiments) as engine:
+        from nmmfit.inference.calibration import calibrate as made
         from nmmfit.inference.calibration import default_settings
         from nmmfit.results.calibration import calibration_tables, write_calibration
         from nmmfit.results.provenance import made_by
@@ -106,7 +108,7 @@ def calibrate_into(chosen: Run, folder: ResumableFolder, asked: Asked, yes: bool
         settings = default_settings(asked.sampler, **kept, **given)
         joint = chosen.joint()
         with counting_bar("simulations") as advance:
-            found = engine(
+            found = made(
                 joint,
                 simulations=asked.simulations,
                 settings=settings,
@@ -114,7 +116,9 @@ def calibrate_into(chosen: Run, folder: ResumableFolder, asked: Asked, yes: bool
                 truths=asked.truths,
                 longest_s=None if yes else LONG_S,
                 progress=advance,
-                stores=folder.store,
+                stores=lambda name, known: folder.store(name, {**known, **computed_on()}),
+                engine=engine,
+                run_toml=chosen.to_toml(),
             )
         payload = plain({**found.to_json(), "theory": joint.choices, "provenance": made_by(asked.seed)})
         folder.write_text("calibration.json", json_text(payload))

@@ -44,7 +44,7 @@ GO_ON: Mapping[str, Callable[[Unfinished, bool], None]] = {
 }
 """Verb -> what goes on with it: called with what was begun, and whether to print JSON."""
 
-ON_CLUSTERS = ("scan", "toys", "validate")
+ON_CLUSTERS = ("scan", "toys", "calibrate", "validate")
 """Verbs that take --cluster."""
 
 

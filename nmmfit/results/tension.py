@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from rich.console import Group, RenderableType
 from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
 
 from nmmfit.inference.tension import Tension
 from nmmfit.results.figure import BLACK, GREY, SKY, VERMILLION, new_figure, save, style
@@ -16,6 +19,13 @@ from nmmfit.results.wording import heading, number
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+
+COLUMNS = 4
+"""Quantities of one table."""
+
+ALIKE = 1e-3
+"""Relative difference below which two quantities are the same, to the precision of fits."""
 
 
 def tension_figure(found: Tension) -> Figure:
@@ -58,19 +68,54 @@ def tension_tables(found: Tension) -> RenderableType:
         (f"p-value ({found.toys} toys{failed})", f"{found.p_value:.3g} +- {found.p_error:.2g}"),
     ):
         summary.add_row(quantity, value)
-    names = list(dict.fromkeys(name for part in found.experiments.values() for name in part.identified))
     parts = plain_table("Where it comes from")
-    parts.add_column("experiment")
+    parts.add_column("experiment", no_wrap=True)
     parts.add_column("combinations seen", justify="right")
     parts.add_column("chi2, joint - own", justify="right")
-    for name in names:
-        parts.add_column(escape(heading(name, found.units[name])), justify="right")
     for experiment, part in found.experiments.items():
-        own = [number(part.identified.get(name)) for name in names]
-        parts.add_row(escape(experiment), str(part.rank), f"{part.chi2:.3f}", *own)
-    parts.add_row("constraints", "", f"{found.constraints:.3f}", *("" for _ in names))
-    parts.add_row("joint fit", "", "", *(number(found.identified[name]) for name in names))
-    return Group(summary, parts)
+        parts.add_row(escape(experiment), str(part.rank), f"{part.chi2:.3f}")
+    parts.add_row("constraints", "", f"{found.constraints:.3f}")
+    groups = list(distinct_quantities(found).items())
+    tables = [_own_table(found, dict(groups[i : i + COLUMNS])) for i in range(0, len(groups), COLUMNS)]
+    alike = [f"{name} also stands for {', '.join(others)}" for name, (_, *others) in groups if others]
+    return Group(summary, parts, *tables, *map(Text, alike))
+
+
+def distinct_quantities(found: Tension) -> dict[str, tuple[str, ...]]:
+    """Identified quantities that differ -> those that are the same at every best fit, themselves first.
+
+    Flavour-universal couplings give all sources the same effective moment.
+    """
+    names = dict.fromkeys(name for part in found.experiments.values() for name in part.identified)
+
+    def values(name: str) -> list[float | None]:
+        return [found.identified[name], *(part.identified.get(name) for part in found.experiments.values())]
+
+    def same(a: float | None, b: float | None) -> bool:
+        return a == b or (a is not None and b is not None and abs(a - b) <= ALIKE * max(abs(a), abs(b)))
+
+    groups: dict[str, tuple[str, ...]] = {}
+    for name in names:
+        first = next(
+            (n for n in groups if found.units[n] == found.units[name] and all(map(same, values(n), values(name)))),
+            name,
+        )
+        groups[first] = (*groups.get(first, ()), name)
+    return groups
+
+
+def _own_table(found: Tension, groups: Mapping[str, Sequence[str]]) -> Table:
+    """Some quantities at the best fit of every experiment that sees one of them, and at the joint one."""
+    table = plain_table("Where each experiment alone has its best fit")
+    table.add_column("experiment", no_wrap=True)
+    for name, members in groups.items():
+        head = heading(name, found.units[name])
+        table.add_column(escape(f"{head} (+{len(members) - 1} alike)" if len(members) > 1 else head), justify="right")
+    for experiment, part in found.experiments.items():
+        if any(name in part.identified for name in groups):
+            table.add_row(escape(experiment), *(number(part.identified.get(name)) for name in groups))
+    table.add_row("joint fit", *(number(found.identified[name]) for name in groups))
+    return table
 
 
 def write_tension(folder: Path, found: Tension) -> list[Path]:

@@ -69,7 +69,20 @@ def test_ctrl_c_keeps_what_workers_have_finished(tmp_path: Path) -> None:
     assert "cluster" not in json.loads((tmp_path / "mine" / "manifest.json").read_text())["options"]
 
 
-@pytest.mark.parametrize("verb", ["scan", "toys", "validate", "resume"])
+@pytest.mark.slow
+def test_ranks_of_two_workers_are_those_of_one_process(tmp_path: Path) -> None:
+    (tmp_path / "run.toml").write_text(RUN.replace("1e-7", "1e-8"))
+    words = ("calibrate", "run.toml", "--simulations", "20", "--chains", "16", "--draws", "50", "--json")
+    found = []
+    for more in ((), ("--cluster", "local:2")):
+        command = [sys.executable, "-m", "nmmfit", *words, *more]
+        done = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=900, check=False)
+        assert done.returncode in (0, 3), done.stderr
+        found.append({name: q["p_value"] for name, q in json.loads(done.stdout)["quantities"].items()})
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("verb", ["scan", "toys", "calibrate", "validate", "resume"])
 def test_a_place_that_is_none_is_one_line(
     verb: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -78,6 +91,7 @@ def test_a_place_that_is_none_is_one_line(
     words = {
         "scan": SCAN,
         "toys": ("toys", "run.toml"),
+        "calibrate": ("calibrate", "run.toml"),
         "validate": ("validate", "coherent_csi_2017_limit"),
         "resume": ("resume", "x"),
     }
