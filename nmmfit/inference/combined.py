@@ -60,6 +60,13 @@ def members(space: Space, target: Target) -> list[str]:
     return [space.names[i] for i in np.flatnonzero(target.weights[: space.n])]
 
 
+def along(space: Space, target: Target) -> np.ndarray:
+    """Displacement (n,) of the coefficients along a direction by one prior width, all directions orthogonal to it at rest."""
+    widths = {p.name: prior_width(p) for p in space.joint.parameters}
+    step = target.weights[: space.n] * np.array([widths[name] for name in space.names]) ** 2
+    return np.asarray(step / (target.weights[: space.n] @ step))
+
+
 def combined_draws(space: Space, targets: Targets, draws: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Draws of the combinations whose coefficients all have some, shaped like theirs."""
     made = {}

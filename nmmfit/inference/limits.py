@@ -12,7 +12,7 @@ from scipy.stats import chi2
 from nmmfit.checks import confidence_level, finite_number, whole_number
 from nmmfit.constants import STANDARD_MODEL_INPUTS
 from nmmfit.errors import UserInputError, unknown
-from nmmfit.inference.combined import Weights, combined_draws, combined_targets, prior_deviation
+from nmmfit.inference.combined import PRIOR_WIDTHS, Weights, along, combined_draws, combined_targets, prior_deviation
 from nmmfit.inference.endpoints import Region, regions
 from nmmfit.inference.flatness import exactly_flat
 from nmmfit.inference.intervals import Interval, Limits, LimitsResult, conventions, marginalised
@@ -227,8 +227,15 @@ class LimitWork:
             self._add((name, "profiled"), self.profiler.job(target))
 
     def plan_combination(self, target: Target, profiled: bool = True) -> None:
-        """The profiled job of a linear combination."""
-        self.known[target.name, "one_at_a_time"] = Interval(None, None, "not defined for a combination of coefficients")
+        """The profiled job of a linear combination, and of a direction that of it alone: orthogonal ones have no part in it."""
+        if target.unit == PRIOR_WIDTHS:
+            free = np.setdiff1d(np.arange(self.space.n), np.flatnonzero(self.space.kinds == "model"))
+            within = along(self.space, target)[None]
+            job = self.profiler.job(target, free=free, within=within)
+            job.slide = False
+            self._add((target.name, "one_at_a_time"), job)
+        else:
+            self.known[target.name, "one_at_a_time"] = Interval(None, None, "not defined for a combination of coefficients")
         if profiled:
             self._add((target.name, "profiled"), self.profiler.job(target))
 

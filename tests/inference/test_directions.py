@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from linear_joint import NAMES, WIDTHS, closed_form, linear_joint
+from linear_joint import ERROR, EXPECTED, MADE_OF, NAMES, OBSERVED, RATES, WIDTHS, closed_form, linear_joint
 from scipy.stats import norm
 
 import nmmfit
@@ -38,14 +38,30 @@ def test_limits_along_directions_are_quantiles_over_roots_of_eigenvalues(joint: 
         limits = found.combinations[name]
         centre, reach = float(v @ BEST), norm.isf(0.05) / np.sqrt(value)
         assert limits.unit == "prior widths"
-        assert limits.profiled is not None
-        assert (limits.profiled.lower, limits.profiled.upper) == pytest.approx((centre - reach, centre + reach), abs=2e-3 * reach)
+        # Eigenvectors are orthogonal in the likelihood, too: what the other directions do does not matter.
+        for kind in (limits.profiled, limits.one_at_a_time):
+            assert kind is not None
+            assert (kind.lower, kind.upper) == pytest.approx((centre - reach, centre + reach), abs=2e-3 * reach)
     blind = found.combinations["direction_3"]
     assert blind.profiled is not None
     assert (blind.profiled.lower, blind.profiled.upper) == (None, None)
     assert "A, B, C change it without changing anything that the data see" in str(blind.profiled.reason)
+    assert blind.one_at_a_time is not None
+    assert "change it without changing anything that the data see" in str(blind.one_at_a_time.reason)
     # Draws of the priors: a direction, a unit vector in prior widths, is a standard normal.
     assert blind.contraction == pytest.approx(0.0, abs=0.15)
+
+
+def test_alone_is_along_the_direction_and_nothing_else(joint: JointLikelihood) -> None:
+    """Along v = (1, 1) / sqrt(2) in widths, no eigenvector: least squares in one unknown."""
+    v = np.array([1.0, 1.0, 0.0]) / np.sqrt(2.0)
+    found = nmmfit.limits(joint, 0.9, parameters=["A"], presets={}, directions={"v": dict(zip(NAMES, v, strict=True))})
+    slope = RATES @ MADE_OF @ (WIDTHS * v) / ERROR
+    centre, reach = slope @ (OBSERVED - EXPECTED) / ERROR / (slope @ slope), norm.isf(0.05) / np.linalg.norm(slope)
+    alone = found.combinations["v"].one_at_a_time
+    assert alone is not None
+    assert (alone.lower, alone.upper) == pytest.approx((centre - reach, centre + reach), abs=2e-3 * reach)
+    assert "orthogonal to it 0" in found.conventions["one_at_a_time"]
 
 
 def test_a_direction_of_draws_and_of_priors_is_the_sum_of_its_components(joint: JointLikelihood) -> None:
