@@ -9,10 +9,18 @@ from typing import Any
 import numpy as np
 from synthetic_run import LIMITS, make_result
 
+from nmmfit.inference.asimov import Asimov
+from nmmfit.inference.intervals import Interval
+from nmmfit.inference.prior_sensitivity import WHY_NOT_FLAT
 from nmmfit.inference.result import SampleResult
+from nmmfit.inference.toy_intervals import CLs, Coverage, FeldmanCousins, ToysAtValue
+from nmmfit.inference.toys import ToysResult
+from nmmfit.results import adapter
 from nmmfit.results.diagnostics import summarise_fit
 from nmmfit.results.files import RunFolder
+from nmmfit.results.jsonable import plain
 from nmmfit.results.store import fit_json, posterior_data, write_run
+from nmmfit.results.toys import q_values
 
 RUN = """
 experiments = ["lab"]
@@ -159,6 +167,73 @@ TIGHTEN: dict[str, Any] = {
 """Bounds of the moment go from 4 to 2 to 1.6, profiled; the tensor charge is unknown, then open, then bounded."""
 
 
+def _ends(lower: Any, upper: Any, ratio: Any = ...) -> dict[str, Any]:
+    return {"lower": lower, "upper": upper} | ({} if ratio is ... else {"width_ratio": ratio})
+
+
+def _other(priors: dict[str, Any], k: Any, reason: str | None, dipole: dict[str, Any], moment: dict[str, Any]) -> dict[str, Any]:
+    """An alternative as `prior-sensitivity` has it; both moments are the same."""
+    return {
+        "priors": priors, "pareto_k": k, "largest_k": 0.7, "effective_draws": 0.0 if k is None else 900.0,
+        "trusted": reason is None, "reason": reason, "command": f"nmmfit fit my-fit/run.toml --set 'k={k}'",
+        "parameters": {"L_dipole": dipole, "L_T_s": _ends(None, None, None) if k is None else _ends(-1e-6, 1e-6, 1.0)},
+        "identified": {"mu_eff_solar": moment, "mu_eff_sns_mu": moment},
+    }  # fmt: skip
+
+
+PRIOR_SENSITIVITY: dict[str, Any] = {
+    "fit": "my-fit", "cl": 0.9, "draws": 4000,
+    "parameters": {"L_dipole": {"unit": "GeV^-1", "prior": {"normal": [0.0, 1e-7]}} | _ends(-2e-7, 2e-7),
+                   "L_T_s": {"unit": "GeV^-2", "prior": {"uniform": [-2e-5, 2e-5]}} | _ends(-1e-6, 1e-6)},
+    "identified": {name: {"unit": "1e-11 mu_B"} | _ends(0.0, 2.0) for name in ("mu_eff_solar", "mu_eff_sns_mu")},
+    "alternatives": {
+        "twice as wide": _other({"L_dipole": {"normal": [0.0, 2e-7]}}, 0.25, None, _ends(-3e-7, 3e-7, 1.5),
+                                _ends(0.0, 2.05, 1.025)),
+        "half as wide": _other({"L_dipole": {"normal": [0.0, 5e-8]}}, 0.95, "Pareto k is above 0.70: few draws carry all",
+                               _ends(-1e-7, 1e-7, 0.5), _ends(0.0, 1.0, 0.5)),
+        "L_dipole = 0": _other({"L_dipole": {"delta": 0.0}}, None, "L_dipole held at 0 has no density", _ends(None, None, None),
+                               _ends(None, None, None)),
+    },
+    "why_not_flat": WHY_NOT_FLAT,
+}  # fmt: skip
+"""A dipole whose interval follows its prior, moments that do not, and alternatives with and without weights."""
+
+
+def toys_result() -> ToysResult:
+    """Toys with invented numbers: q of 49 toys from 0 to 6 everywhere, one that failed."""
+    values = np.linspace(0.0, 6.0, 49)
+    tested = tuple(
+        ToysAtValue(v, q, 49, 1, 2.7, 0.1, p, 0.05, (0.0, 2.0 * v), values)
+        for v, q, p in ((0.0, 1.0, 0.84), (1.0, 0.5, 0.92), (2.0, 4.0, 0.34))
+    )
+    return ToysResult(
+        name="mu_eff_solar", unit="1e-11 mu_B", cl=0.9, best=0.8, asymptotic=(0.0, 1.5), toys=50, seed=77,
+        asimov=Asimov(0.9, {"L_dipole": 0.0, "L_T_s": 0.0, "sns.flux": 0.1}, {"mu_eff_solar": Interval(0.0, 1.2, None)},
+                      {"mu_eff_solar": "1e-11 mu_B"}, {"lab.bins": np.array([3.0])}),
+        coverage=(Coverage("Standard Model", 0.0, 0.9, 2.706, 0.93, 0.02, 49, 1, 2.2, 0.1, values),
+                  Coverage("best fit", 0.8, 0.9, 2.706, 0.82, 0.03, 49, 1, 3.4, 0.2, values)),
+        feldman_cousins=FeldmanCousins(0.9, 0.8, 0.0, 1.6, 0.0, 0.1, None, "starts at 0", tested),
+        cls=CLs(0.9, 1.7, 0.1, None, (1.0, 2.0), (0.3, 0.05), (0.01, 0.01), (0.2, 0.03), (0.7, 0.6), 50, 0),
+        p_values=tested[:1], warnings=(),
+    )  # fmt: skip
+
+
+def toys_payload(found: ToysResult | None = None) -> dict[str, Any]:
+    """The object of `toys --json`."""
+    made = {"created_at": "2026-03-04T05:06:07+00:00", "seed": "77", "commit": "", "version_jax": "0.11.0"}
+    return plain({**(found or toys_result()).to_json(), "theory": {"form_factor": "helm"}, "provenance": made})
+
+
+def write_toys_folder(path: Path, payload: Any = None, found: ToysResult | None = None) -> Path:
+    """What `toys` writes, without its pictures; a payload may differ from that of the toys."""
+    found = found or toys_result()
+    write_json_folder(path, "toys", toys_payload(found) if payload is None else payload)
+    groups = q_values(found)
+    if groups:
+        (path / "toys.nc").write_bytes(adapter.netcdf_bytes(adapter.from_dict(groups, {})))
+    return path
+
+
 def leave_out_payload(**changes: Any) -> dict[str, Any]:
     """The object of `leave-one-out --json`: three fits of known distributions; one of them knows no tensor charge."""
 
@@ -228,4 +303,6 @@ def write_all(base: Path) -> dict[str, Path]:
         "leave-one-out": write_json_folder(base / "leave", "leave-one-out", leave_out_payload(), TWO),
         "fisher": write_json_folder(base / "fisher", "fisher", FISHER, TWO),
         "tighten": write_json_folder(base / "tighten", "tighten", TIGHTEN, THREE),
+        "toys": write_toys_folder(base / "toys"),
+        "prior-sensitivity": write_json_folder(base / "priors", "prior-sensitivity", PRIOR_SENSITIVITY),
     }

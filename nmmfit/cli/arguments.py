@@ -40,6 +40,17 @@ Experiments = Annotated[
 ]
 
 
+Reparametrise = Annotated[
+    Path | None,
+    typer.Option(
+        "--reparametrise",
+        metavar="DIR",
+        help="Also report the directions of this folder that fisher wrote: direction_1, direction_2, ... in prior widths.",
+        show_default=False,
+    ),
+]
+
+
 class VerbGroup(TyperGroup):
     """Verbs; one that does not exist is reported with its nearest match."""
 
@@ -56,6 +67,22 @@ def open_run(path: Path | None, overrides: Iterable[str] | None) -> Run:
 
     changes = tuple(overrides or ())
     return default_run(changes) if path is None else load_run(path, changes)
+
+
+def reparametrised(chosen: Run, folder: Path | None) -> Run:
+    """A run with the directions of a folder that `fisher` wrote, which its run file then holds; None: the run as it is.
+
+    Raises: UserInputError, one line, if the folder is none of `fisher`, is broken, or is of other coefficients or priors.
+    """
+    if folder is None:
+        return chosen
+    from nmmfit.results.directions import directions_in
+    from nmmfit.run import parse_run
+    from nmmfit.runfile import write_toml
+
+    table = chosen.config.model_dump(mode="json", exclude_none=True)
+    table["directions"] = {name: spec.model_dump(mode="json") for name, spec in directions_in(folder, chosen.config).items()}
+    return parse_run(write_toml(table), chosen.source)
 
 
 def experiment_overrides(given: str | None) -> list[str]:

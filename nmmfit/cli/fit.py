@@ -8,11 +8,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nmmfit.cli.arguments import Experiments, Json, Out, Overrides, RunFile, experiment_overrides, open_run
+from nmmfit.cli.arguments import (
+    Experiments,
+    Json,
+    Out,
+    Overrides,
+    Reparametrise,
+    RunFile,
+    experiment_overrides,
+    open_run,
+    reparametrised,
+)
 from nmmfit.cli.device import Device
 from nmmfit.cli.go_on import Unfinished, going_on_later
-from nmmfit.cli.invocation import resumable_folder
+from nmmfit.cli.invocation import results_folder, resumable_folder
 from nmmfit.cli.output import emit, note
+from nmmfit.cli.prior_predictive import checked_draws, prior_predictive_into
 from nmmfit.cli.progress import sampling_bar
 from nmmfit.errors import InterruptedRunError, NotConvergedError, UserInputError
 
@@ -80,15 +91,26 @@ def fit(
     chains: Chains = None,
     draws: Draws = None,
     warmup: Warmup = None,
+    reparametrise: Reparametrise = None,
     overrides: Overrides = None,
     plots: Annotated[bool, typer.Option("--plots/--no-plots", help="Draw the plots too.")] = True,
+    prior_predictive: Annotated[
+        bool,
+        typer.Option(
+            "--prior-predictive", help="Sample no posterior: draw from the priors, and compare what they predict with the data."
+        ),
+    ] = False,
     device: Device = None,
     as_json: Json = False,
     out: Out = None,
 ) -> None:
     """Sample the joint posterior; write posterior.nc, summary.json and plots into a fresh folder."""
     changes = sampler_overrides(method=sampler, seed=seed, chains=chains, draws=draws, warmup=warmup)
-    chosen = open_run(run, [*(overrides or ()), *experiment_overrides(experiments), *changes])
+    chosen = reparametrised(open_run(run, [*(overrides or ()), *experiment_overrides(experiments), *changes]), reparametrise)
+    if prior_predictive:
+        checked_draws(draws, {"sampler": sampler, "chains": chains, "warmup": warmup, "reparametrise": reparametrise})
+        prior_predictive_into(chosen, results_folder(ctx, out, chosen), draws, plots, as_json, device)
+        return
     fit_into(chosen, resumable_folder(ctx, out, chosen), plots, as_json, device)
 
 
@@ -107,6 +129,7 @@ def fit_into(chosen: Run, folder: ResumableFolder, plots: bool, as_json: bool, d
         start_computing(device)
         result, summary, joint, payload = sampled(chosen, folder, plots)
         place = folder.publish(finished=not result.interrupted)
+    from nmmfit.results.directions import directions_tables
     from nmmfit.results.tables import fit_tables
 
     emit(
@@ -114,7 +137,10 @@ def fit_into(chosen: Run, folder: ResumableFolder, plots: bool, as_json: bool, d
         {**payload, "out": str(place)},
         as_json,
         None,
-        lambda console: console.print(fit_tables(result, summary, joint.choices, payload["landscape"]["text"])),
+        lambda console: console.print(
+            fit_tables(result, summary, joint.choices, payload["landscape"]["text"]),
+            *directions_tables(payload.get("directions") or {}),
+        ),
     )
     note(f"wrote {place}")
     if result.interrupted:
@@ -139,7 +165,9 @@ def sampled(
     result = sample_run(chosen, joint, bar, checkpoint_in(folder, chosen))
     summary = summarise_fit(result)
     best, sm = _fitted(joint, result) if plots else ({}, {})
-    payload = write_fit(folder, joint, result, summary, chosen.to_toml(), best=best, sm=sm, plots=plots)
+    payload = write_fit(
+        folder, joint, result, summary, chosen.to_toml(), best=best, sm=sm, plots=plots, directions=chosen.config.directions
+    )
     return result, summary, joint, payload
 
 

@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nmmfit.checks import confidence_level, finite_number, whole_number
-from nmmfit.cli.arguments import Experiments, Json, Out, Overrides, RunFile, experiment_overrides, open_run
+from nmmfit.cli.arguments import (
+    Experiments,
+    Json,
+    Out,
+    Overrides,
+    Reparametrise,
+    RunFile,
+    experiment_overrides,
+    open_run,
+    reparametrised,
+)
 from nmmfit.cli.device import Device
 from nmmfit.cli.fit import Chains, Draws, Sampler, Seed, Warmup, checkpoint_in, not_converged, sample_run, sampler_overrides
 from nmmfit.cli.go_on import Unfinished, going_on_later
@@ -69,6 +79,7 @@ def limits(
             show_default=False,
         ),
     ] = None,
+    reparametrise: Reparametrise = None,
     feldman_cousins: Annotated[
         bool, typer.Option("--feldman-cousins", help="Also make toys, for Feldman-Cousins intervals; takes minutes a quantity.")
     ] = False,
@@ -97,6 +108,7 @@ def limits(
     combined = [_combination_override(given) for given in combinations or ()]
     changes = [*(overrides or ()), *changes, *combined]
     chosen = _run_of(fit_folder, combined) if fit_folder is not None else open_run(run, changes)
+    chosen = reparametrised(chosen, reparametrise)
     number = toys if feldman_cousins else None
     limits_into(chosen, resumable_folder(ctx, out, chosen), cl, names, fit_folder, marginalised, as_json, number, device)
 
@@ -129,6 +141,7 @@ def limits_into(
 
         start_computing(device)
         from nmmfit.inference.limits import limits as engine
+        from nmmfit.results.directions import components, told
         from nmmfit.results.plots import write_forest
         from nmmfit.results.provenance import made_by
         from nmmfit.results.store import json_text, stored_draws
@@ -151,6 +164,7 @@ def limits_into(
                 posterior,
                 parameters=names,
                 combinations=chosen.config.combinations,
+                directions=components(chosen.config.directions),
                 feldman_cousins=toys is not None,
                 toys=toys or DEFAULT_TOYS,
                 seed=chosen.config.sampler.seed,
@@ -158,7 +172,8 @@ def limits_into(
             )
         problems += [f"limit of {failed}" for failed in found.failed]
         outcome = {"converged": not problems, "problems": problems, "theory": joint.choices}
-        payload = plain({**found.to_json(), **outcome, "provenance": made_by(chosen.config.sampler.seed)})
+        made = {"directions": told(chosen.config.directions), "provenance": made_by(chosen.config.sampler.seed)}
+        payload = plain({**found.to_json(), **outcome, **made})
         labels = {q.name: q.label for q in joint.identified}
         folder.write_text("limits.json", json_text(payload))
         folder.write_text(RUN_FILE, chosen.to_toml())
@@ -198,7 +213,7 @@ def _sampled(chosen: Run, joint: JointLikelihood, folder: ResumableFolder) -> tu
     if result.interrupted:
         from nmmfit.results.fit_output import write_fit
 
-        write_fit(folder, joint, result, summary, chosen.to_toml(), best={}, plots=False)
+        write_fit(folder, joint, result, summary, chosen.to_toml(), best={}, plots=False, directions=chosen.config.directions)
         place = folder.publish(finished=False)
         drawn = f"interrupted after {result.draws_per_chain} draws per chain; what was drawn is in {place}"
         raise InterruptedRunError(f"{drawn} (nmmfit limits --fit {place})")
@@ -215,9 +230,12 @@ def _check_names(names: list[str] | None, known: list[str]) -> None:
 
 
 def _show_limits(console: Console, payload: Mapping[str, Any]) -> None:
+    from nmmfit.results.directions import direction_lines
     from nmmfit.results.tables import limits_table
 
     console.print(limits_table(payload))
+    for line in direction_lines(payload["directions"]):
+        console.print(line, markup=False)
     if payload["presets"]:
         _show_presets(console, payload)
     for kind, meaning in payload["conventions"].items():
@@ -257,8 +275,11 @@ def profile(
     experiments: Experiments = None,
     parameter: Annotated[
         str | None,
-        typer.Option("--parameter", metavar="NAME", help="Parameter or identified quantity to profile.", show_default=False),
+        typer.Option(
+            "--parameter", metavar="NAME", help="Parameter, identified quantity or combination to profile.", show_default=False
+        ),
     ] = None,
+    reparametrise: Reparametrise = None,
     points: Annotated[int, typer.Option("--points", metavar="N", min=2, help="Grid points.")] = 41,
     low: Annotated[
         float | None, typer.Option("--low", help="Lower end of the grid; without it delta chi2 = 9.", show_default=False)
@@ -275,7 +296,7 @@ def profile(
     for option, value in (("--low", low), ("--high", high)):
         if value is not None:
             finite_number(value, option)
-    chosen = open_run(run, [*(overrides or ()), *experiment_overrides(experiments)])
+    chosen = reparametrised(open_run(run, [*(overrides or ()), *experiment_overrides(experiments)]), reparametrise)
 
     from nmmfit.results.files import RUN_FILE
 
@@ -284,13 +305,25 @@ def profile(
 
         start_computing(device)
         from nmmfit.inference.profile import profile as engine
+        from nmmfit.results.directions import components, told
         from nmmfit.results.provenance import made_by
         from nmmfit.results.store import json_text
 
         joint = chosen.joint()
         with counting_bar("profile") as advance:
-            found = engine(joint, parameter, points=points, low=low, high=high, seed=chosen.config.sampler.seed, progress=advance)
-        made = {"theory": joint.choices, "provenance": made_by(chosen.config.sampler.seed)}
+            found = engine(
+                joint,
+                parameter,
+                points=points,
+                low=low,
+                high=high,
+                combinations=chosen.config.combinations,
+                directions=components(chosen.config.directions),
+                seed=chosen.config.sampler.seed,
+                progress=advance,
+            )
+        of_it = {n: spec for n, spec in chosen.config.directions.items() if n == parameter}
+        made = {"directions": told(of_it), "theory": joint.choices, "provenance": made_by(chosen.config.sampler.seed)}
         payload = plain({**found.to_json(), **made})
         folder.write_text("profile.json", json_text(payload))
         folder.write_text(RUN_FILE, chosen.to_toml())
@@ -303,10 +336,14 @@ def profile(
 
 
 def _show_profile(console: Console, payload: Mapping[str, Any], name: str) -> None:
+    from nmmfit.results.directions import direction_lines
+
     made = table(f"Profile of {name}", f"{name} [{payload['unit']}]", "delta chi2", "converged", numbers=(0, 1))
     for at, height, fine in zip(payload["grid"][name], payload["delta_chi2"], payload["converged"], strict=True):
         add_row(made, f"{at:.4g}", "-" if height is None else f"{height:.4f}", "yes" if fine else "NO")
     console.print(made)
     console.print(f"best: {payload['best'][name]:.4g} {payload['unit']}", markup=False)
+    for line in direction_lines(payload["directions"]):
+        console.print(line, markup=False)
     if payload["reason"]:
         console.print(payload["reason"], markup=False)

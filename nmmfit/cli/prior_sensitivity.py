@@ -50,6 +50,7 @@ def prior(
         stored_posterior,
         write_sensitivity,
     )
+    from nmmfit.results.provenance import made_by
     from nmmfit.results.store import json_text
     from nmmfit.run import parse_run
 
@@ -57,7 +58,8 @@ def prior(
     chosen = parse_run(posterior.run_toml, str(fit_folder / RUN_FILE))
     with results_folder(ctx, out, chosen) as folder:
         found = sensitivity_of(posterior, given or (), cl)
-        payload = plain(sensitivity_json(posterior, found))
+        made = made_by(chosen.config.sampler.seed)
+        payload = plain({**sensitivity_json(posterior, found), "provenance": made})
         folder.write_text("prior_sensitivity.json", json_text(payload))
         folder.write_text(RUN_FILE, chosen.to_toml())
         write_sensitivity(folder.path, found)

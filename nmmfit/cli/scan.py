@@ -10,7 +10,17 @@ import numpy as np
 import typer
 
 from nmmfit.checks import confidence_level, finite_number
-from nmmfit.cli.arguments import Experiments, Json, Out, Overrides, RunFile, experiment_overrides, open_run
+from nmmfit.cli.arguments import (
+    Experiments,
+    Json,
+    Out,
+    Overrides,
+    Reparametrise,
+    RunFile,
+    experiment_overrides,
+    open_run,
+    reparametrised,
+)
 from nmmfit.cli.cluster import Cluster
 from nmmfit.cli.device import Device
 from nmmfit.cli.go_on import Unfinished, going_on_later
@@ -35,7 +45,7 @@ Grid = Annotated[
     typer.Option(
         "--grid",
         metavar="NAME=FROM:TO:POINTS",
-        help="An axis: a parameter or identified quantity, its ends and number of points; may be repeated.",
+        help="An axis: a parameter, identified quantity or combination, its ends and number of points; may be repeated.",
         show_default=False,
     ),
 ]
@@ -66,6 +76,7 @@ def scan(
     grid: Grid = None,
     cl: Levels = None,
     fixed: Fixed = None,
+    reparametrise: Reparametrise = None,
     profiled: Annotated[
         bool, typer.Option("--profile/--no-profile", help="Minimise everything else at every point, or hold it at the best fit.")
     ] = True,
@@ -80,7 +91,7 @@ def scan(
     """Likelihood grid with contours; what is not on the grid is minimised by gradient at every point."""
     levels = tuple(confidence_level(level, "--cl") for level in cl or ())
     asked = Asked(grid_axes(grid), levels, fixed_values(fixed), profiled, refine)
-    chosen = open_run(run, [*(overrides or ()), *experiment_overrides(experiments)])
+    chosen = reparametrised(open_run(run, [*(overrides or ()), *experiment_overrides(experiments)]), reparametrise)
     scan_into(chosen, resumable_folder(ctx, out, chosen), asked, Where(cluster, device), yes, as_json)
 
 
@@ -113,6 +124,7 @@ def scan_into(chosen: Run, folder: ResumableFolder, asked: Asked, where: Where, 
         from nmmfit.inference.scan import LEVELS
         from nmmfit.inference.scan import scan as scanned
         from nmmfit.results import adapter
+        from nmmfit.results.directions import components, told
         from nmmfit.results.figure import save
         from nmmfit.results.provenance import made_by
         from nmmfit.results.scan import PICTURE, SCAN_DATA, scan_data, scan_figure
@@ -126,6 +138,8 @@ def scan_into(chosen: Run, folder: ResumableFolder, asked: Asked, where: Where, 
                 asked.axes,
                 cl=asked.levels or LEVELS,
                 fixed=asked.held,
+                combinations=chosen.config.combinations,
+                directions=components(chosen.config.directions),
                 profiled=asked.profiled,
                 refine=asked.refine,
                 seed=seed,
@@ -135,7 +149,8 @@ def scan_into(chosen: Run, folder: ResumableFolder, asked: Asked, where: Where, 
                 engine=engine,
             )
         made = made_by(seed)
-        payload = plain({**found.to_json(), "theory": joint.choices, "provenance": made})
+        on_grid = {n: spec for n, spec in chosen.config.directions.items() if n in asked.axes}
+        payload = plain({**found.to_json(), "directions": told(on_grid), "theory": joint.choices, "provenance": made})
         folder.write_text("scan.json", json_text(payload))
         folder.write_bytes(SCAN_DATA, adapter.netcdf_bytes(scan_data(found, made)))
         save(scan_figure(payload), folder.path / PICTURE)
@@ -218,6 +233,7 @@ def duration(seconds: float) -> str:
 
 
 def _show(console: Console, payload: Mapping[str, Any]) -> None:
+    from nmmfit.results.directions import direction_lines
     from nmmfit.results.scan import contour_words, interval_text
 
     names = list(payload["grid"])
@@ -275,6 +291,8 @@ def _show(console: Console, payload: Mapping[str, Any]) -> None:
         for pair in payload["pairs"]:
             title = f"Contours of {' and '.join(pair['axes'])}, at the lowest point of the grid over the rest"
             console.print(_contours(contour_words, title, pair["contours"], lowest, highest))
+    for line in direction_lines(payload["directions"]):
+        console.print(line, markup=False)
     console.print(
         f"delta chi2 from {lowest:.4g} to {highest:.4g}; {int(converged.sum())} of {converged.size} points converged",
         markup=False,

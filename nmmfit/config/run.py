@@ -49,6 +49,14 @@ def _flat_pulls(given: Any) -> Any:
     return flat
 
 
+class DirectionSpec(StrictModel):
+    """A direction among the coefficients, in units of their prior widths, as `fisher` finds it."""
+
+    components: Annotated[dict[str, float], Field(description="parameter -> component in prior widths")]
+    blind: Annotated[bool, Field(description="whether no data that it was made from depend on it")] = False
+    note: Annotated[str, Field(description="how well it is constrained, or why it is blind, in words")] = ""
+
+
 class RunConfig(StrictModel):
     """A run: what the data are, which coefficients are fitted, and with which theory and priors."""
 
@@ -69,6 +77,10 @@ class RunConfig(StrictModel):
     combinations: Annotated[
         dict[str, dict[str, float]],
         Field(description="linear combinations that `limits` limits besides: name -> parameter -> weight"),
+    ] = Field(default_factory=dict)
+    directions: Annotated[
+        dict[str, DirectionSpec],
+        Field(description="directions in prior widths that are reported besides; `--reparametrise DIR` writes them"),
     ] = Field(default_factory=dict)
     theory: TheorySpec = TheorySpec()
     pulls: Annotated[
@@ -98,10 +110,12 @@ class RunConfig(StrictModel):
         return given
 
     def _check_combinations(self) -> None:
-        """Combinations are told apart from parameters, which they consist of."""
-        for name, weights in self.combinations.items():
-            where = f"combinations.{name}"
-            if not _PLAIN_NAME.fullmatch(name) or name in self.parameters:
+        """Combinations and directions are told apart from parameters, which they consist of."""
+        directions = [(f"directions.{name}", name, spec.components) for name, spec in self.directions.items()]
+        combinations = [(f"combinations.{name}", name, weights) for name, weights in self.combinations.items()]
+        for where, name, weights in [*combinations, *directions]:
+            taken = name in self.parameters or (name in self.combinations and name in self.directions)
+            if not _PLAIN_NAME.fullmatch(name) or taken:
                 raise refuse(f"{where}: a name of its own is needed: a letter, then letters, digits and underscores")
             for part, weight in weights.items():
                 if part not in self.parameters:
@@ -171,7 +185,10 @@ class RunConfig(StrictModel):
     @property
     def hash(self) -> str:
         """SHA-256 of everything the run depends on; equal for files that mean the same."""
-        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        content = self.model_dump(mode="json")
+        # A run without directions is the run that it was before there were any.
+        content = {key: value for key, value in content.items() if key != "directions" or value}
+        canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()
 
 

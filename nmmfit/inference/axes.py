@@ -11,6 +11,7 @@ import numpy as np
 
 from nmmfit.checks import finite_number, whole_number
 from nmmfit.errors import UserInputError
+from nmmfit.inference.combined import Targets, members, target_of
 from nmmfit.inference.endpoints import NEAR_EDGE
 from nmmfit.inference.space import Space, Target
 
@@ -22,7 +23,8 @@ MOST_AXES = 6
 class Axis:
     """One axis: `points` values from `low` to `high`, evenly spaced.
 
-    `target` is what is scanned; `held` its place in the vector where it is a parameter, None for an identified quantity.
+    `target` is what is scanned; `held` its place in the vector where it is a parameter, None for an identified quantity or a
+    combination.
     """
 
     name: str
@@ -47,13 +49,15 @@ class Axis:
         return Axis(self.name, self.target, self.low, self.high, points, self.held)
 
 
-def make_axes(space: Space, grid: Mapping[str, Sequence[Any]], fixed: Mapping[str, float]) -> list[Axis]:
+def make_axes(
+    space: Space, grid: Mapping[str, Sequence[Any]], fixed: Mapping[str, float], combined: Targets | None = None
+) -> list[Axis]:
     """Axes of a grid.
 
     Args:
         space: of the likelihood.
         grid: name of a parameter or identified quantity -> (from, to, points).
-        fixed: parameters that are held.
+        fixed: parameters that are held. `combined`: linear combinations of coefficients that may be scanned, too.
     Raises: UserInputError for an unknown name, fewer than two points, ends that are reversed or equal, a grid outside the
     range of
         a prior or of a size, too many axes, and for what is also held.
@@ -62,14 +66,16 @@ def make_axes(space: Space, grid: Mapping[str, Sequence[Any]], fixed: Mapping[st
         raise UserInputError("scan: the grid is empty; give at least one axis, NAME=from:to:points")
     if len(grid) > MOST_AXES:
         raise UserInputError(f"scan: {len(grid)} axes (allowed: 1 to {MOST_AXES})")
-    return [_axis(space, name, given, fixed) for name, given in grid.items()]
+    return [_axis(space, name, given, fixed, combined or {}) for name, given in grid.items()]
 
 
-def _axis(space: Space, name: str, given: Sequence[Any], fixed: Mapping[str, float]) -> Axis:
+def _axis(space: Space, name: str, given: Sequence[Any], fixed: Mapping[str, float], combined: Targets) -> Axis:
     where = f"grid {name}"
-    target = space.target(name)
+    target = target_of(space, name, combined)
     if name in fixed:
         raise UserInputError(f"scan: {name} is both on the grid and held fixed")
+    if name in combined and set(members(space, target)) <= set(fixed):
+        raise UserInputError(f"scan: {name} is on the grid, and all coefficients that it is made of are held fixed")
     if isinstance(given, str) or not hasattr(given, "__len__") or len(given) != 3:
         raise UserInputError(f"{where}: expected from, to and number of points, got {given!r}")
     low, high = finite_number(given[0], f"{where}: from"), finite_number(given[1], f"{where}: to")

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from nmmfit.inference.combined import prior_width
 from nmmfit.inference.fit import WEAK_CURVATURE
 from nmmfit.inference.space import Space
 from nmmfit.inference.symmetries import even_sets
@@ -115,8 +116,7 @@ class Axes:
         self.space, self.centre = space, centre
         self.index = space.own
         self.names = tuple(space.names[i] for i in space.own)
-        sds = [p.prior_sd if np.isfinite(p.prior_sd) and p.prior_sd > 0 else p.scale for p in space.joint.own]
-        self.widths = np.array(sds, dtype=float)
+        self.widths = np.array([prior_width(p) for p in space.joint.own], dtype=float)
         self.units = self.widths / space.ranges.stretch(centre)[self.index]
 
     @property

@@ -94,10 +94,11 @@ class GridPoints:
         return float(np.max(sizes))
 
     def _targets(self, at: np.ndarray) -> np.ndarray:
-        """(point, constraint): targets of identified quantities; a size is a little above 0, where its gradient exists."""
+        """(point, constraint): targets of quantities; a size is a little above 0, where its gradient exists."""
         if not self.sized:
             return np.zeros((len(at), 1))
-        return np.maximum(at[:, self.sized], SMALLEST * self.steps[self.sized])
+        positive = np.array([self.axes[k].target.positive for k in self.sized])
+        return np.maximum(at[:, self.sized], np.where(positive, SMALLEST * self.steps[self.sized], -np.inf))
 
     def _images(self, at: np.ndarray) -> np.ndarray:
         """(point, held): entries of the vector for the held parameters at scanned values."""
@@ -333,7 +334,11 @@ class GridPoints:
         ones."""
         points: list[np.ndarray] = []
         for mode in self.job.modes:
-            sizes = [self.profiler.value_of(self.axes[k].target, mode) / self.steps[k] for k in self.sized]
+            sizes = [
+                self.profiler.value_of(self.axes[k].target, mode) / self.steps[k]
+                for k in self.sized
+                if self.axes[k].target.positive
+            ]
             if any(size < 0.1 for size in sizes):
                 count = 2 * max(self.space.dimension(self.axes[k].target, self.free) for k in self.sized)
                 points.extend(self.profiler.scattered(self.job, mode, count))

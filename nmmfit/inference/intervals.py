@@ -195,8 +195,8 @@ def conventions(cl: float, level: float) -> dict[str, str]:
         "outermost where there are several minima; sizes (>= 0) whose delta chi2 at 0 is below that start at the boundary 0"
     )
     return {
-        "one_at_a_time": "other coefficients 0 (identified quantities: everything that contributes to other amplitudes 0), "
-        f"nuisances and theory inputs profiled, no coefficient priors; {ends}",
+        "one_at_a_time": "other coefficients 0 (identified quantities: everything that contributes to other amplitudes 0; "
+        f"directions: those orthogonal to it 0), nuisances and theory inputs profiled, no coefficient priors; {ends}",
         "profiled": f"other coefficients, nuisances and theory inputs profiled, no coefficient priors; {ends}",
         "feldman_cousins": "values at which toys made there, at the profiled nuisances of the data, have a larger delta chi2 "
         f"than the data in more than {100 * (1 - cl):.3g} % (plug-in construction; all else profiled in every toy)",

@@ -12,13 +12,14 @@ from scipy.stats import chi2
 from nmmfit.checks import confidence_level, finite_number, whole_number
 from nmmfit.constants import STANDARD_MODEL_INPUTS
 from nmmfit.errors import UserInputError, unknown
+from nmmfit.inference.combined import PRIOR_WIDTHS, Weights, along, combined_draws, combined_targets, prior_deviation
 from nmmfit.inference.endpoints import Region, regions
-from nmmfit.inference.fit import flat_reason
+from nmmfit.inference.flatness import exactly_flat
 from nmmfit.inference.intervals import Interval, Limits, LimitsResult, conventions, marginalised
 from nmmfit.inference.joint import JointLikelihood
 from nmmfit.inference.minimise import Progress
 from nmmfit.inference.profiling import Job, Profiler
-from nmmfit.inference.space import Space, Target, compensators, space_of
+from nmmfit.inference.space import Space, Target, space_of
 from nmmfit.inference.toy_ensemble import Ensemble, Toys, run
 from nmmfit.inference.toy_intervals import default_grid
 from nmmfit.inference.toy_intervals import feldman_cousins as feldman_cousins_of
@@ -55,7 +56,8 @@ def limits(
     *,
     parameters: Sequence[str] | None = None,
     presets: Presets | None = None,
-    combinations: Mapping[str, Mapping[str, float]] | None = None,
+    combinations: Weights | None = None,
+    directions: Weights | None = None,
     profiled: bool = True,
     feldman_cousins: bool = False,
     toys: int = 500,
@@ -72,6 +74,7 @@ def limits(
         parameters: names of coefficients and identified quantities to do; None: all.
         presets: determinations of theory inputs for which one-at-a-time limits are shown besides; None: the project's; {}: none.
         combinations: linear combinations of coefficients to limit besides, name -> coefficient -> weight; None: none.
+        directions: the same in prior widths, name -> coefficient -> component; see `nmmfit.inference.combined`.
         profiled: also profile all other coefficients; False: one-at-a-time limits only.
         feldman_cousins: also make toys, for Feldman-Cousins intervals.
         toys: toys at every tested value of those, >= 10.
@@ -100,13 +103,13 @@ def limits(
     work = LimitWork(space, Profiler(space, seed=seed, progress=progress), level, starts)
     for name in names:
         work.plan(name, profiled)
-    combined = {name: space.combination(name, weights) for name, weights in (combinations or {}).items()}
+    combined = combined_targets(space, combinations, directions)
     for target in combined.values():
         work.plan_combination(target, profiled)
     table = default_presets() if presets is None else _checked_presets(presets, space)
     if posterior is not None:
         posterior = _checked_draws(posterior, [*names, *(space.names[i] for i in space.coefficients)])
-        posterior |= _combined_draws(posterior, combinations or {})
+        posterior |= combined_draws(space, combined, posterior)
     taken = table if any(n in space.names and space.index(n) in space.coefficients for n in names) else {}
     usable = {p: inputs for p, given in taken.items() if (inputs := _floated(space, given))}
     for preset, inputs in usable.items():
@@ -131,7 +134,10 @@ def limits(
         conventions={k: v for k, v in conventions(cl, level).items() if feldman_cousins or k != "feldman_cousins"},
         failed=tuple(f"{name} ({kind})" for (name, kind), interval in found.items() if not interval.converged),
     )
-    return result if posterior is None else with_posterior(result, joint, posterior, seed=seed)
+    if posterior is None:
+        return result
+    combined_sd = {name: prior_deviation(space, target) for name, target in combined.items()}
+    return with_posterior(result, joint, posterior, seed=seed, combined_sd=combined_sd)
 
 
 def _checked_presets(presets: Presets, space: Space) -> Presets:
@@ -161,17 +167,6 @@ def _checked_draws(posterior: Mapping[str, np.ndarray], names: Sequence[str]) ->
             raise UserInputError(f"posterior of {name}: expected at least two draws, all of them finite numbers")
         found[name] = draws.astype(float)
     return found
-
-
-def _combined_draws(
-    posterior: Mapping[str, np.ndarray], combinations: Mapping[str, Mapping[str, float]]
-) -> dict[str, np.ndarray]:
-    """Draws of the combinations whose coefficients all have some."""
-    return {
-        name: np.sum([weight * posterior[part] for part, weight in weights.items()], axis=0)
-        for name, weights in combinations.items()
-        if all(part in posterior for part in weights)
-    }
 
 
 def _limits(target: Target, found: Mapping[tuple[str, str], Interval]) -> Limits:
@@ -232,8 +227,15 @@ class LimitWork:
             self._add((name, "profiled"), self.profiler.job(target))
 
     def plan_combination(self, target: Target, profiled: bool = True) -> None:
-        """The profiled job of a linear combination."""
-        self.known[target.name, "one_at_a_time"] = Interval(None, None, "not defined for a combination of coefficients")
+        """The profiled job of a linear combination, and of a direction that of it alone: orthogonal ones have no part in it."""
+        if target.unit == PRIOR_WIDTHS:
+            free = np.setdiff1d(np.arange(self.space.n), np.flatnonzero(self.space.kinds == "model"))
+            within = along(self.space, target)[None]
+            job = self.profiler.job(target, free=free, within=within)
+            job.slide = False
+            self._add((target.name, "one_at_a_time"), job)
+        else:
+            self.known[target.name, "one_at_a_time"] = Interval(None, None, "not defined for a combination of coefficients")
         if profiled:
             self._add((target.name, "profiled"), self.profiler.job(target))
 
@@ -281,7 +283,7 @@ class LimitWork:
         """All intervals, (name, kind) -> interval."""
         self.profiler.find_modes(list(self.jobs.values()), self.starts)
         for key, job in list(self.jobs.items()):
-            reason = self._flat(job)
+            reason = exactly_flat(self.profiler, job)
             if reason is not None:
                 self.known[key] = Interval(None, None, reason)
                 del self.jobs[key]
@@ -289,33 +291,6 @@ class LimitWork:
         for (key, job), region in zip(self.jobs.items(), found, strict=True):
             self.known[key] = self._interval(job, region)
         return self.known
-
-    def _flat(self, job: Job) -> str | None:
-        """Why a job's target is exactly unbounded, confirmed by the likelihood along the direction; None if it is not."""
-        target = job.target
-        assert target is not None
-        x = job.modes[0]
-        moving = list(job.free)
-        if target.name in self.space.names:
-            found = compensators(self.space, x, target.name, moving)
-            if found is None:
-                return None
-            direction, others = found
-        else:
-            flat = self.space.flat_directions(x, moving)
-            gradient = self.profiler.gradient_of(target, self.profiler.scattered(job, x, 1))[0]
-            moves = flat @ gradient
-            if not len(flat) or np.max(np.abs(moves)) < 1e-7 * job.step:
-                return None
-            direction = moves @ flat
-            others = [self.space.names[i] for i in np.flatnonzero(np.abs(direction / self.space.scale) > 1e-7)]
-        steps = np.array([0.0, 1.0, -1.0, 10.0]) / np.max(np.abs(direction / self.space.scale))
-        values = np.array([self.space.nll_at(x + step * direction) for step in steps])
-        if np.max(np.abs(values - values[0])) > 1e-5:
-            return None
-        if target.name in self.space.names:
-            return flat_reason(target.name, others)
-        return f"flat direction: {', '.join(others)} change it without changing anything that the data see"
 
     def _interval(self, job: Job, region: Region) -> Interval:
         target = job.target
@@ -355,10 +330,18 @@ class LimitWork:
 
 
 def with_posterior(
-    result: LimitsResult, joint: JointLikelihood, posterior: Mapping[str, np.ndarray], *, seed: int = 0
+    result: LimitsResult,
+    joint: JointLikelihood,
+    posterior: Mapping[str, np.ndarray],
+    *,
+    seed: int = 0,
+    combined_sd: Mapping[str, float] | None = None,
 ) -> LimitsResult:
-    """The same limits with marginalised intervals and contractions from posterior draws, name -> (chain, draw)."""
-    prior_sd = prior_deviations(joint, seed=seed)
+    """The same limits with marginalised intervals and contractions from posterior draws, name -> (chain, draw).
+
+    `combined_sd` are prior standard deviations of combinations, where they are known.
+    """
+    prior_sd = prior_deviations(joint, seed=seed) | {n: sd for n, sd in (combined_sd or {}).items() if np.isfinite(sd) and sd > 0}
 
     def add(positive: bool) -> Callable[[str, Limits], Limits]:
         def one(name: str, found: Limits) -> Limits:

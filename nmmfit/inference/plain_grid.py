@@ -40,8 +40,8 @@ class PlainGrid:
         for axis in axes:
             if axis.held is None:
                 raise UserInputError(
-                    f"grid {axis.name}: an identified quantity does not say which coefficients move; profile the others, "
-                    "or scan parameters"
+                    f"grid {axis.name}: an identified quantity or a combination does not say which coefficients move; "
+                    "profile the others, or scan parameters"
                 )
         self.space, self.axes = space, tuple(axes)
         self.profiler = Profiler(space, seed=seed)

@@ -11,8 +11,10 @@ import numpy as np
 from nmmfit.checks import finite_number, whole_number
 from nmmfit.errors import UserInputError
 from nmmfit.inference.axes import Axis
+from nmmfit.inference.combined import Weights, combined_targets, target_of
 from nmmfit.inference.endpoints import IMPROVED, NEAR_EDGE, regions
 from nmmfit.inference.fit import flat_reason
+from nmmfit.inference.flatness import exactly_flat
 from nmmfit.inference.grid_solver import GridSolver
 from nmmfit.inference.joint import JointLikelihood
 from nmmfit.inference.minimise import Progress
@@ -74,15 +76,18 @@ def profile(
     low: float | None = None,
     high: float | None = None,
     fixed: Mapping[str, float] | None = None,
+    combinations: Weights | None = None,
+    directions: Weights | None = None,
     starts: int = 8,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> ProfileResult:
-    """Profile of a parameter or an identified quantity.
+    """Profile of a parameter, an identified quantity or a linear combination of coefficients.
 
     Args:
         joint: the joint likelihood.
-        parameter: name of a parameter or of an identified quantity (`joint.identified`).
+        parameter: name of a parameter, of an identified quantity (`joint.identified`), or of one of the next.
+        combinations, directions: linear combinations of coefficients by name, by weights or in prior widths; see `limits`.
         points: number of grid points, >= 2.
         low, high: ends of the grid, in the unit of the parameter; where not given, delta chi2 about 9.
         fixed: parameters held at these values, in the best fit as in the profile.
@@ -100,7 +105,8 @@ def profile(
     whole_number(seed, "profile: seed", 0)
     low = None if low is None else finite_number(low, "profile: low")
     high = None if high is None else finite_number(high, "profile: high")
-    target = space.target(parameter)
+    combined = combined_targets(space, combinations, directions)
+    target = target_of(space, parameter, combined)
     profiler = Profiler(space, seed=seed)
     if target.positive and not len(space.own):
         raise UserInputError(f"profile: no coefficient is free that could change {parameter}")
@@ -111,8 +117,12 @@ def profile(
     free = np.setdiff1d(np.arange(space.n), held)
     job = profiler.job(target, start=start, free=free, label=parameter)
     profiler.find_modes([job], starts)
-    flat = compensators(space, job.modes[0], parameter, list(free)) if parameter in space.names else None
-    grid = _grid(profiler, job, points, low, high, bounded=flat is None)
+    reason = ""
+    if parameter in combined:
+        reason = exactly_flat(profiler, job) or ""
+    elif parameter in space.names and (flat := compensators(space, job.modes[0], parameter, list(free))) is not None:
+        reason = flat_reason(parameter, flat[1])
+    grid = _grid(profiler, job, points, low, high, bounded=not reason)
     place = space.names.index(parameter) if parameter in space.names else None
     axis = Axis(parameter, target, float(grid[0]), float(grid[-1]), points, place)
     solver = GridSolver(space, [axis], fixed, seed=seed, like=job)
@@ -135,7 +145,7 @@ def profile(
         points={name: parameters[:, i] for i, name in enumerate(space.names)},
         best=profiler.value_of(target, best),
         best_point=space.point(best),
-        reason=flat_reason(parameter, flat[1]) if flat is not None else "",
+        reason=reason,
     )
 
 

@@ -213,9 +213,12 @@ class Profiler:
         of_model = rng.normal(size=(half, self.space.n)) * (self.space.kinds == "model") * np.minimum(size, 1.0)[:, None]
         throw = throw + of_model
         throw = np.stack([throw, -throw], axis=1).reshape(2 * half, -1)[:count]
+        moved = throw @ job.basis.T / self.space.scale
+        if job.within is not None and not job.slide:
+            # What is restricted stays on its line; a part along a flat direction would lead off it.
+            return np.asarray(center + moved * self.space.scale)
         # along flat directions there is nothing to find
         flat = self.space.flat_directions(job.start, job.free) / self.space.scale
-        moved = throw @ job.basis.T / self.space.scale
         return np.asarray(center + (moved - moved @ flat.T @ flat) * self.space.scale)
 
     def find_modes(self, jobs: Sequence[Job], starts: int = 8, extra: np.ndarray | None = None) -> None:

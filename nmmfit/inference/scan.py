@@ -15,6 +15,7 @@ from nmmfit.checks import confidence_level, whole_number
 from nmmfit.durable import ChunkStore, Engine
 from nmmfit.errors import UserInputError
 from nmmfit.inference.axes import Axis, make_axes, size_of
+from nmmfit.inference.combined import Weights, combined_targets
 from nmmfit.inference.contours import Contour, Evaluate, Interval, contours, intervals
 from nmmfit.inference.endpoints import IMPROVED
 from nmmfit.inference.grid_chunks import solved_chunks
@@ -167,6 +168,8 @@ def scan(
     *,
     cl: Sequence[float] = LEVELS,
     fixed: Mapping[str, float] | None = None,
+    combinations: Weights | None = None,
+    directions: Weights | None = None,
     profiled: bool = True,
     refine: bool = True,
     starts: int = 8,
@@ -183,6 +186,8 @@ def scan(
         grid: name of a parameter or of an identified quantity (`joint.identified`) -> (from, to, points), in its unit.
         cl: confidence levels of intervals and contours, between 0 and 1.
         fixed: parameters held at these values, in the best fit as on the grid.
+        combinations, directions: linear combinations of coefficients by name, by weights or in prior widths, which may be on the
+            grid, too; see `limits`.
         profiled: whether everything else is minimised at every point; else it stays at the best fit.
         refine: whether points are solved on the crossings beside the grid.
         starts: scattered starts of the best fit, >= 1.
@@ -204,7 +209,7 @@ def scan(
     whole_number(seed, "scan: seed", 0)
     levels = tuple(sorted({confidence_level(one, "scan: cl") for one in cl}))
     held = dict(fixed or {})
-    axes = make_axes(space, grid, held)
+    axes = make_axes(space, grid, held, combined_targets(space, combinations, directions))
     space.vector(held, "fixed")
     _distinct(space, axes, seed)
     made: _Profiled | _Plain = (_Profiled if profiled else _Plain)(space, axes, held, starts, seed)
@@ -230,7 +235,7 @@ def _refuse_memory(n: int, axes: Sequence[Axis]) -> None:
 
 
 def _distinct(space: Any, axes: Sequence[Axis], seed: int) -> None:
-    """Raises: UserInputError where two identified quantities are the same but for a factor, whatever the coefficients."""
+    """Raises: UserInputError where two quantities are the same but for a factor, whatever the coefficients."""
     from nmmfit.inference.profiling import Profiler
 
     sized = [a for a in axes if a.held is None]

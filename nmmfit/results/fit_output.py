@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from nmmfit.config.run import DirectionSpec
 from nmmfit.inference.joint import JointLikelihood, Point
 from nmmfit.inference.landscape import landscape
 from nmmfit.inference.result import SampleResult
 from nmmfit.results.diagnostics import FitSummary, finite_or_null
+from nmmfit.results.directions import summarised
 from nmmfit.results.files import RunFolder
 from nmmfit.results.plots import write_fit_plots
 from nmmfit.results.predictive import channel_draws, predictive_checks
@@ -28,6 +30,7 @@ def write_fit(
     sm: Point | None = None,
     choices: Mapping[str, Any] | None = None,
     plots: bool = True,
+    directions: Mapping[str, DirectionSpec] | None = None,
 ) -> dict[str, Any]:
     """Write posterior.nc, summary.json, run.toml and the plots into an open run folder; `folder.publish()` is left to the caller.
 
@@ -39,11 +42,14 @@ def write_fit(
         sm: point of the Standard Model for the spectra; None: `best` with all coefficients at 0.
         choices: choices of theory to be named in summary.json; default: those of `joint`.
         plots: whether to draw.
+        directions: directions among the coefficients that are summarised besides.
     Returns: the object in summary.json, which is what `fit --json` prints.
     Raises: OutputError if anything cannot be written.
     """
     named = joint.choices if choices is None else choices
     printed = fit_json(result, summary, out=folder.final, choices=named)
+    if directions:
+        printed["directions"] = summarised(joint, result, directions)
     attrs = provenance(run_toml, result.seed) | {f"theory_{name}": str(value) for name, value in named.items()}
     channels = channel_draws(joint, result)
     checks = predictive_checks(channels)

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 COLUMNS = 2
 BINS = 30
+LARGEST_MEAN = 1e15
+"""Poisson expectation above which counts are the expectation itself: they scatter by less than a part in 10^7."""
 
 
 def channel_draws(joint: JointLikelihood, result: SampleResult, *, predictive_every: int = 4) -> dict[str, ChannelDraws]:
@@ -50,18 +52,29 @@ def channel_draws(joint: JointLikelihood, result: SampleResult, *, predictive_ev
     expected = joint.expected(thinned)
     collected = {}
     for number, (name, channel) in enumerate(joint.channels.items()):
-        if channel.distribution is dist.Poisson:
-            # numpy draws these fifty times faster than a compiled sampler that is used once.
-            counts = np.random.default_rng((result.seed, number)).poisson(np.asarray(expected[name]))
-        else:
-            key = jax.random.fold_in(jax.random.PRNGKey(result.seed), number)
-            counts = channel.distribution(expected[name]).sample(key)
-        of_bins, mean, drawn = np.asarray(pointwise[name]), np.asarray(expected[name]), np.asarray(counts)
+        of_bins, mean = np.asarray(pointwise[name]), np.asarray(expected[name])
+        drawn = drawn_counts(channel, mean, (result.seed, number))
         best = _log_prob(channel, np.asarray(channel.observed, dtype=float), channel.observed)
         deviance = 2.0 * np.sum(best - of_bins[:, ::predictive_every], axis=-1)
-        of_drawn = 2.0 * np.sum(_log_prob(channel, drawn.astype(float), drawn) - _log_prob(channel, mean, drawn), axis=-1)
+        of_drawn = deviances(channel, mean, drawn)
         collected[name] = ChannelDraws(channel.observed, channel.edges, of_bins, drawn, deviance, of_drawn)
     return collected
+
+
+def drawn_counts(channel: Channel, mean: np.ndarray, seed: tuple[int, int]) -> np.ndarray:
+    """Counts from the distribution of a channel's data at expectations (..., bin); `seed` is one of the run and a place in it."""
+    if channel.distribution is dist.Poisson:
+        # numpy draws these fifty times faster than a compiled sampler that is used once. Beyond what it can draw, scatter is nil.
+        counts = np.random.default_rng(seed).poisson(np.minimum(mean, LARGEST_MEAN))
+        return np.where(mean > LARGEST_MEAN, mean, counts) if np.any(mean > LARGEST_MEAN) else counts
+    key = jax.random.fold_in(jax.random.PRNGKey(seed[0]), seed[1])
+    return np.asarray(channel.distribution(jnp.asarray(mean)).sample(key))
+
+
+def deviances(channel: Channel, mean: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Deviances (...) of counts (..., bin), or of one set (bin,), with respect to expectations (..., bin)."""
+    best = _log_prob(channel, counts.astype(float), counts)
+    return np.asarray(2.0 * np.sum(best - _log_prob(channel, mean, counts), axis=-1))
 
 
 def _log_prob(channel: Channel, mean: np.ndarray, counts: np.ndarray) -> np.ndarray:

@@ -215,6 +215,12 @@ def _verdict(a: Reweighted) -> str:
     return f"NOT to be trusted: {a.reason}."
 
 
+def picture_height(quantities: int, alternatives: int) -> float:
+    """Height in inches of the picture: a bar per prior and quantity, the axis and the legend."""
+    count = 1 + alternatives
+    return 0.17 * (count + 1) * quantities + 0.95 + 0.17 * count
+
+
 def sensitivity_figure(found: PriorSensitivity) -> Figure:
     """Intervals of every quantity, a bar per prior, in units of the farther end of the interval before.
 
@@ -223,7 +229,7 @@ def sensitivity_figure(found: PriorSensitivity) -> Figure:
     names = list(found.before)
     count = 1 + len(found.alternatives)
     with style():
-        figure = new_figure(6.6, 0.17 * (count + 1) * len(names) + 0.95 + 0.17 * count)
+        figure = new_figure(6.6, picture_height(len(names), len(found.alternatives)))
         axes = figure.subplots()
         largest = 1.0
         for row, name in enumerate(names):

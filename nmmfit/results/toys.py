@@ -13,14 +13,12 @@ from nmmfit.inference.toys import ToysResult
 from nmmfit.results import adapter
 from nmmfit.results.adapter import Variable
 from nmmfit.results.figure import BLACK, BLUE, GREY, SKY, VERMILLION, new_figure, save, style
-from nmmfit.results.files import RunFolder
+from nmmfit.results.files import TOYS_FILE, RunFolder
 from nmmfit.results.tables import plain_table
-from nmmfit.results.wording import axis_label, number, quantity_label
+from nmmfit.results.wording import axis_label, literal, number, quantity_label
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-TOYS_FILE = "toys.nc"
 
 
 def _ends(lower: float | None, upper: float | None) -> str:
@@ -86,7 +84,7 @@ def toys_tables(found: ToysResult) -> RenderableType:
     return Group(*parts)
 
 
-def _samples(found: ToysResult) -> dict[str, tuple[float, float | None, np.ndarray]]:
+def samples(found: ToysResult) -> dict[str, tuple[float, float | None, np.ndarray]]:
     """Label -> (tested value, q of the data, q of the toys)."""
     out: dict[str, tuple[float, float | None, np.ndarray]] = {}
     for c in found.coverage:
@@ -104,15 +102,15 @@ def q_figure(found: ToysResult) -> Figure:
     """Distributions of q with chi-square of one degree of freedom, and the data: the fraction of toys above q."""
     from scipy.stats import chi2
 
-    samples = _samples(found)
+    shown = samples(found)
     with style():
         figure = new_figure(5.0, 3.6)
         axes = figure.subplots()
-        top = max([float(np.quantile(v, 0.999)) for _, _, v in samples.values() if len(v)] + [float(chi2.ppf(0.999, 1))])
-        for (label, (_, q, values)), colour in zip(samples.items(), (BLUE, VERMILLION, SKY, GREY) * 8, strict=False):
+        top = max([float(np.quantile(v, 0.999)) for _, _, v in shown.values() if len(v)] + [float(chi2.ppf(0.999, 1))])
+        for (label, (_, q, values)), colour in zip(shown.items(), (BLUE, VERMILLION, SKY, GREY) * 8, strict=False):
             ordered = np.sort(values)
             tail = 1.0 - np.arange(len(ordered)) / max(len(ordered), 1)
-            axes.step(ordered, tail, where="pre", color=colour, label=f"{len(ordered)} toys {label}")
+            axes.step(ordered, tail, where="pre", color=colour, label=f"{len(ordered)} toys {literal(label)}")
             if q is not None:
                 axes.axvline(q, color=colour, linestyle=":", label=f"data: {q:.2f}")
         at = np.linspace(0.0, top, 200)
@@ -166,7 +164,7 @@ def coverage_figure(found: ToysResult) -> Figure:
         for row, c in enumerate(found.coverage):
             axes.errorbar(100 * c.coverage, row, xerr=100 * c.error, color=BLUE, marker="o", markersize=5, capsize=3)
         axes.axvline(100 * found.cl, color=BLACK, linestyle="--", linewidth=0.8)
-        axes.set_yticks(range(len(found.coverage)), [c.where for c in found.coverage])
+        axes.set_yticks(range(len(found.coverage)), [literal(c.where) for c in found.coverage])
         axes.set_ylim(-0.6, len(found.coverage) - 0.4)
         axes.tick_params(axis="y", which="both", left=False, right=False)
         axes.set_xlabel(f"coverage of the asymptotic {100 * found.cl:g} % interval [%]")
@@ -183,10 +181,10 @@ def q_values(found: ToysResult) -> dict[str, dict[str, Variable]]:
         if tested:
             cases[name] = ([t.value for t in tested], [t.values for t in tested], [t.q for t in tested])
     groups: dict[str, dict[str, Variable]] = {}
-    for name, (values, samples, data) in cases.items():
-        filled = np.full((len(values), max(map(len, samples))), np.nan)
-        for row, sample in zip(filled, samples, strict=True):
-            row[: len(sample)] = sample
+    for name, (values, rows, data) in cases.items():
+        filled = np.full((len(values), max(map(len, rows))), np.nan)
+        for filled_row, row in zip(filled, rows, strict=True):
+            filled_row[: len(row)] = row
         groups[name] = {
             "value": Variable(np.array(values), ("test",), {"unit": found.unit}),
             "q": Variable(filled, ("test", "toy"), {"unit": "1"}),
@@ -202,7 +200,7 @@ def write_toys(folder: RunFolder, found: ToysResult) -> None:
     if groups:
         attrs: dict[str, Any] = {"parameter": found.name, "construction": found.construction, "seed": str(found.seed)}
         folder.write_bytes(TOYS_FILE, adapter.netcdf_bytes(adapter.from_dict(groups, attrs)))
-    if _samples(found):
+    if samples(found):
         save(q_figure(found), folder.path / "q")
     if found.feldman_cousins is not None:
         save(belt_figure(found), folder.path / "belt")

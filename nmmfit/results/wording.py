@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 _TEN = re.compile(r"\b1e([+-]?\d+)\b")
 _POWER = re.compile(r"\^(-?\d+)")
@@ -124,6 +125,21 @@ def symbol(name: str) -> str:
     if not indices or len(head) > 2 or not head.isalpha() or not all(i.isalnum() for i in indices):
         return literal(name)
     return rf"${head}_{{{','.join(i if len(i) == 1 else rf'{chr(92)}rm {i}' for i in indices)}}}$"
+
+
+_LEAST_COMPONENT = 0.005
+"""Components below this part of the largest are left out of the words for a direction."""
+
+
+def direction_lines(given: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """A line for each direction: what it is made of, and how well it is constrained or why it is blind."""
+    lines = []
+    for name, entry in given.items():
+        largest = max(abs(x) for x in entry["components"].values())
+        kept = [(n, x) for n, x in entry["components"].items() if abs(x) >= _LEAST_COMPONENT * largest]
+        words = " ".join(f"{x:+.2f} {n}" for n, x in sorted(kept, key=lambda pair: -abs(pair[1]))).removeprefix("+")
+        lines.append(f"{name} = {words} (in prior widths){': ' + entry['note'] if entry['note'] else ''}")
+    return lines
 
 
 def axis_label(label: str, unit: str, separator: str = " ") -> str:

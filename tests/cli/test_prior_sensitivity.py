@@ -69,6 +69,8 @@ def test_intervals_tables_and_files(stored: Path, capsys: pytest.CaptureFixture[
     assert narrowed["parameters"]["L_dipole"]["width_ratio"] == pytest.approx((1 / 9 - 1 / 100 + 1 / 9) ** -0.5 / 3.0, rel=0.08)
     assert narrowed["parameters"]["L_T_s"]["width_ratio"] == pytest.approx(1.0, abs=0.08)
     assert set(answer["alternatives"]) >= {"twice as wide", "half as wide"}
+    assert main(["report", "new", "--out", "new.html"]) == 0
+    assert "Prior sensitivity of a fit to nothing but the priors" in capsys.readouterr().out
     assert {p.name for p in (stored / "new").iterdir()} == {
         "manifest.json",
         "prior_sensitivity.json",

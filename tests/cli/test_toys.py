@@ -82,6 +82,8 @@ def test_toys_as_json_and_on_disk(capsys, tmp_path):
     assert len(printed["coverage"]) == 2
     assert printed["p_values"][0]["toys"] + printed["p_values"][0]["failed"] == 20
     assert json.loads((tmp_path / "t" / "toys.json").read_text())["coverage"] == printed["coverage"]
+    assert main(["report", "t"]) == 0
+    assert "Toys made at the best fit: the asymptotic 90 % interval holds" in capsys.readouterr().out
 
 
 def of_numbers(self: Ensemble, number: int) -> dict[str, np.ndarray]:

@@ -42,7 +42,20 @@ from nmmfit.runfile import read_toml
 
 NOTHING: dict[str, dict] = {"identified": {}, "parameters": {}}
 """Limits of nothing, which need no plot."""
-KINDS = ("fit", "limits", "profile", "scan", "validate", "tension", "impacts", "leave-one-out", "fisher", "tighten")
+KINDS = (
+    "fit",
+    "limits",
+    "profile",
+    "scan",
+    "validate",
+    "tension",
+    "impacts",
+    "leave-one-out",
+    "fisher",
+    "tighten",
+    "toys",
+    "prior-sensitivity",
+)
 LAB = SimpleNamespace(
     title="A laboratory",
     status="invented",

@@ -11,11 +11,13 @@ from nmmfit.results.report.folder import Results, read_results
 from nmmfit.results.report.impacts import impacts_document
 from nmmfit.results.report.leave_out import leave_out_document
 from nmmfit.results.report.limits import limits_document
+from nmmfit.results.report.prior_sensitivity import prior_sensitivity_document
 from nmmfit.results.report.profile import profile_document
 from nmmfit.results.report.render import html
 from nmmfit.results.report.scan import scan_document
 from nmmfit.results.report.tension import tension_document
 from nmmfit.results.report.tighten import tighten_document
+from nmmfit.results.report.toys import toys_document
 from nmmfit.results.report.validation import validation_document
 
 _MAKERS = {
@@ -29,6 +31,8 @@ _MAKERS = {
     "leave-one-out": leave_out_document,
     "fisher": fisher_document,
     "tighten": tighten_document,
+    "toys": toys_document,
+    "prior-sensitivity": prior_sensitivity_document,
 }
 
 

@@ -10,7 +10,7 @@ from nmmfit.presets import CHOICES
 from nmmfit.results.report.document import Section, Table, Text, table
 from nmmfit.results.report.folder import KINDS, Results
 from nmmfit.results.report.references import Told
-from nmmfit.results.wording import unit_text
+from nmmfit.results.wording import direction_lines, unit_text
 
 
 def asked_section(results: Results, experiments: Sequence[Told], question: str) -> Section:
@@ -39,6 +39,7 @@ def asked_section(results: Results, experiments: Sequence[Told], question: str) 
         points += [
             f"Options of {name}: {', '.join(f'{k} = {v}' for k, v in given.items())}." for name, given in config.options.items()
         ]
+    points += direction_lines({name: spec.model_dump() for name, spec in config.directions.items()})
     if config.allow_overlaps:
         points.append("Experiments that share data may be combined here, which counts these data twice.")
     return Section("What was asked", (question, f"Experiments: {names}.", scale), tuple(points), tuple(tables))

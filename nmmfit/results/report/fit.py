@@ -19,12 +19,22 @@ from nmmfit.results.files import POSTERIOR
 from nmmfit.results.plots import coefficient_corner, identified_corner
 from nmmfit.results.report.asked import asked_section, made_facts, provenance_section
 from nmmfit.results.report.document import Document, Picture, Section, Table, table
-from nmmfit.results.report.folder import Results, plain_unit, reading
+from nmmfit.results.report.folder import Results, finite, known_or_nan, plain_unit, reading
 from nmmfit.results.report.nuisances import Summaries, distinct, nuisances_section
 from nmmfit.results.report.pictures import drawn, stored
 from nmmfit.results.report.references import SAMPLING, asked_of
 from nmmfit.results.store import KIND_ATTRIBUTE
-from nmmfit.results.wording import common_scale, fixed, measured, quantity_label, quantity_words, sentence, together, unit_text
+from nmmfit.results.wording import (
+    common_scale,
+    fixed,
+    measured,
+    number,
+    quantity_label,
+    quantity_words,
+    sentence,
+    together,
+    unit_text,
+)
 
 MOST_ANSWERS = 6
 """Sentences at the top; the rest stands in the tables."""
@@ -127,6 +137,7 @@ def _found(results: Results, result: SampleResult, summaries: Summaries) -> Sect
     tables = _summary_tables("Identified by the data", list(result.identified), summaries, prior=False)
     tables += _summary_tables("Coefficients", list(result.coefficient_names()), summaries, prior=True)
     names = result.coefficient_names()
+    tables += _directions(results)
     if len(names) > 1:
         tables.append(_correlations(results, names))
     sentences = [
@@ -147,6 +158,18 @@ def _found(results: Results, result: SampleResult, summaries: Summaries) -> Sect
     # Folders of older versions have none.
     points += [sentence(text) for text in (results.payload.get("landscape") or {}).get("text") or ()]
     return Section("What came out", tuple(sentences), tuple(points), tuple(tables), tuple(_corners(results, result)))
+
+
+def _directions(results: Results) -> list[Table]:
+    """The posterior of directions, where the run has some."""
+    rows = []
+    with reading(results):
+        for name, s in (results.payload.get("directions") or {}).items():
+            low, high = (number(finite(x)) for x in s["hdi_90"])
+            cells = (number(finite(s["mean"])), number(finite(s["sd"])), f"[{low}, {high}]", number(finite(s["abs_upper_90"])))
+            rows.append((f"{name}{' (blind)' if s['blind'] else ''}", *cells, fixed(known_or_nan(s["contraction"]), 2)))
+    heads = ("direction", *(f"{head} [prior widths]" for head in SHOWN), "contraction [1]")
+    return [table("Directions", heads, rows, range(1, len(heads)))] if rows else []
 
 
 def _summary_tables(title: str, names: Sequence[str], summaries: Summaries, prior: bool) -> list[Table]:

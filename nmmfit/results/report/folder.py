@@ -14,7 +14,7 @@ from typing import Any
 
 from nmmfit.config import RunConfig, validate
 from nmmfit.errors import UserInputError
-from nmmfit.results.files import POSTERIOR, RUN_FILE, SUMMARY, refuse_unfinished
+from nmmfit.results.files import POSTERIOR, RUN_FILE, SUMMARY, TOYS_FILE, refuse_unfinished
 from nmmfit.results.store import read_run
 from nmmfit.runfile import read_toml
 
@@ -29,8 +29,11 @@ KINDS = {
     "leave-one-out": "leave_one_out.json",
     "fisher": "fisher.json",
     "tighten": "tighten.json",
+    "toys": "toys.json",
+    "prior-sensitivity": "prior_sensitivity.json",
 }
 """Verb -> the file by which its folder is known."""
+_OR_NONE = (dict, type(None))
 NEEDED: Mapping[str, tuple[tuple[str, type | tuple[type, ...]], ...]] = {
     "fit": (("identified", dict), ("parameters", dict), ("converged", bool), ("problems", list)),
     "limits": (("cl", float), ("identified", dict), ("parameters", dict), ("converged", bool), ("problems", list)),
@@ -45,6 +48,14 @@ NEEDED: Mapping[str, tuple[tuple[str, type | tuple[type, ...]], ...]] = {
         *(("points", int), ("converged", bool), ("problems", list)),
     ),
     "tighten": (("cl", float), ("stages", list), ("conventions", dict), ("converged", bool), ("failed", list)),
+    "toys": (
+        *(("parameter", str), ("unit", str), ("cl", float), ("toys", int), ("asymptotic", dict), ("coverage", list)),
+        *(("asimov", _OR_NONE), ("feldman_cousins", _OR_NONE), ("cls", _OR_NONE), ("p_values", list), ("warnings", list)),
+    ),
+    "prior-sensitivity": (
+        *(("cl", float), ("draws", int), ("parameters", dict), ("identified", dict), ("alternatives", dict)),
+        ("why_not_flat", str),
+    ),
 }
 """Keys that an object must hold, with their types."""
 
@@ -93,6 +104,7 @@ def read_results(folder: Path | str) -> Results:
         payload = _object(path / KINDS[kind])
         run_toml = None if kind == "validate" else _text(path / RUN_FILE)
     names = [*([POSTERIOR] if kind == "fit" else []), KINDS[kind], *([RUN_FILE] if run_toml is not None else [])]
+    names += [TOYS_FILE] if kind == "toys" and (path / TOYS_FILE).is_file() else []
     _check(payload, kind, path / KINDS[kind])
     config = None if run_toml is None else _config(run_toml, path / RUN_FILE)
     checksums = {name: hashlib.sha256((path / name).read_bytes()).hexdigest() for name in names}

@@ -11,11 +11,11 @@ from nmmfit.results.report.document import Document, Section, Table, table
 from nmmfit.results.report.folder import Results, plain_unit, reading
 from nmmfit.results.report.pictures import drawn
 from nmmfit.results.report.references import SAMPLING, asked_of
-from nmmfit.results.tables import LIMIT_KINDS
+from nmmfit.results.tables import LIMIT_KINDS, LIMIT_SECTIONS
 from nmmfit.results.wording import common_scale, fixed, measured, quantity_label, quantity_words, sentence, unit_text
 
 MOST_ANSWERS = 8
-SECTIONS = (("identified", "Identified by the data"), ("parameters", "Coefficients"))
+SECTIONS = tuple(LIMIT_SECTIONS.items())
 
 
 def limits_document(results: Results) -> Document:
@@ -58,7 +58,7 @@ def _checked(results: Results) -> dict[str, Any]:
             raise ValueError(f"cl is {found['cl']:g}, not between 0 and 1")
         for part, _ in SECTIONS:
             found[part] = {}
-            for name, entry in results.payload[part].items():
+            for name, entry in (results.payload.get(part) or {}).items():
                 made: dict[str, Any] = {"unit": plain_unit(entry.get("unit")), "contraction": _side(entry.get("contraction"))}
                 for kind in LIMIT_KINDS:
                     made[kind] = _interval(entry.get(kind))

@@ -15,7 +15,7 @@ from nmmfit.priors import PriorSpec
 from nmmfit.results.report.document import Section, Table, Text, table
 
 _ARXIV = re.compile(r"(?:arXiv:)(\d{4}\.\d{4,5})(?!\d)")
-_OLD_ARXIV = re.compile(r"\b((?:hep-(?:ph|ex|th|lat)|astro-ph|nucl-(?:th|ex))/\d{7})(?!\d)")
+_OLD_ARXIV = re.compile(r"\b((?:hep-(?:ph|ex|th|lat)|astro-ph|nucl-(?:th|ex)|physics)/\d{7})(?!\d)")
 _DOI = re.compile(r"doi:(10\.\d{4,9}/[-._;()/:A-Za-z0-9]+)")
 _TEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", **{c: "\\" + c for c in "&%$#_{}"}}
 
