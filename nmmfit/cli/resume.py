@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nmmfit.cli import calibrate, fit, leave_out, limits, scan, toys, validate
+from nmmfit.cli import calibrate, fit, leave_out, limits, scan, together, toys, validate
 from nmmfit.cli.arguments import Json
 from nmmfit.cli.cluster import Cluster
 from nmmfit.cli.device import Device
@@ -41,10 +41,11 @@ GO_ON: Mapping[str, Callable[[Unfinished, bool], None]] = {
     "scan": scan.go_on,
     "toys": toys.go_on,
     "calibrate": calibrate.go_on,
+    "tension": together.go_on_with_tension,
 }
 """Verb -> what goes on with it: called with what was begun, and whether to print JSON."""
 
-ON_CLUSTERS = ("scan", "toys", "calibrate", "validate")
+ON_CLUSTERS = ("scan", "toys", "calibrate", "validate", "tension")
 """Verbs that take --cluster."""
 
 

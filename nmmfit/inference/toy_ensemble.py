@@ -99,7 +99,7 @@ class Ensemble:
         """The toys of indices first to last - 1."""
         # Whole chunks, so that one program serves any number of toys.
         size = CHUNK * -(-(last - first) // CHUNK)
-        drawn = self.likelihood.draw(self.z, _keys(jnp.asarray(self.seed), jnp.arange(first, first + size)))
+        drawn = self.likelihood.draw(self.z, toy_keys(jnp.asarray(self.seed), jnp.arange(first, first + size)))
         return drawn.take(np.arange(last - first))
 
     @cached_property
@@ -131,7 +131,7 @@ class Ensemble:
 
 
 @partial(jax.jit)
-def _keys(seed: jax.Array, index: jax.Array) -> jax.Array:
+def toy_keys(seed: jax.Array, index: jax.Array) -> jax.Array:
     """One key per toy, from its index."""
     return jax.vmap(partial(jax.random.fold_in, jax.random.PRNGKey(seed)))(index)
 
