@@ -64,9 +64,7 @@ class Fits:
             matrix[np.ix_(moving, moving)] = basis @ kept.T @ kept @ np.linalg.inv(basis)
         return matrix
 
-    def both(
-        self, data: Data, z: np.ndarray, throws: Sequence[float] | np.ndarray, rng: np.random.Generator
-    ) -> Both:
+    def both(self, data: Data, z: np.ndarray, throws: Sequence[float] | np.ndarray, rng: np.random.Generator) -> Both:
         """Fit data (leading axis `toy`) from a vector (n,) and scattered ones.
 
         Apart also from what was found together, and together also from what some experiments want alone.
