@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nmmfit.cli import calibrate, fit, leave_out, limits, scan, together, toys, validate
+from nmmfit.cli import calibrate, fit, leave_out, limits, scan, tighten, together, toys, validate
 from nmmfit.cli.arguments import Json
 from nmmfit.cli.cluster import Cluster
 from nmmfit.cli.device import Device
@@ -42,6 +42,9 @@ GO_ON: Mapping[str, Callable[[Unfinished, bool], None]] = {
     "toys": toys.go_on,
     "calibrate": calibrate.go_on,
     "tension": together.go_on_with_tension,
+    "tighten": tighten.go_on,
+    "profile": limits.go_on_with_profile,
+    "impacts": together.go_on_with_impacts,
 }
 """Verb -> what goes on with it: called with what was begun, and whether to print JSON."""
 

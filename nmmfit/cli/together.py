@@ -13,10 +13,10 @@ from nmmfit.cli.cluster import Cluster
 from nmmfit.cli.device import Device
 from nmmfit.cli.fit import not_converged
 from nmmfit.cli.go_on import Unfinished, going_on_later
-from nmmfit.cli.invocation import results_folder, resumable_folder
+from nmmfit.cli.invocation import resumable_folder
 from nmmfit.cli.output import emit, note
 from nmmfit.cli.progress import counting_bar
-from nmmfit.cli.where import Where, computed_on
+from nmmfit.cli.where import Where, kept_in
 from nmmfit.results.jsonable import plain
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def _tension_into(chosen: Run, folder: ResumableFolder, asked: Mapping[str, int]
                 joint,
                 **asked,
                 progress=advance,
-                stores=lambda name, known: folder.store(name, {**known, **computed_on()}),
+                stores=kept_in(folder),
                 engine=engine,
             )
         seed = asked["seed"]
@@ -116,10 +116,22 @@ def impacts(
     whole_number(seed, "--seed", 0)
     whole_number(starts, "--starts", 1)
     chosen = open_run(run, [*(overrides or ()), *experiment_overrides(experiments)])
+    _impacts_into(chosen, resumable_folder(ctx, out, chosen), names, seed, starts, device, as_json)
 
+
+def go_on_with_impacts(again: Unfinished, as_json: bool) -> None:
+    """Go on with impacts that were begun; refits that are done are not done again."""
+    given = again.options
+    _impacts_into(again.run, again.folder, given["names"], given["seed"], given["starts"], again.where.device, as_json)
+
+
+def _impacts_into(
+    chosen: Run, folder: ResumableFolder, names: list[str] | None, seed: int, starts: int, device: str | None, as_json: bool
+) -> None:
+    """Impacts, or what is left of them to do; see `impacts`."""
     from nmmfit.results.files import RUN_FILE
 
-    with results_folder(ctx, out, chosen) as folder:
+    with going_on_later(folder, lambda: False):
         from nmmfit.cli.runtime import start_computing
 
         start_computing(device)
@@ -130,7 +142,7 @@ def impacts(
 
         joint = chosen.joint()
         with counting_bar("impacts") as advance:
-            found = engine(joint, names, starts=starts, seed=seed, progress=advance)
+            found = engine(joint, names, starts=starts, seed=seed, progress=advance, stores=kept_in(folder))
         payload = plain({**found.to_json(), "seed": seed, "theory": joint.choices, "provenance": made_by(seed)})
         folder.write_text("impacts.json", json_text(payload))
         folder.write_text(RUN_FILE, chosen.to_toml())

@@ -35,10 +35,10 @@ from nmmfit.checks import whole_number
 from nmmfit.durable import Engine, run_chunks
 from nmmfit.errors import UserInputError
 from nmmfit.inference.joint import JointLikelihood
+from nmmfit.inference.kept_minima import Stores
 from nmmfit.inference.minimise import Progress
 from nmmfit.inference.space import space_of
 from nmmfit.inference.tension_fits import BLOCK, REACH, Blocks, Both, Fits
-from nmmfit.inference.toy_ensemble import Stores
 from nmmfit.inference.toy_fits import Data, ToyLikelihood
 from nmmfit.precision import require_double_precision
 from nmmfit.shapes import Array

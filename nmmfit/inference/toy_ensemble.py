@@ -7,7 +7,7 @@ toy, L minus the log likelihood with constraints. Data fluctuate, and so do the 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from functools import cached_property, partial
 from typing import Any
@@ -19,6 +19,7 @@ import numpy as np
 from nmmfit.durable import ChunkStore, Engine, run_chunks
 from nmmfit.inference.batches import wider
 from nmmfit.inference.core_fits import CoreFits
+from nmmfit.inference.kept_minima import Stores
 from nmmfit.inference.minimise import Progress
 from nmmfit.inference.space import Target
 from nmmfit.inference.toy_fits import Data, ToyLikelihood, lower
@@ -32,9 +33,6 @@ NESTED = 1e-4
 
 EQUAL = 1e-4
 """Values of q that are equal to the precision of the fits."""
-
-Stores = Callable[[str, Mapping[str, Any]], ChunkStore]
-"""Opens a store by its name and what determines its chunks beside run file, program and tables, as `ResumableFolder.store`."""
 
 
 @dataclass(frozen=True)
