@@ -17,9 +17,9 @@ from nmmfit.results.compare import compare_folders
 
 VERBS = {
     "profile": ("profile", "run.toml", "--parameter", "L", "--points", "5"),
-    "limits": ("limits", "run.toml", "--no-marginalised", "--parameter", "L"),
-    "impacts": ("impacts", "run.toml", "--parameter", "L", "--starts", "2"),
-    "tighten": ("tighten", "run.toml", "--stage", "gemma", "--stage", "+texono", "--parameter", "L"),
+    "limits": ("limits", "run.toml", "--no-marginalised"),
+    "impacts": ("impacts", "run.toml", "--starts", "2"),
+    "tighten": ("tighten", "run.toml", "--stage", "gemma", "--stage", "+texono"),
 }
 
 
