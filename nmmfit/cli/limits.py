@@ -107,7 +107,7 @@ def go_on(again: Unfinished, as_json: bool) -> None:
     given = again.options
     fit_folder = Path(given["fit_folder"]) if given["fit_folder"] else None
     number = given["toys"] if given.get("feldman_cousins") else None
-    wanted = given["cl"], given["names"] or None, fit_folder, given["marginalised"]
+    wanted = given["cl"], given["names"], fit_folder, given["marginalised"]
     limits_into(again.run, again.folder, *wanted, as_json, number, again.where.device)
 
 

@@ -84,6 +84,8 @@ def resume(
     if cluster is not None and verb not in ON_CLUSTERS:
         raise UserInputError(f"--cluster: {verb} does not compute on a cluster ({', '.join(ON_CLUSTERS)} do)")
     opened: ResumableFolder = ResumableFolder.reopen(folder)
+    # An option that may be repeated stands in the record as an empty list where it was not given, which reaches verbs as None.
+    options = {name: None if value == [] else value for name, value in options.items()}
     GO_ON[verb](Unfinished(verb, run, options, opened, Where(cluster, device)), as_json)
 
 

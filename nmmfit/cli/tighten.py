@@ -73,8 +73,8 @@ def go_on(again: Unfinished, as_json: bool) -> None:
 
     given = again.options
     # The run was begun with the experiments of the last stage.
-    wanted = stages.read_stages(given["given"]) if given["given"] else stages.default_stages(again.run.config.experiments)
-    tighten_into(again.run, again.folder, wanted, given["cl"], given["names"] or None, again.where.device, as_json)
+    wanted = stages.default_stages(again.run.config.experiments) if given["given"] is None else stages.read_stages(given["given"])
+    tighten_into(again.run, again.folder, wanted, given["cl"], given["names"], again.where.device, as_json)
 
 
 def tighten_into(

@@ -122,7 +122,7 @@ def impacts(
 def go_on_with_impacts(again: Unfinished, as_json: bool) -> None:
     """Go on with impacts that were begun; refits that are done are not done again."""
     given = again.options
-    _impacts_into(again.run, again.folder, given["names"] or None, given["seed"], given["starts"], again.where.device, as_json)
+    _impacts_into(again.run, again.folder, given["names"], given["seed"], given["starts"], again.where.device, as_json)
 
 
 def _impacts_into(

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import small_joint
 
+from nmmfit.cli import toys as cli_toys
 from nmmfit.cli.main import main
 from nmmfit.inference import profiling
 from nmmfit.inference.joint import JointLikelihood
@@ -100,6 +101,28 @@ def test_it_goes_on_to_the_same_results(
     compared = compare_folders(tmp_path / "whole", tmp_path / "mine")
     assert compared.identical
     assert f"{verb}.json" in compared.compared
+
+
+def test_options_that_were_not_given_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    real = cli_toys.toys_into
+
+    def stopped(chosen: Any, folder: Any, wanted: Any, *given: Any) -> None:
+        asked.append(wanted)
+        if len(asked) == 1:
+            # Something finished, so that the folder stays.
+            folder.store("some", {}).write(0, {})
+        monkeypatch.setattr("nmmfit.inference.toys.toys", interrupting)
+        real(chosen, folder, wanted, *given)
+
+    def interrupting(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli_toys, "toys_into", stopped)
+    assert main(["toys", "run.toml", "--out", "mine"]) == 130
+    assert main(["resume", "mine"]) == 130
+    assert asked[0] == asked[1]
+    assert asked[1].values is None
 
 
 def test_a_grid_that_is_wrong_leaves_nothing(counted: Any, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
