@@ -109,7 +109,7 @@ def check_command(arguments: list[str]) -> None:
     named = [given["parameter"]] if given.get("parameter") else list(given.get("names") or ())
     named += [axis.partition("=")[0] for axis in given.get("grid") or ()]
     for name in named:
-        assert name in run.config.parameters or re.match(r"(mu_eff|tensor_charge)_|\w+\.", name), f"no parameter {name}"
+        assert name in run.config.parameters or re.match(r"(mu_eff|tensor_charge|direction)_|\w+\.", name), f"no parameter {name}"
 
 
 def run_python(block: Block, names: dict[str, Any]) -> None:

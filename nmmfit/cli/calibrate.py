@@ -16,7 +16,7 @@ from nmmfit.cli.go_on import Unfinished, going_on_later
 from nmmfit.cli.invocation import resumable_folder
 from nmmfit.cli.output import emit, note
 from nmmfit.cli.progress import counting_bar
-from nmmfit.cli.where import Where, computed_on
+from nmmfit.cli.where import Where, kept_in
 from nmmfit.errors import NotConvergedError, unknown
 from nmmfit.results.jsonable import plain
 
@@ -116,7 +116,7 @@ def calibrate_into(chosen: Run, folder: ResumableFolder, asked: Asked, where: Wh
                 truths=asked.truths,
                 longest_s=None if yes else LONG_S,
                 progress=advance,
-                stores=lambda name, known: folder.store(name, {**known, **computed_on()}),
+                stores=kept_in(folder),
                 engine=engine,
                 run_toml=chosen.to_toml(),
             )

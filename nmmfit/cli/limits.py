@@ -23,9 +23,10 @@ from nmmfit.cli.arguments import (
 from nmmfit.cli.device import Device
 from nmmfit.cli.fit import Chains, Draws, Sampler, Seed, Warmup, checkpoint_in, not_converged, sample_run, sampler_overrides
 from nmmfit.cli.go_on import Unfinished, going_on_later
-from nmmfit.cli.invocation import results_folder, resumable_folder
+from nmmfit.cli.invocation import resumable_folder
 from nmmfit.cli.output import add_row, emit, note, table
 from nmmfit.cli.progress import counting_bar
+from nmmfit.cli.where import kept_in
 from nmmfit.errors import InterruptedRunError, NotConvergedError, UserInputError
 from nmmfit.results.jsonable import plain
 
@@ -169,6 +170,7 @@ def limits_into(
                 toys=toys or DEFAULT_TOYS,
                 seed=chosen.config.sampler.seed,
                 progress=advance,
+                stores=kept_in(folder),
             )
         problems += [f"limit of {failed}" for failed in found.failed]
         outcome = {"converged": not problems, "problems": problems, "theory": joint.choices}
@@ -297,10 +299,24 @@ def profile(
         if value is not None:
             finite_number(value, option)
     chosen = reparametrised(open_run(run, [*(overrides or ()), *experiment_overrides(experiments)]), reparametrise)
+    asked = {"points": points, "low": low, "high": high}
+    _profile_into(chosen, resumable_folder(ctx, out, chosen), parameter, asked, device, as_json)
 
+
+def go_on_with_profile(again: Unfinished, as_json: bool) -> None:
+    """Go on with a profile that was begun; points that are solved are not solved again."""
+    given = again.options
+    asked = {name: given[name] for name in ("points", "low", "high")}
+    _profile_into(again.run, again.folder, given["parameter"], asked, again.where.device, as_json)
+
+
+def _profile_into(
+    chosen: Run, folder: ResumableFolder, parameter: str, asked: Mapping[str, Any], device: str | None, as_json: bool
+) -> None:
+    """The profile, or what is left of it to do; `asked`: its grid."""
     from nmmfit.results.files import RUN_FILE
 
-    with results_folder(ctx, out, chosen) as folder:
+    with going_on_later(folder, lambda: False):
         from nmmfit.cli.runtime import start_computing
 
         start_computing(device)
@@ -311,19 +327,24 @@ def profile(
 
         joint = chosen.joint()
         with counting_bar("profile") as advance:
-            found = engine(
-                joint,
-                parameter,
-                points=points,
-                low=low,
-                high=high,
-                combinations=chosen.config.combinations,
-                directions=components(chosen.config.directions),
-                seed=chosen.config.sampler.seed,
-                progress=advance,
-            )
+            seed = chosen.config.sampler.seed
+            try:
+                found = engine(
+                    joint,
+                    parameter,
+                    **asked,
+                    combinations=chosen.config.combinations,
+                    directions=components(chosen.config.directions),
+                    seed=seed,
+                    progress=advance,
+                    stores=kept_in(folder),
+                )
+            except UserInputError:
+                # A grid that is wrong where its other end was found.
+                folder.forget()
+                raise
         of_it = {n: spec for n, spec in chosen.config.directions.items() if n == parameter}
-        made = {"directions": told(of_it), "theory": joint.choices, "provenance": made_by(chosen.config.sampler.seed)}
+        made = {"directions": told(of_it), "theory": joint.choices, "provenance": made_by(seed)}
         payload = plain({**found.to_json(), **made})
         folder.write_text("profile.json", json_text(payload))
         folder.write_text(RUN_FILE, chosen.to_toml())

@@ -79,17 +79,14 @@ def fits_bar(fits: int) -> Iterator[Callable[[str], Any]]:
 
 
 @contextmanager
-def stages_bar(stages: int) -> Iterator[Callable[[str], Callable[[int, int], None]]]:
-    """One bar for several computations in turn: called with a name it gives the callback of one, as `counting_bar` does."""
+def stages_bar(stages: int) -> Iterator[Callable[[str, int], Callable[[int, int], None]]]:
+    """One bar for several computations in turn: called with a name and the number of those before it, it gives the callback of
+    one, as `counting_bar` does."""
     with _bars() as bars:
         task = bars.add_task("compiling", total=None, state="")
-        begun = 0
 
-        def of_stage(name: str) -> Callable[[int, int], None]:
-            nonlocal begun
-            before = begun
-            begun += 1
-            bars.update(task, description=f"{name}: compiling", state=f"stage {begun} of {stages}")
+        def of_stage(name: str, before: int) -> Callable[[int, int], None]:
+            bars.update(task, description=f"{name}: compiling", state=f"stage {before + 1} of {stages}")
 
             def advance(done: int, total: int) -> None:
                 state = f"stage {before + 1} of {stages}, {done}/{total}"

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nmmfit.cli import calibrate, fit, leave_out, limits, scan, toys, validate
+from nmmfit.cli import calibrate, fit, leave_out, limits, scan, tighten, together, toys, validate
 from nmmfit.cli.arguments import Json
 from nmmfit.cli.cluster import Cluster
 from nmmfit.cli.device import Device
@@ -41,10 +41,14 @@ GO_ON: Mapping[str, Callable[[Unfinished, bool], None]] = {
     "scan": scan.go_on,
     "toys": toys.go_on,
     "calibrate": calibrate.go_on,
+    "tension": together.go_on_with_tension,
+    "tighten": tighten.go_on,
+    "profile": limits.go_on_with_profile,
+    "impacts": together.go_on_with_impacts,
 }
 """Verb -> what goes on with it: called with what was begun, and whether to print JSON."""
 
-ON_CLUSTERS = ("scan", "toys", "calibrate", "validate")
+ON_CLUSTERS = ("scan", "toys", "calibrate", "validate", "tension")
 """Verbs that take --cluster."""
 
 
@@ -80,6 +84,8 @@ def resume(
     if cluster is not None and verb not in ON_CLUSTERS:
         raise UserInputError(f"--cluster: {verb} does not compute on a cluster ({', '.join(ON_CLUSTERS)} do)")
     opened: ResumableFolder = ResumableFolder.reopen(folder)
+    # An option that may be repeated stands in the record as an empty list where it was not given, which reaches verbs as None.
+    options = {name: None if value == [] else value for name, value in options.items()}
     GO_ON[verb](Unfinished(verb, run, options, opened, Where(cluster, device)), as_json)
 
 

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from nmmfit.checks import whole_number
 from nmmfit.cli.arguments import Experiments, Json, Out, Overrides, RunFile, experiment_overrides, open_run
+from nmmfit.cli.cluster import Cluster
 from nmmfit.cli.device import Device
 from nmmfit.cli.fit import not_converged
-from nmmfit.cli.invocation import results_folder
+from nmmfit.cli.go_on import Unfinished, going_on_later
+from nmmfit.cli.invocation import resumable_folder
 from nmmfit.cli.output import emit, note
 from nmmfit.cli.progress import counting_bar
+from nmmfit.cli.where import Where, kept_in
 from nmmfit.results.jsonable import plain
+
+if TYPE_CHECKING:
+    from nmmfit.results.resumable import ResumableFolder
+    from nmmfit.run import Run
 
 Seed = Annotated[int, typer.Option("--seed", metavar="N", help="Seed of the random numbers.")]
 Starts = Annotated[int, typer.Option("--starts", metavar="N", help="Scattered starts of the fits of the data.")]
@@ -33,6 +41,7 @@ def tension(
     seed: Seed = 1,
     starts: Starts = 8,
     overrides: Overrides = None,
+    cluster: Cluster = None,
     device: Device = None,
     as_json: Json = False,
     out: Out = None,
@@ -42,21 +51,36 @@ def tension(
     whole_number(seed, "--seed", 0)
     whole_number(starts, "--starts", 1)
     chosen = open_run(run, [*(overrides or ()), *experiment_overrides(experiments)])
+    asked = {"toys": toys, "seed": seed, "starts": starts}
+    _tension_into(chosen, resumable_folder(ctx, out, chosen), asked, Where(cluster, device), as_json)
 
+
+def go_on_with_tension(again: Unfinished, as_json: bool) -> None:
+    """Go on with a tension that was begun; toys that are fitted are not fitted again."""
+    asked = {name: again.options[name] for name in ("toys", "seed", "starts")}
+    _tension_into(again.run, again.folder, asked, again.where, as_json)
+
+
+def _tension_into(chosen: Run, folder: ResumableFolder, asked: Mapping[str, int], where: Where, as_json: bool) -> None:
+    """The tension, or what is left of it to do; `asked`: toys, seed and starts."""
     from nmmfit.results.files import RUN_FILE
 
-    with results_folder(ctx, out, chosen) as folder:
-        from nmmfit.cli.runtime import start_computing
-
-        start_computing(device)
-        from nmmfit.inference.tension import tension as engine
+    with going_on_later(folder, lambda: False), where.opened(chosen.config.experiments) as engine:
+        from nmmfit.inference.tension import tension as made
         from nmmfit.results.provenance import made_by
         from nmmfit.results.store import json_text
         from nmmfit.results.tension import tension_tables, write_tension
 
         joint = chosen.joint()
         with counting_bar("toys") as advance:
-            found = engine(joint, toys=toys, seed=seed, starts=starts, progress=advance)
+            found = made(
+                joint,
+                **asked,
+                progress=advance,
+                stores=kept_in(folder),
+                engine=engine,
+            )
+        seed = asked["seed"]
         payload = plain({**found.to_json(), "seed": seed, "theory": joint.choices, "provenance": made_by(seed)})
         folder.write_text("tension.json", json_text(payload))
         folder.write_text(RUN_FILE, chosen.to_toml())
@@ -92,10 +116,22 @@ def impacts(
     whole_number(seed, "--seed", 0)
     whole_number(starts, "--starts", 1)
     chosen = open_run(run, [*(overrides or ()), *experiment_overrides(experiments)])
+    _impacts_into(chosen, resumable_folder(ctx, out, chosen), names, seed, starts, device, as_json)
 
+
+def go_on_with_impacts(again: Unfinished, as_json: bool) -> None:
+    """Go on with impacts that were begun; refits that are done are not done again."""
+    given = again.options
+    _impacts_into(again.run, again.folder, given["names"], given["seed"], given["starts"], again.where.device, as_json)
+
+
+def _impacts_into(
+    chosen: Run, folder: ResumableFolder, names: list[str] | None, seed: int, starts: int, device: str | None, as_json: bool
+) -> None:
+    """Impacts, or what is left of them to do; see `impacts`."""
     from nmmfit.results.files import RUN_FILE
 
-    with results_folder(ctx, out, chosen) as folder:
+    with going_on_later(folder, lambda: False):
         from nmmfit.cli.runtime import start_computing
 
         start_computing(device)
@@ -106,7 +142,7 @@ def impacts(
 
         joint = chosen.joint()
         with counting_bar("impacts") as advance:
-            found = engine(joint, names, starts=starts, seed=seed, progress=advance)
+            found = engine(joint, names, starts=starts, seed=seed, progress=advance, stores=kept_in(folder))
         payload = plain({**found.to_json(), "seed": seed, "theory": joint.choices, "provenance": made_by(seed)})
         folder.write_text("impacts.json", json_text(payload))
         folder.write_text(RUN_FILE, chosen.to_toml())

@@ -17,7 +17,7 @@ from nmmfit.cli.invocation import resumable_folder
 from nmmfit.cli.output import emit, note
 from nmmfit.cli.progress import counting_bar
 from nmmfit.cli.together import Seed, Starts
-from nmmfit.cli.where import Where, computed_on
+from nmmfit.cli.where import Where, kept_in
 from nmmfit.errors import UserInputError, unknown
 from nmmfit.results.jsonable import plain
 
@@ -145,7 +145,7 @@ def toys_into(chosen: Run, folder: ResumableFolder, asked: Asked, where: Where, 
                 **{**vars(asked), "what": asked.what or DEFAULT_KINDS},
                 progress=advance,
                 longest_s=None if yes else LONG_S,
-                stores=lambda name, known: folder.store(name, {**known, **computed_on()}),
+                stores=kept_in(folder),
                 engine=engine,
             )
         payload = plain({**found.to_json(), "theory": joint.choices, "provenance": made_by(asked.seed)})

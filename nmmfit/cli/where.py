@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from nmmfit.cli.output import note
 
 if TYPE_CHECKING:
-    from nmmfit.durable import Engine
+    from nmmfit.durable import ChunkStore, Engine
+    from nmmfit.results.resumable import ResumableFolder
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,11 @@ class Where:
 
         with connected(place, experiments, device=self.device, say=lambda said: note(f"cluster: {said}")) as engine:
             yield engine
+
+
+def kept_in(folder: ResumableFolder) -> Callable[[str, Mapping[str, Any]], ChunkStore]:
+    """What opens stores of finished chunks in a folder, by name and by what determines them."""
+    return lambda name, known: folder.store(name, {**known, **computed_on()})
 
 
 def computed_on() -> dict[str, Any]:

@@ -32,12 +32,12 @@ from nmmfit.durable.chunks import Engine
 from nmmfit.errors import NotConvergedError, UserInputError, unknown
 from nmmfit.inference.calibration_chunks import CHUNK, LOG_LIKELIHOOD, Plan, Simulations, chunk_of_run_file, joined
 from nmmfit.inference.joint import JointLikelihood
+from nmmfit.inference.kept_minima import Stores
 from nmmfit.inference.minimise import Progress
 from nmmfit.inference.ranks import UniformRanks, holm, shape
 from nmmfit.inference.sampling import sample
 from nmmfit.inference.settings import SamplerSettings
 from nmmfit.inference.simulations import PriorDraws
-from nmmfit.inference.toy_ensemble import Stores
 from nmmfit.precision import require_double_precision
 
 LEVEL = 0.01

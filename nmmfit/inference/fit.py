@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from nmmfit.checks import whole_number
+from nmmfit.durable import ChunkStore
 from nmmfit.errors import UserInputError
 from nmmfit.inference.joint import JointLikelihood
 from nmmfit.inference.minimise import Objective, Progress
@@ -92,6 +93,7 @@ def fit(
     starts: int = 8,
     seed: int = 0,
     progress: Progress | None = None,
+    store: ChunkStore | None = None,
 ) -> FitResult:
     """Best fit of a joint likelihood, from several starts.
 
@@ -102,6 +104,7 @@ def fit(
         starts: scattered starts besides the nominal one, >= 1.
         seed: of the scatter, >= 0.
         progress: called with (starts done, starts in all).
+        store: where finished minimisations are kept, and taken from; None: nowhere.
     Returns: the lowest minimum; `converged` says whether it is one.
     Raises: UserInputError for a name in `fixed` that is no parameter, a value that is not finite, or a wrong number.
     """
@@ -115,7 +118,7 @@ def fit(
     held = [space.index(name, "fixed") for name in (fixed or {})]
     free = np.setdiff1d(np.arange(space.n), held)
     objective, quadratic, linear = _objective(space, posterior_mode)
-    profiler = Profiler(space, objective, seed=seed, progress=progress)
+    profiler = Profiler(space, objective, seed=seed, progress=progress, store=store)
     job = profiler.job(None, start=start, free=free, quadratic=quadratic, linear=linear)
     job.slide = not posterior_mode
     profiler.find_modes([job], starts)

@@ -15,12 +15,13 @@ from typing import Any
 import jax
 import numpy as np
 
+from nmmfit.durable import ChunkStore
 from nmmfit.inference.anchors import Anchors
 from nmmfit.inference.axes import Axis
 from nmmfit.inference.constrained import Problems
 from nmmfit.inference.endpoints import SMALLEST
 from nmmfit.inference.fit import DIFFERENCE_STEP, gradients_of
-from nmmfit.inference.minimise import Minima, minimise, no_quantities
+from nmmfit.inference.minimise import Minima, no_quantities
 from nmmfit.inference.profiling import Job, Profiler
 from nmmfit.inference.settle import MOST_STEPS, settle
 from nmmfit.inference.solution import Cost, Solution
@@ -51,6 +52,7 @@ class GridPoints:
         starts: int = 8,
         seed: int = 0,
         like: Job | None = None,
+        store: ChunkStore | None = None,
     ) -> None:
         """Finds the best fit and the modes.
 
@@ -59,9 +61,10 @@ class GridPoints:
             fixed: parameters held at these values, on the grid as in the best fit.
             starts: scattered starts of the best fit. seed: of the scatter.
             like: a job with the same things held, whose modes serve; None: they are found.
+            store: where finished minimisations by Newton's method are kept; None: nowhere.
         """
         self.space, self.axes = space, tuple(axes)
-        self.profiler = Profiler(space, seed=seed)
+        self.profiler = Profiler(space, seed=seed, store=store)
         start = space.vector(fixed or {}, "fixed")
         kept = [space.index(name, "fixed") for name in (fixed or {})]
         free = np.setdiff1d(np.arange(space.n), kept)
@@ -175,13 +178,7 @@ class GridPoints:
             at: (point, axis). starts: (start, n), of all points. owner: (start,) whose start it is, ascending, none left out.
         Returns: the solution; its slopes are still 0.
         """
-        found = minimise(
-            self.space.nll,
-            self.problems(at[owner], starts, self.shear),
-            quantities=self.space.quantities,
-            block=self.profiler.block,
-            max_iterations=MOST_NEWTON,
-        )
+        found = self.profiler.minima(self.problems(at[owner], starts, self.shear), MOST_NEWTON)
         self.cost.hessians += int(np.sum(found.iterations))
         self._polish_minima(at, owner, found)
         value = np.where(np.isfinite(found.value), found.value, np.inf)

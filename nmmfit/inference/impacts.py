@@ -20,6 +20,7 @@ from nmmfit.checks import whole_number
 from nmmfit.errors import UserInputError, unknown
 from nmmfit.inference.fit import FitResult, fit
 from nmmfit.inference.joint import JointLikelihood
+from nmmfit.inference.kept_minima import Stores, store_of_minima
 from nmmfit.inference.minimise import BLOCK, Progress
 from nmmfit.inference.parameters import Parameter
 from nmmfit.inference.profiling import Profiler
@@ -110,6 +111,7 @@ def impacts(
     starts: int = 8,
     seed: int = 0,
     progress: Progress | None = None,
+    stores: Stores | None = None,
 ) -> Impacts:
     """Pulls of all nuisances and theory inputs at the best fit, and their impacts.
 
@@ -119,6 +121,7 @@ def impacts(
         starts: scattered starts of the best fit, >= 1.
         seed: of the scatter, >= 0.
         progress: called with (refits done, refits in all).
+        stores: where finished minimisations are kept, and taken from; None: nowhere.
     Raises: UserInputError for a name that is neither, a wrong number, or a likelihood without nuisances.
     """
     require_double_precision()
@@ -132,9 +135,10 @@ def impacts(
     others = joint.parameters[joint.n_own :]
     if not others:
         raise UserInputError("impacts: every nuisance and theory input is held, so that none has an impact")
-    best = fit(joint, starts=starts, seed=seed)
+    store = store_of_minima(stores)
+    best = fit(joint, starts=starts, seed=seed, store=store)
     chosen = [space.target(name) for name in (targets or [name for name in known if name not in best.flat])]
-    profiler = Profiler(space, seed=seed)
+    profiler = Profiler(space, seed=seed, store=store)
     z = space.ranges.from_parameters(np.array([best.point[name] for name in space.names]))
     values = _values(profiler, chosen, z)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any
@@ -42,6 +43,11 @@ class Interval:
             "converged": self.converged,
         }
 
+    @classmethod
+    def from_json(cls, given: Mapping[str, Any]) -> Interval:
+        """From the fields of `to_json`."""
+        return cls(**{**given, "segments": tuple((lower, upper) for lower, upper in given["segments"])})
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -68,6 +74,12 @@ class Limits:
         """Fields for `json.dumps`."""
         out: dict[str, Any] = {"unit": self.unit, "contraction": self.contraction}
         return out | {kind: None if found is None else found.to_json() for kind, found in self.kinds.items()}
+
+    @classmethod
+    def from_json(cls, given: Mapping[str, Any]) -> Limits:
+        """From the fields of `to_json`."""
+        kinds = {kind: None if given[kind] is None else Interval.from_json(given[kind]) for kind in KINDS}
+        return cls(given["unit"], contraction=given["contraction"], **kinds)
 
 
 KINDS = {
@@ -186,6 +198,27 @@ class LimitsResult:
             "converged": self.converged,
             "failed": list(self.failed),
         }
+
+    @classmethod
+    def from_json(cls, given: Mapping[str, Any], alone: bool) -> LimitsResult:
+        """From the object of `to_json`, which does not hold `alone`."""
+
+        def limits_of(kind: str) -> dict[str, Limits]:
+            return {name: Limits.from_json(found) for name, found in given[kind].items()}
+
+        presets = given["presets"]
+        return cls(
+            cl=given["cl"],
+            delta_chi2=given["delta_chi2"],
+            parameters=limits_of("parameters"),
+            identified=limits_of("identified"),
+            presets={p: {n: Interval.from_json(i) for n, i in found["one_at_a_time"].items()} for p, found in presets.items()},
+            preset_inputs={p: {n: (value, sd) for n, (value, sd) in found["inputs"].items()} for p, found in presets.items()},
+            conventions=given["conventions"],
+            failed=tuple(given["failed"]),
+            combinations=limits_of("combinations"),
+            alone=alone,
+        )
 
 
 def conventions(cl: float, level: float) -> dict[str, str]:

@@ -17,6 +17,7 @@ from nmmfit.inference.endpoints import Region, regions
 from nmmfit.inference.flatness import exactly_flat
 from nmmfit.inference.intervals import Interval, Limits, LimitsResult, conventions, marginalised
 from nmmfit.inference.joint import JointLikelihood
+from nmmfit.inference.kept_minima import Stores, store_of_minima
 from nmmfit.inference.minimise import Progress
 from nmmfit.inference.profiling import Job, Profiler
 from nmmfit.inference.space import Space, Target, space_of
@@ -64,6 +65,7 @@ def limits(
     starts: int = 8,
     seed: int = 0,
     progress: Progress | None = None,
+    stores: Stores | None = None,
 ) -> LimitsResult:
     """Limits of the coefficients and the identified quantities of a joint likelihood.
 
@@ -81,6 +83,7 @@ def limits(
         starts: scattered starts of every fit, >= 1.
         seed: of the scatter, >= 0.
         progress: called with (ends found, ends in all).
+        stores: where finished minimisations and toys are kept, and taken from; None: nowhere.
     Returns: limits; `failed` names what did not converge.
     Raises: UserInputError for a level outside (0, 1), an unknown name, a wrong number, or draws that are none.
     """
@@ -100,7 +103,7 @@ def limits(
             raise unknown("coefficient or identified quantity", name, names, "limits: parameters")
     if parameters is not None:
         names = [name for name in names if name in parameters]
-    work = LimitWork(space, Profiler(space, seed=seed, progress=progress), level, starts)
+    work = LimitWork(space, Profiler(space, seed=seed, progress=progress, store=store_of_minima(stores)), level, starts)
     for name in names:
         work.plan(name, profiled)
     combined = combined_targets(space, combinations, directions)
@@ -120,7 +123,7 @@ def limits(
     if feldman_cousins:
         for target in (*map(space.target, names), *combined.values()):
             found[target.name, "feldman_cousins"] = toy_interval(
-                joint, target, found.get((target.name, "profiled")), cl, toys, starts, seed, progress
+                joint, target, found.get((target.name, "profiled")), cl, toys, starts, seed, progress, stores
             )
     result = LimitsResult(
         cl=cl,
@@ -184,6 +187,7 @@ def toy_interval(
     starts: int,
     seed: int,
     progress: Progress | None,
+    stores: Stores | None = None,
 ) -> Interval:
     """Feldman-Cousins interval of a quantity whose profiled one is known; open where that is."""
     whole_number(toys, "limits: toys", 10)
@@ -194,7 +198,7 @@ def toy_interval(
     grid = default_grid(profile, *ends)
 
     def make(ensemble: Ensemble) -> Toys:
-        return run(ensemble, progress)
+        return run(ensemble, progress, stores=stores)
 
     found = feldman_cousins_of(profile, grid, False, cl, toys, seed, make)
     made = sum(t.toys + t.failed for t in found.tested)

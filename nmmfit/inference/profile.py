@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -17,9 +18,11 @@ from nmmfit.inference.fit import flat_reason
 from nmmfit.inference.flatness import exactly_flat
 from nmmfit.inference.grid_solver import GridSolver
 from nmmfit.inference.joint import JointLikelihood
+from nmmfit.inference.kept_minima import Stores, store_of_minima
 from nmmfit.inference.minimise import Progress
 from nmmfit.inference.profiling import Job, Profiler
 from nmmfit.inference.space import compensators, space_of
+from nmmfit.kept import digest
 from nmmfit.precision import require_double_precision
 
 DEFAULT_REACH = 9.0
@@ -81,6 +84,7 @@ def profile(
     starts: int = 8,
     seed: int = 0,
     progress: Progress | None = None,
+    stores: Stores | None = None,
 ) -> ProfileResult:
     """Profile of a parameter, an identified quantity or a linear combination of coefficients.
 
@@ -94,6 +98,7 @@ def profile(
         starts: scattered starts of the best fit, >= 1.
         seed: of the scatter, >= 0.
         progress: called with (points done, points in all).
+        stores: where finished minimisations and chunks of the grid are kept, and taken from; None: nowhere.
     Returns: the profile; a point that failed is shown with `converged` false.
     Raises: UserInputError for an unknown name, a number that is wrong or not finite, an empty grid, or a profiled parameter that
         is also fixed.
@@ -107,7 +112,8 @@ def profile(
     high = None if high is None else finite_number(high, "profile: high")
     combined = combined_targets(space, combinations, directions)
     target = target_of(space, parameter, combined)
-    profiler = Profiler(space, seed=seed)
+    store = store_of_minima(stores)
+    profiler = Profiler(space, seed=seed, store=store)
     if target.positive and not len(space.own):
         raise UserInputError(f"profile: no coefficient is free that could change {parameter}")
     start = space.vector(fixed or {}, "fixed")
@@ -125,8 +131,11 @@ def profile(
     grid = _grid(profiler, job, points, low, high, bounded=not reason)
     place = space.names.index(parameter) if parameter in space.names else None
     axis = Axis(parameter, target, float(grid[0]), float(grid[-1]), points, place)
-    solver = GridSolver(space, [axis], fixed, seed=seed, like=job)
-    solved = solver.whole(solver.coarse(progress), progress)
+    solver = GridSolver(space, [axis], fixed, seed=seed, like=job, store=store)
+    known = {"profiled": parameter, "grid": grid.tolist(), "held": dict(fixed or {}), "starts": starts, "seed": seed}
+    # Ends of the grid that were found may differ in their last digits on another machine, which then solves all points.
+    name = f"grid-{digest([json.dumps(known, sort_keys=True)])[:16]}"
+    solved = solver.whole(solver.coarse(progress), progress, None if stores is None else stores(name, known))
     x, values, converged = solved.x, solved.value, solved.converged
     parameters = np.asarray(space.ranges.to_parameters(x))
     # a profiled point below the fit is a better fit

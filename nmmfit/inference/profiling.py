@@ -16,6 +16,8 @@ from typing import Any
 import jax
 import numpy as np
 
+from nmmfit.durable import ChunkStore
+from nmmfit.inference.kept_minima import kept_or_found
 from nmmfit.inference.minimise import BLOCK, TOLERANCE, Minima, Objective, Problems, Progress, minimise
 from nmmfit.inference.shear import Shear
 from nmmfit.inference.space import Space, Target
@@ -137,12 +139,15 @@ class Profiler:
         tolerance: float = TOLERANCE,
         progress: Progress | None = None,
         data: Any = None,
+        store: ChunkStore | None = None,
     ) -> None:
         self.data = data
         """What the objective takes besides the vector, arrays without a `point` axis; None: nothing."""
         self.space, self.block, self.seed, self.tolerance = space, block, seed, tolerance
         self.objective = space.nll if objective is None else objective
         self.progress = progress
+        self.store = store
+        """Where finished minimisations of the objective are kept; None: nowhere."""
         self.fitted = 0
 
     def job(
@@ -183,24 +188,33 @@ class Profiler:
         data = self.data
         if data is not None:
             data = jax.tree.map(lambda leaf: np.broadcast_to(leaf, (len(jobs), *leaf.shape)), data)
-        return minimise(
-            self.objective,
-            Problems.make(
-                starts,
-                np.stack([job.basis for job in jobs]),
-                n_quantities=q,
-                weights=weights,
-                target=targets,
-                quadratic=np.stack([job.quadratic for job in jobs]),
-                linear=np.stack([job.linear for job in jobs]),
-                shear=None if jobs[0].shear is None else jax.tree.map(lambda *all_: np.stack(all_), *[job.shear for job in jobs]),
-            ),
-            quantities=self.space.quantities,
-            data=data,
-            block=self.block,
-            tolerance=self.tolerance,
-            max_iterations=most,
+        problems = Problems.make(
+            starts,
+            np.stack([job.basis for job in jobs]),
+            n_quantities=q,
+            weights=weights,
+            target=targets,
+            quadratic=np.stack([job.quadratic for job in jobs]),
+            linear=np.stack([job.linear for job in jobs]),
+            shear=None if jobs[0].shear is None else jax.tree.map(lambda *all_: np.stack(all_), *[job.shear for job in jobs]),
         )
+        return self.minima(problems, most, data)
+
+    def minima(self, problems: Problems, most: int, data: Any = None) -> Minima:
+        """Minimise problems of the objective in at most so many Hessians each, or take them from the store."""
+
+        def find() -> Minima:
+            return minimise(
+                self.objective,
+                problems,
+                quantities=self.space.quantities,
+                data=data,
+                block=self.block,
+                tolerance=self.tolerance,
+                max_iterations=most,
+            )
+
+        return kept_or_found(self.store, (problems, data), (most, self.tolerance), find)
 
     def scattered(self, job: Job, center: np.ndarray, count: int) -> np.ndarray:
         """Starts (count, n) around a point, in mirrored pairs: free coefficients thrown by 0.3 to 10 units of sensitivity,

@@ -20,7 +20,7 @@ the joint best fit, the centres of normal constraints with them, and fitted in b
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -32,28 +32,16 @@ import numpy as np
 from scipy.stats import chi2 as chi_square
 
 from nmmfit.checks import whole_number
+from nmmfit.durable import Engine, run_chunks
 from nmmfit.errors import UserInputError
 from nmmfit.inference.joint import JointLikelihood
+from nmmfit.inference.kept_minima import Stores
 from nmmfit.inference.minimise import Progress
 from nmmfit.inference.space import space_of
-from nmmfit.inference.toy_fits import Data, ToyLikelihood, fit_toys, lower, moved, sheared, thrown
+from nmmfit.inference.tension_fits import BLOCK, REACH, Blocks, Both, Fits
+from nmmfit.inference.toy_fits import Data, ToyLikelihood
 from nmmfit.precision import require_double_precision
 from nmmfit.shapes import Array
-
-BLOCK = 10
-"""Toys fitted at a time, after which progress is reported."""
-
-TOY_THROWS = (1.0, 3.0, 10.0)
-"""Further starts of a toy's fit, in units of sensitivity from where the toy was made."""
-
-REACH = (0.3, 10.0)
-"""The same for the fits of the data: from where to where they are spread."""
-
-LEADERS = 4
-"""Experiments from whose own coefficients the joint fit is started, too."""
-
-FOLLOWED = 0.03
-"""Least sensitivity of such an experiment, of that of all together, to what it then says."""
 
 RANK_TOLERANCE = 1e-6
 """Singular values of a Jacobian below this fraction of the largest are zero."""
@@ -135,7 +123,14 @@ class Tension:
 
 
 def tension(
-    joint: JointLikelihood, *, toys: int = 200, seed: int = 0, starts: int = 8, progress: Progress | None = None
+    joint: JointLikelihood,
+    *,
+    toys: int = 200,
+    seed: int = 0,
+    starts: int = 8,
+    progress: Progress | None = None,
+    stores: Stores | None = None,
+    engine: Engine | None = None,
 ) -> Tension:
     """Parameter goodness of fit between the experiments of a joint likelihood.
 
@@ -146,7 +141,11 @@ def tension(
         starts: scattered starts of the fits of the data, besides the nominal one, >= 1; toys start where they were made, too, and
             at three scattered points.
         progress: called with (toys done, toys in all).
-    Raises: UserInputError for a wrong number, or where no two experiments see a common parameter.
+        stores: where the fits of the data and blocks of toys are kept that are finished, and taken from; None: nowhere.
+        engine: makes several blocks of toys at once, such as a `nmmfit.cluster.ClusterEngine`; None: one after another. The
+            result is the same.
+    Raises: OutputError if a block cannot be kept; UserInputError for a wrong number, or where no two experiments see a common
+        parameter.
     """
     require_double_precision()
     whole_number(toys, "tension: toys", 1)
@@ -162,29 +161,24 @@ def tension(
     if dof <= 0:
         raise UserInputError("tension: no combination of the free coefficients is seen by two of the experiments")
     together, apart = ToyLikelihood(joint), ToyLikelihood(joint, apart=True)
-    rng = np.random.default_rng(seed)
-    fits = _Fits(together, apart, ranks, rng)
-    data = Data(*(np.asarray(part)[None] for part in together.observed))
-    measured = fits.both(data, space.start, np.geomspace(*REACH, starts))
+    fits = Fits(together, apart, ranks)
+    measured = _measured(fits, seed, starts, stores)
     terms = np.asarray(_data_terms(together, jnp.asarray(measured.together[0]))) - np.asarray(
         _data_terms(apart, jnp.asarray(measured.apart[0]))
     )
     chi2 = float(measured.chi2[0])
     origin = measured.together[0]
 
-    keys = jax.random.split(jax.random.PRNGKey(seed), toys)
-    values, good = [], []
-    for start in range(0, toys, BLOCK):
-        # The last block is filled up, so that one program serves all.
-        drawn = together.draw(origin, keys[np.minimum(np.arange(start, start + BLOCK), toys - 1)])
-        kept = min(BLOCK, toys - start)
-        found = fits.both(drawn, origin, TOY_THROWS)
-        values.append(found.chi2[:kept])
-        good.append(found.converged[:kept])
-        if progress is not None:
-            progress(start + kept, toys)
-    fine = np.concatenate(good)
-    toy_values = np.concatenate(values)[fine]
+    def advance(done: int, _: int) -> None:
+        if progress is not None and done:
+            progress(min(done * BLOCK, toys), toys)
+
+    known = {"seed": seed, "block": BLOCK, "z": origin.tolist()}
+    store = None if stores is None else stores("tension-toys", known)
+    blocks = run_chunks(store, -(-toys // BLOCK), Blocks(fits, origin, seed), advance, engine)
+    # The last block is whole, so that one program serves all.
+    fine = np.concatenate([block["converged"] for block in blocks])[:toys]
+    toy_values = np.concatenate([block["chi2"] for block in blocks])[:toys][fine]
     number = len(toy_values)
     # What agrees to the precision of the fits is equal.
     p = (1.0 + float(np.sum(toy_values >= chi2 - 1e-4))) / (1.0 + number)
@@ -212,67 +206,22 @@ def tension(
     )
 
 
+def _measured(fits: Fits, seed: int, starts: int, stores: Stores | None) -> Both:
+    """Fits of the data that were measured."""
+
+    def compute(_: int) -> dict[str, np.ndarray]:
+        data = Data(*(np.asarray(part)[None] for part in fits.one.observed))
+        start = fits.one.space.start
+        return vars(fits.both(data, start, np.geomspace(*REACH, starts), np.random.default_rng(seed)))
+
+    store = None if stores is None else stores("tension-data", {"seed": seed, "starts": starts})
+    return Both(**run_chunks(store, 1, compute)[0])
+
+
 def _some(joint: JointLikelihood, point: Mapping[str, float], names: list[str]) -> dict[str, float]:
     """Some identified quantities at a point."""
     values = joint.identified_values(point)
     return {name: float(values[name]) for name in names}
-
-
-@dataclass(frozen=True)
-class _Both:
-    """Fits of several data sets: vectors (toy, n) of either kind, chi2_PG (toy,) and whether both converged (toy,)."""
-
-    together: np.ndarray
-    apart: np.ndarray
-    chi2: np.ndarray
-    converged: np.ndarray
-
-
-class _Fits:
-    """Fits of the same data with common parameters and with parameters of every experiment's own."""
-
-    def __init__(self, together: ToyLikelihood, apart: ToyLikelihood, ranks: Sequence[int], rng: np.random.Generator) -> None:
-        self.one, self.many, self.rng = together, apart, rng
-        # Those that see most, and anything at all.
-        self.leaders = [k for k in np.argsort(np.negative(ranks), kind="stable")[:LEADERS] if ranks[k] > 0]
-        self.follow = [self._following(k) for k in self.leaders]
-
-    def _following(self, k: int) -> np.ndarray:
-        """(n, n): of a step the part that one experiment sees about as well as all together; nuisances and theory as given.
-
-        What only others see well, or nobody, it wants by chance: a start there is at odds with the others for nothing.
-        """
-        space = self.one.space
-        moving = space.coefficients
-        matrix = np.eye(space.n)
-        if len(moving):
-            basis = space.basis(space.start)[np.ix_(moving, moving)]
-            _, singular, right = np.linalg.svd(space.amplitudes(space.start, space.seen_by(k)) @ basis)
-            kept = right[: int(np.sum(singular > FOLLOWED))]
-            matrix[np.ix_(moving, moving)] = basis @ kept.T @ kept @ np.linalg.inv(basis)
-        return matrix
-
-    def both(self, data: Data, z: np.ndarray, throws: Sequence[float] | np.ndarray) -> _Both:
-        """Fit data (leading axis `toy`) from a vector (n,) and scattered ones.
-
-        Apart also from what was found together, and together also from what some experiments want alone.
-        """
-        toys = len(data.counts)
-        common = fit_toys(self.one, data, thrown(self.one, np.tile(z, (toys, 1)), throws, self.rng))
-        own = fit_toys(self.many, data, thrown(self.many, self.many.spread(common.z), throws, self.rng))
-        shear = self.one.shear()
-
-        def straight(vectors: np.ndarray) -> np.ndarray:
-            return vectors if shear is None else np.asarray(sheared(self.one, jnp.asarray(vectors), shear))
-
-        at = straight(common.z)
-        wanted = [
-            moved(self.one, common.z, (straight(own.z[:, self.many.places(k)]) - at) @ follow.T)
-            for k, follow in zip(self.leaders, self.follow, strict=True)
-        ]
-        common = lower(common, fit_toys(self.one, data, np.stack(wanted, axis=1)))
-        chi2 = np.maximum(2.0 * (common.value - own.value), 0.0)
-        return _Both(common.z, own.z, chi2, common.converged & own.converged)
 
 
 @partial(jax.jit, static_argnums=0)

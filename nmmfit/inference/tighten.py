@@ -8,6 +8,7 @@ from typing import Any
 
 from nmmfit.inference.intervals import Interval, Limits, LimitsResult
 from nmmfit.inference.joint import JointLikelihood
+from nmmfit.inference.kept_minima import Stores
 from nmmfit.inference.limits import limits
 from nmmfit.inference.minimise import Progress
 
@@ -92,6 +93,7 @@ def bounds(
     parameters: Sequence[str] | None = None,
     seed: int = 0,
     progress: Progress | None = None,
+    stores: Stores | None = None,
 ) -> Bounds:
     """Limits of one stage, one at a time and profiled.
 
@@ -100,10 +102,10 @@ def bounds(
         joint: the likelihood of all its experiments.
         cl: confidence level, between 0 and 1.
         parameters: coefficients and identified quantities; those that this likelihood does not know are left out. None: all.
-        seed: of scattered starts. `progress`: as in `limits`.
+        seed: of scattered starts. `progress`, `stores`: as in `limits`.
     Raises: UserInputError as `limits` does.
     """
     known = {*(p.name for p in joint.own), *(q.name for q in joint.identified)}
     names = None if parameters is None else [name for name in parameters if name in known]
-    found = limits(joint, cl, parameters=names, presets={}, seed=seed, progress=progress)
+    found = limits(joint, cl, parameters=names, presets={}, seed=seed, progress=progress, stores=stores)
     return Bounds(label, tuple(e.name for e in joint.experiments), tuple(added), found)

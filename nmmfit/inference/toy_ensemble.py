@@ -7,7 +7,7 @@ toy, L minus the log likelihood with constraints. Data fluctuate, and so do the 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from functools import cached_property, partial
 from typing import Any
@@ -19,6 +19,7 @@ import numpy as np
 from nmmfit.durable import ChunkStore, Engine, run_chunks
 from nmmfit.inference.batches import wider
 from nmmfit.inference.core_fits import CoreFits
+from nmmfit.inference.kept_minima import Stores
 from nmmfit.inference.minimise import Progress
 from nmmfit.inference.space import Target
 from nmmfit.inference.toy_fits import Data, ToyLikelihood, lower
@@ -32,9 +33,6 @@ NESTED = 1e-4
 
 EQUAL = 1e-4
 """Values of q that are equal to the precision of the fits."""
-
-Stores = Callable[[str, Mapping[str, Any]], ChunkStore]
-"""Opens a store by its name and what determines its chunks beside run file, program and tables, as `ResumableFolder.store`."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +97,7 @@ class Ensemble:
         """The toys of indices first to last - 1."""
         # Whole chunks, so that one program serves any number of toys.
         size = CHUNK * -(-(last - first) // CHUNK)
-        drawn = self.likelihood.draw(self.z, _keys(jnp.asarray(self.seed), jnp.arange(first, first + size)))
+        drawn = self.likelihood.draw(self.z, toy_keys(jnp.asarray(self.seed), jnp.arange(first, first + size)))
         return drawn.take(np.arange(last - first))
 
     @cached_property
@@ -131,7 +129,7 @@ class Ensemble:
 
 
 @partial(jax.jit)
-def _keys(seed: jax.Array, index: jax.Array) -> jax.Array:
+def toy_keys(seed: jax.Array, index: jax.Array) -> jax.Array:
     """One key per toy, from its index."""
     return jax.vmap(partial(jax.random.fold_in, jax.random.PRNGKey(seed)))(index)
 

@@ -20,9 +20,10 @@ from nmmfit.durable import Engine
 from nmmfit.errors import UserInputError, unknown
 from nmmfit.inference.asimov import Asimov, asimov
 from nmmfit.inference.joint import JointLikelihood
+from nmmfit.inference.kept_minima import Stores
 from nmmfit.inference.minimise import Progress
 from nmmfit.inference.space import Space, compensators, space_of
-from nmmfit.inference.toy_ensemble import Ensemble, Stores, Toys, run
+from nmmfit.inference.toy_ensemble import Ensemble, Toys, run
 from nmmfit.inference.toy_intervals import (
     GRID_POINTS,
     CLs,

@@ -146,6 +146,10 @@ class ResumableFolder(RunFolder):
         """Whether the checkpoint outlives an error: if it was there before, or something was finished or published."""
         return self._reopened or self.path == self.final or any(True for _ in self.checkpoint.rglob("*.chunk"))
 
+    def forget(self) -> None:
+        """Remove what is finished: the input turned out wrong, so that going on would end like this again."""
+        shutil.rmtree(self.checkpoint / STORES, ignore_errors=True)
+
     def said_to_go_on(self) -> str:
         """For messages: how to go on after what has happened, or that nothing is left."""
         return f"nmmfit resume {self.final} goes on" if self.is_kept() else "nothing was written"

@@ -125,9 +125,16 @@ def test_an_interrupted_tightening_keeps_its_stages(capsys, monkeypatch, tmp_pat
     printed = capsys.readouterr()
     assert len(json.loads(printed.out)["stages"]) == 1
     assert json.loads(printed.out)["missing"] == ["+ texono"]
-    assert printed.err.splitlines()[-1] == "nmmfit: interrupted after 1 of 2 stages; they are in t"
+    assert printed.err.splitlines()[-1] == "nmmfit: interrupted after 1 of 2 stages; they are in t; nmmfit resume t goes on"
     assert main(["report", "t"]) == 0
     assert "Interrupted; not computed: + texono." in capsys.readouterr().out
+    asked = []
+    monkeypatch.setattr(tighten, "bounds", lambda label, *given, **named: asked.append(label) or made(label, *given, **named))
+    assert main(["resume", "t", "--json"]) == 0
+    assert asked == ["+ texono"]
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["missing"], answer["interrupted"], len(answer["stages"])) == ([], False, 2)
+    assert answer["stages"][0] == json.loads(printed.out)["stages"][0]
     monkeypatch.setattr(tighten, "bounds", lambda *_, **__: bounds("+"))
     assert main(["tighten", "run.toml", *stages, "--out", "u"]) == 130
     assert not (tmp_path / "u").exists()

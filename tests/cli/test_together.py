@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import pytest
 
 from nmmfit.cli.main import main
 from nmmfit.inference.tension import Part, Tension
+from nmmfit.inference.tension_fits import Both, Fits
+from nmmfit.inference.toy_fits import Data
+from nmmfit.results.compare import compare_folders
 from nmmfit.results.tension import tension_figure, tension_tables
 
 
@@ -88,6 +94,65 @@ def test_impacts_as_json_and_on_disk(capsys, tmp_path, joint):
     report = json.loads(capsys.readouterr().out)
     assert report["kind"] == "impacts"
     assert report["converged"] == printed["converged"]
+
+
+def of_numbers(self: Fits, data: Data, z: np.ndarray, throws: Sequence[float], rng: np.random.Generator) -> Both:
+    """Fits whose numbers follow from the data and the random numbers alone."""
+    toys = len(data.counts)
+    chi2 = np.sum((data.counts - data.counts.mean(axis=0)) ** 2, axis=1) % 5.0 + rng.uniform(0.0, 0.1 * len(throws), toys)
+    return Both(np.tile(self.one.space.start, (toys, 1)), np.tile(self.many.spread(z), (toys, 1)), chi2, chi2 < 4.0)
+
+
+@pytest.mark.parametrize("fitted", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_an_interrupted_tension_goes_on_with_the_toys_that_are_left(fitted, capsys, monkeypatch, tmp_path) -> None:
+    sizes: list[int] = []
+    real = Fits.both if fitted else of_numbers
+
+    def counted(self: Fits, data: Data, *given: Any) -> Both:
+        sizes.append(len(data.counts))
+        return real(self, data, *given)
+
+    monkeypatch.setattr(Fits, "both", counted)
+    if not fitted:
+        monkeypatch.setattr("nmmfit.inference.tension._ranks", lambda joint, seed: ([1, 1], 1, [[], []]))
+    monkeypatch.setattr("nmmfit.results.tension.save", lambda *_: [])
+    words = ("run.toml", "--toys", "25", "--starts", "2", "--seed", "3")
+    assert main(["tension", *words, "--out", "whole"]) == 0
+    assert sizes == [1, 10, 10, 10]
+    seen: list[tuple[int, int]] = []
+
+    @contextmanager
+    def impatient(_: str) -> Iterator[Any]:
+        def advance(done: int, total: int) -> None:
+            seen.append((done, total))
+            if len(seen) == 2:
+                raise KeyboardInterrupt
+
+        yield advance
+
+    monkeypatch.setattr("nmmfit.cli.together.counting_bar", impatient)
+    sizes.clear()
+    assert main(["tension", *words, "--out", "mine"]) == 130
+    assert capsys.readouterr().err.splitlines()[-1] == "nmmfit: interrupted; nmmfit resume mine goes on"
+    assert sizes == [1, 10, 10]
+    begun = tmp_path / "mine" / "checkpoint" / "run.toml"
+    text = begun.read_text()
+    begun.write_text(f"allow_overlaps = true\n{text}")
+    assert main(["resume", "mine"]) == 2
+    assert "not the run file that was begun with" in capsys.readouterr().err
+    begun.write_text(text)
+    assert main(["resume", "mine"]) == 0
+    assert sizes == [1, 10, 10, 10]
+    assert seen == [(10, 25), (20, 25), (20, 25), (25, 25)]
+    compared = compare_folders(tmp_path / "whole", tmp_path / "mine")
+    assert compared.identical
+    assert "tension.json" in compared.compared
+    # More toys of the same seed begin with the same ones.
+    if not fitted:
+        assert main(["tension", "run.toml", "--toys", "30", "--starts", "2", "--seed", "3", "--out", "more"]) == 0
+        few, many = (json.loads((tmp_path / where / "tension.json").read_text())["toy_values"] for where in ("mine", "more"))
+        assert many[: len(few)] == few
+        assert len(many) > len(few)
 
 
 @pytest.mark.parametrize(

@@ -138,3 +138,11 @@ def test_toys_are_bit_by_bit_those_of_one_process(engine: ClusterEngine, tmp_pat
     # what is lost is made by whoever goes on
     min((tmp_path / "there").rglob("*.chunk")).unlink()
     assert made("there") == here
+
+
+@pytest.mark.slow
+def test_a_tension_is_bit_by_bit_that_of_one_process(engine: ClusterEngine) -> None:
+    joint = work.two_experiments()
+    here, there = (nmmfit.tension(joint, toys=30, starts=2, seed=3, engine=e) for e in (None, engine))
+    assert here.to_json() == there.to_json()
+    assert here.toys > 0

@@ -13,6 +13,7 @@ import numpy as np
 import small_joint
 
 from nmmfit.inference.joint import JointLikelihood
+from tests.synthetic import synthetic_joint
 
 
 def square(i: int) -> dict[str, np.ndarray]:
@@ -65,6 +66,14 @@ def quick_joint() -> JointLikelihood:
     """A posterior of one coefficient, which other processes can make again."""
     made = small_joint.quick_joint()
     made.recipe = quick_joint, ()
+    return made
+
+
+@lru_cache(maxsize=1)
+def two_experiments() -> JointLikelihood:
+    """Two experiments that see common coefficients, as `quick_joint`."""
+    made = synthetic_joint()
+    made.recipe = two_experiments, ()
     return made
 
 

@@ -152,8 +152,8 @@ def _found(results: Results, result: SampleResult, summaries: Summaries) -> Sect
     evidence = results.payload.get("log_evidence")
     if evidence:
         points.append(
-            f"Log evidence {fixed(evidence['value'], 2)} +- {fixed(evidence['error'], 2)}, from {len(evidence['runs'])} independent "
-            "runs of tempered sequential Monte Carlo; it depends on the widths of the priors."
+            f"Log evidence {fixed(evidence['value'], 2)} +- {fixed(evidence['error'], 2)}, from {len(evidence['runs'])} "
+            "independent runs of tempered sequential Monte Carlo; it depends on the widths of the priors."
         )
     # Folders of older versions have none.
     points += [sentence(text) for text in (results.payload.get("landscape") or {}).get("text") or ()]

@@ -1,0 +1,134 @@
+"""Verbs that are made of minimisations: interrupted within one of them they go on to the results of one that nothing stops."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import small_joint
+
+from nmmfit.cli import toys as cli_toys
+from nmmfit.cli.main import main
+from nmmfit.inference import profiling
+from nmmfit.inference.joint import JointLikelihood
+from nmmfit.results.compare import compare_folders
+
+VERBS = {
+    "profile": ("profile", "run.toml", "--parameter", "L", "--points", "5"),
+    "limits": ("limits", "run.toml", "--no-marginalised"),
+    "impacts": ("impacts", "run.toml", "--starts", "2"),
+    "tighten": ("tighten", "run.toml", "--stage", "gemma", "--stage", "+texono"),
+}
+
+
+@pytest.fixture(scope="module")
+def pulled() -> JointLikelihood:
+    """One coefficient and a nuisance."""
+    lab = small_joint.experiment([105.0, 98.0], small_joint.counts_of([100.0, 100.0], [4.0, 1.0]), {"norm": lambda x: 0.03 * x})
+    return small_joint.joint(lab, {"L": small_joint.couplings(1.0)})
+
+
+@pytest.fixture(autouse=True)
+def _here(pulled: JointLikelihood, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("nmmfit.compilation_cache.enable", lambda: None)
+    monkeypatch.setattr("nmmfit.run.Run.joint", lambda self, method="templates": pulled)
+    for name in ("plots.write_forest", "tighten.write_tighten", "impacts.write_impacts"):
+        monkeypatch.setattr(f"nmmfit.results.{name}", lambda *_: [])
+    (tmp_path / "run.toml").write_text("experiments = []\n")
+
+
+class Counted:
+    """The minimiser, which counts its calls and stops in one of them."""
+
+    def __init__(self, stop: int | None = None) -> None:
+        self.made, self.stop, self.calls = profiling.minimise, stop, 0
+
+    def __call__(self, *given: Any, **named: Any) -> Any:
+        self.calls += 1
+        if self.calls == self.stop:
+            raise KeyboardInterrupt
+        return self.made(*given, **named)
+
+
+@pytest.fixture
+def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    made = profiling.minimise
+
+    def put(stop: int | None = None) -> Counted:
+        monkeypatch.setattr(profiling, "minimise", made)
+        counter = Counted(stop)
+        monkeypatch.setattr(profiling, "minimise", counter)
+        return counter
+
+    return put
+
+
+@pytest.mark.parametrize(
+    ("verb", "part", "said"),
+    [
+        ("profile", 0.5, "interrupted"),
+        ("limits", 0.5, "interrupted"),
+        ("impacts", 0.5, "interrupted"),
+        ("tighten", 0.3, "interrupted before the first stage was done"),
+        ("tighten", 0.8, "interrupted after 1 of 2 stages; they are in mine"),
+    ],
+)
+def test_it_goes_on_to_the_same_results(
+    verb: str, part: float, said: str, counted: Any, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    whole = counted()
+    assert main([*VERBS[verb], "--out", "whole"]) == 0
+    assert whole.calls >= 2
+    stop = max(2, round(part * whole.calls))
+    counted(stop)
+    assert main([*VERBS[verb], "--out", "mine"]) == 130
+    assert capsys.readouterr().err.splitlines()[-1] == f"nmmfit: {said}; nmmfit resume mine goes on"
+    begun = tmp_path / "mine" / "checkpoint" / "begun.json"
+    text = begun.read_text()
+    about = json.loads(text)
+    about["origin"]["versions"]["nmmfit"] = "9.1"
+    begun.write_text(json.dumps(about))
+    assert main(["resume", "mine"]) == 2
+    assert "begun with something else: nmmfit 9.1 then" in capsys.readouterr().err
+    begun.write_text(text)
+    rest = counted()
+    assert main(["resume", "mine"]) == 0
+    assert rest.calls == whole.calls - (stop - 1)
+    compared = compare_folders(tmp_path / "whole", tmp_path / "mine")
+    assert compared.identical
+    assert f"{verb}.json" in compared.compared
+
+
+def test_options_that_were_not_given_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    real = cli_toys.toys_into
+
+    def stopped(chosen: Any, folder: Any, wanted: Any, *given: Any) -> None:
+        asked.append(wanted)
+        if len(asked) == 1:
+            # Something finished, so that the folder stays.
+            folder.store("some", {}).write(0, {})
+        monkeypatch.setattr("nmmfit.inference.toys.toys", interrupting)
+        real(chosen, folder, wanted, *given)
+
+    def interrupting(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli_toys, "toys_into", stopped)
+    assert main(["toys", "run.toml", "--out", "mine"]) == 130
+    assert main(["resume", "mine"]) == 130
+    assert asked[0] == asked[1]
+    assert asked[1].values is None
+
+
+def test_a_grid_that_is_wrong_leaves_nothing(counted: Any, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    counter = counted()
+    # Its upper end is where the profile has risen, far below.
+    assert main(["profile", "run.toml", "--parameter", "L", "--low", "1e3", "--out", "mine"]) == 2
+    assert "must end above its start" in capsys.readouterr().err
+    assert counter.calls > 0
+    assert not (tmp_path / "mine").exists()
