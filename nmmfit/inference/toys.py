@@ -102,7 +102,7 @@ class ToysResult:
 def default_parameter(joint: JointLikelihood) -> str:
     """The first coefficient that the data bound; the first identified quantity where they bound none alone.
 
-    Raises: UserInputError where nothing is free.
+    Raises: UserInputError where nothing is free, or nothing is bounded.
     """
     space = space_of(joint)
     if not len(space.own):
@@ -110,6 +110,11 @@ def default_parameter(joint: JointLikelihood) -> str:
     for i in space.own:
         if compensators(space, space.start, space.names[i]) is None:
             return space.names[i]
+    if not space.identified:
+        names = ", ".join(space.names[i] for i in space.own)
+        raise UserInputError(
+            f"toys: the data bound none of {names} alone, and no identified quantity; name a theory input or a nuisance"
+        )
     return _quantities(space)[0]
 
 

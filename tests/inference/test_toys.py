@@ -321,6 +321,13 @@ def test_a_flat_coefficient_has_no_toys() -> None:
         nmmfit.toys(made, "A", what=["feldman-cousins"], toys=10)
 
 
+def test_nothing_to_make_toys_of_is_one_line() -> None:
+    made = joint(experiment([4.0], counts_of([BACKGROUND], [1.0])), {"A": couplings(dipole=1.0), "B": couplings(dipole=1.0)})
+    made.identified = ()
+    with pytest.raises(UserInputError, match="the data bound none of A, B alone, and no identified quantity"):
+        nmmfit.toys(made, toys=10)
+
+
 @pytest.mark.slow
 def test_toys_that_would_take_too_long_are_refused(monkeypatch) -> None:
     clock = iter(range(0, 10**9, 100))
