@@ -5,6 +5,7 @@ Numbers only, from first derivatives of the expected counts; `coordinates` makes
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import jax
@@ -131,13 +132,27 @@ def _knee(grid: np.ndarray, sigma: np.ndarray) -> tuple[float, float, float] | N
     return inside[1], max(0.5 * (inside[2] - inside[0]), float(grid[1] - grid[0])), left / right
 
 
-def amplitude_sensitivity(joint: JointLikelihood, start: np.ndarray | None = None, experiment: int | None = None) -> np.ndarray:
+def amplitude_sensitivity(joint: JointLikelihood, start: np.ndarray | None = None) -> np.ndarray:
     """(amplitude,) size of each amplitude that alone changes the counts by one standard deviation, infinite where none does.
 
     Everything else is at `start` (parameter,), the nominal point if left out; of `start` (point, parameter), a row for each.
-    `experiment`: whose counts; None: those of all.
     """
-    points = jnp.atleast_2d(jnp.asarray(joint.start if start is None else start))
+    values, background = _tried(joint, joint.start if start is None else start)
+    found = _sizes(joint, values, background)
+    return found if start is not None and np.ndim(start) == 2 else found[0]
+
+
+def sensitivity_by_experiment(joint: JointLikelihood) -> np.ndarray:
+    """(experiment, amplitude): the same of the counts of each experiment alone, at the nominal point."""
+    values, background = _tried(joint, joint.start)
+    ends = np.cumsum([0, *(sum(len(c.observed) for c in e.channels) for e in joint.experiments)])
+    found = [_sizes(joint, values[..., a:b], background[..., a:b])[0] for a, b in pairwise(ends)]
+    return np.stack(found) if found else np.zeros((0, joint.amplitudes.size))
+
+
+def _tried(joint: JointLikelihood, start: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Counts (point, trial, bin) without amplitudes, with a unit of each, and with minus one of those that interfere; variances
+    (point, 1, bin) without."""
     n, linear = joint.amplitudes.size, list(joint.amplitudes.linear)
     tried = jnp.concatenate([jnp.zeros((1, n)), jnp.eye(n), -jnp.eye(n)[np.asarray(linear, dtype=int)]])
 
@@ -145,17 +160,18 @@ def amplitude_sensitivity(joint: JointLikelihood, start: np.ndarray | None = Non
         counts = jax.vmap(lambda a: joint.counts_of_products(x, joint.amplitudes.products(a)))(tried)
         return counts, _variances(joint, counts[0])[None]
 
-    # (point, trial, bin), one point after the other: directly evaluated counts are large inside.
-    values, background = (np.asarray(part) for part in joint.jit_once(lambda xs: jax.lax.map(at, xs))(points))
-    if experiment is not None:
-        sizes = [sum(len(c.observed) for c in e.channels) for e in joint.experiments]
-        first = sum(sizes[:experiment])
-        values, background = (part[..., first : first + sizes[experiment]] for part in (values, background))
+    # One point after the other: directly evaluated counts are large inside.
+    values, background = joint.jit_once(lambda xs: jax.lax.map(at, xs))(jnp.atleast_2d(jnp.asarray(start)))
+    return np.asarray(values), np.asarray(background)
+
+
+def _sizes(joint: JointLikelihood, values: np.ndarray, background: np.ndarray) -> np.ndarray:
+    """(point, amplitude) sizes from what `_tried` gives of some bins."""
+    n, linear = joint.amplitudes.size, list(joint.amplitudes.linear)
     change = values[:, 1 : n + 1] - values[:, :1]
     # An amplitude that interferes is seen linearly before its square is.
     odd = np.zeros_like(change)
     odd[:, linear] = 0.5 * (values[:, 1 : n + 1][:, linear] - values[:, n + 1 :])
     size, slope = (np.sqrt(np.sum(part**2 / background, axis=2)) for part in (change - odd, odd))
     found = np.where(size > 0, np.where(size > 0, size, 1.0) ** -0.5, np.inf)
-    found = np.minimum(found, np.where(slope > 0, 1.0 / np.where(slope > 0, slope, 1.0), np.inf))
-    return found if start is not None and np.ndim(start) == 2 else found[0]
+    return np.asarray(np.minimum(found, np.where(slope > 0, 1.0 / np.where(slope > 0, slope, 1.0), np.inf)))

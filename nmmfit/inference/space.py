@@ -18,7 +18,7 @@ import numpy as np
 from nmmfit.checks import finite_number
 from nmmfit.errors import UserInputError, unknown
 from nmmfit.inference.joint import JointLikelihood
-from nmmfit.inference.sensitivity import amplitude_sensitivity
+from nmmfit.inference.sensitivity import amplitude_sensitivity, sensitivity_by_experiment
 from nmmfit.inference.shear import Shear, dipole_shear
 from nmmfit.inference.vector import NegativeLogLikelihood, Quantities, Ranges
 from nmmfit.physics.amplitude_basis import merged_monomials
@@ -244,8 +244,14 @@ class Space:
             return np.zeros((0, size))
         _, singular, right = np.linalg.svd(np.concatenate(forms))
         rows = right[: int(np.sum(singular > NULL_TOLERANCE * max(singular[0], 1e-300)))]
-        strength = np.sqrt(rows**2 @ amplitude_sensitivity(joint, experiment=experiment) ** -2.0)
+        sizes = amplitude_sensitivity(joint) if experiment is None else self._sensitivities[experiment]
+        strength = np.sqrt(rows**2 @ sizes**-2.0)
         return np.asarray(rows * strength[:, None])
+
+    @cached_property
+    def _sensitivities(self) -> np.ndarray:
+        """(experiment, amplitude); all in one evaluation."""
+        return sensitivity_by_experiment(self.joint)
 
     def amplitudes(self, x: np.ndarray, seen: np.ndarray | None = None) -> np.ndarray:
         """(row, coefficient): what is `seen` of a unit of each coefficient, at the theory inputs of x; None: by all."""

@@ -6,14 +6,13 @@ import dataclasses
 
 import arviz
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
+from gaussian_joint import NOMINAL, OBSERVED, RESPONSE, gaussian
 from numpyro import distributions as dist
 from synthetic import coupling_map
 
 from nmmfit.errors import UserInputError
-from nmmfit.experiment import BinnedExperiment, Channel, Component, Factor
 from nmmfit.inference.ensemble import warmup_windows
 from nmmfit.inference.joint import JointLikelihood
 from nmmfit.inference.parameters import Parameter
@@ -22,39 +21,11 @@ from nmmfit.inference.sampling import SamplerSettings, sample
 from nmmfit.run import default_run
 
 SHORT = SamplerSettings(method="ensemble", chains=16, warmup=140, draws=200, seed=3)
-# Two counts with unit width that mix two pulls of unit prior: precision 1 + R^T R.
-RESPONSE = np.array([[3.0, 2.9], [0.5, -0.4]])
-OBSERVED = np.array([12.0, 9.5])
-NOMINAL = np.array([10.0, 10.0])
 
 
 def standard_error(draws: np.ndarray) -> float:
     """Monte Carlo error of the mean of draws (chain, draw)."""
     return float(draws.std() / np.sqrt(arviz.ess(draws)))
-
-
-def gaussian(response: np.ndarray) -> JointLikelihood:
-    """Two nuisances, counts that are linear in them and Gaussian: the posterior is a Gaussian in closed form."""
-    names = ("lab.a", "lab.b")
-
-    def counts(forms, pulls):
-        return jnp.asarray(NOMINAL) + jnp.asarray(response) @ jnp.stack([pulls[n] for n in names])
-
-    channel = Channel(
-        "bins",
-        OBSERVED,
-        (Component("all", (Factor(counts, names),)),),
-        {"x": np.arange(3.0)},
-        distribution=lambda mean: dist.Normal(mean, 1.0),
-        statistic="other",
-    )
-    lab = BinnedExperiment("lab", "Closed form", (channel,), dict.fromkeys(names, dist.Normal(0.0, 1.0)))
-    parameters = [Parameter("L_dipole", "coefficient", "GeV^-1", dist.Normal(0.0, 2.0), 0.0, 2.0)]
-    parameters += [Parameter(n, "nuisance", "1", dist.Normal(0.0, 1.0), 0.0, 1.0) for n in names]
-    full = coupling_map(float_c_t=False)
-    rows = np.asarray(full.samples[0][:1])
-    one = dataclasses.replace(full, coordinates=lambda theory: jnp.asarray(rows), samples=(rows,), finals=full.finals[:1])
-    return JointLikelihood((lab,), parameters, one, method="direct")
 
 
 @pytest.mark.parametrize("response", [np.eye(2), RESPONSE])

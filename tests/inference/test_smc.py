@@ -11,13 +11,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import small_joint
+from gaussian_joint import NOMINAL, OBSERVED, RESPONSE, gaussian
 from numpyro import distributions as dist
 from scipy import integrate, stats
 from synthetic import coupling_map
 
 from nmmfit.cli.main import main
 from nmmfit.errors import UserInputError
-from nmmfit.experiment import BinnedExperiment, Channel, Component, Factor
 from nmmfit.inference.checkpoint import Checkpoint
 from nmmfit.inference.coordinates import natural_coordinates
 from nmmfit.inference.joint import JointLikelihood
@@ -33,33 +33,6 @@ from nmmfit.results.tables import fit_tables
 pytest.importorskip("blackjax")
 
 SMALL = SamplerSettings(method="smc", draws=250, warmup=3, seed=4)
-RESPONSE = np.array([[3.0, 2.9], [0.5, -0.4]])
-OBSERVED, NOMINAL = np.array([12.0, 9.5]), np.array([10.0, 10.0])
-
-
-def gaussian() -> JointLikelihood:
-    """Two nuisances of unit prior, counts that are linear in them and Gaussian, a coefficient that nothing depends on."""
-    names = ("lab.a", "lab.b")
-
-    def counts(forms, pulls):
-        return jnp.asarray(NOMINAL) + jnp.asarray(RESPONSE) @ jnp.stack([pulls[n] for n in names])
-
-    component = Component("all", (Factor(counts, names),))
-    channel = Channel(
-        "bins",
-        OBSERVED,
-        (component,),
-        {"x": np.arange(3.0)},
-        distribution=lambda mean: dist.Normal(mean, 1.0),
-        statistic="other",
-    )
-    lab = BinnedExperiment("lab", "Closed form", (channel,), dict.fromkeys(names, dist.Normal(0.0, 1.0)))
-    parameters = [Parameter("L_dipole", "coefficient", "GeV^-1", dist.Normal(0.0, 2.0), 0.0, 2.0)]
-    parameters += [Parameter(n, "nuisance", "1", dist.Normal(0.0, 1.0), 0.0, 1.0) for n in names]
-    full = coupling_map(float_c_t=False)
-    rows = np.asarray(full.samples[0][:1])
-    one = dataclasses.replace(full, coordinates=lambda theory: jnp.asarray(rows), samples=(rows,), finals=full.finals[:1])
-    return JointLikelihood((lab,), parameters, one, method="direct")
 
 
 def test_a_gaussian_has_its_evidence_mean_and_covariance() -> None:
