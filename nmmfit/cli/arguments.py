@@ -29,6 +29,11 @@ Overrides = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the run file; may be repeated.", show_default=False),
 ]
 
+LONG_S = 3600.0
+"""A computation that takes longer than this is not begun unasked."""
+
+Yes = Annotated[bool, typer.Option("--yes", help="Begin even where it will take more than an hour.")]
+
 Experiments = Annotated[
     str | None,
     typer.Option(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nmmfit.checks import whole_number
-from nmmfit.cli.arguments import Experiments, Json, Out, Overrides, RunFile, experiment_overrides, open_run
+from nmmfit.cli.arguments import LONG_S, Experiments, Json, Out, Overrides, RunFile, Yes, experiment_overrides, open_run
 from nmmfit.cli.cluster import Cluster
 from nmmfit.cli.device import Device
 from nmmfit.cli.fit import Chains, Draws, Warmup
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
 SAMPLERS = ("ensemble", "nuts")
 TRUTHS = ("prior", "posterior")
-LONG_S = 3600.0
-"""A computation that takes longer than this is not begun unasked."""
 
 
 def register(app: typer.Typer) -> None:
@@ -63,7 +61,7 @@ def calibrate(
     chains: Chains = None,
     draws: Draws = None,
     warmup: Warmup = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Begin even where it will take more than an hour.")] = False,
+    yes: Yes = False,
     overrides: Overrides = None,
     cluster: Cluster = None,
     device: Device = None,

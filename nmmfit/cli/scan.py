@@ -17,6 +17,7 @@ from nmmfit.cli.arguments import (
     Overrides,
     Reparametrise,
     RunFile,
+    Yes,
     experiment_overrides,
     open_run,
     reparametrised,
@@ -81,7 +82,7 @@ def scan(
         bool, typer.Option("--profile/--no-profile", help="Minimise everything else at every point, or hold it at the best fit.")
     ] = True,
     refine: Annotated[bool, typer.Option("--refine/--no-refine", help="Solve points on the contours, beside the grid.")] = True,
-    yes: Annotated[bool, typer.Option("--yes", help="Begin even if the estimate is beyond an hour.")] = False,
+    yes: Yes = False,
     overrides: Overrides = None,
     cluster: Cluster = None,
     device: Device = None,

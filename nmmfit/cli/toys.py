@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nmmfit.checks import confidence_level, whole_number
-from nmmfit.cli.arguments import Experiments, Json, Out, Overrides, RunFile, experiment_overrides, name_values, open_run
+from nmmfit.cli.arguments import (
+    LONG_S,
+    Experiments,
+    Json,
+    Out,
+    Overrides,
+    RunFile,
+    Yes,
+    experiment_overrides,
+    name_values,
+    open_run,
+)
 from nmmfit.cli.cluster import Cluster
 from nmmfit.cli.device import Device
 from nmmfit.cli.go_on import Unfinished, going_on_later
@@ -26,8 +37,6 @@ if TYPE_CHECKING:
     from nmmfit.run import Run
 
 KINDS = ("asimov", "coverage", "feldman-cousins", "cls", "p-value")
-LONG_S = 3600.0
-"""A computation that takes longer than this is not begun unasked."""
 
 
 def register(app: typer.Typer) -> None:
@@ -83,7 +92,7 @@ def toys(
     ] = None,
     seed: Seed = 1,
     starts: Starts = 8,
-    yes: Annotated[bool, typer.Option("--yes", help="Begin even where it will take more than an hour.")] = False,
+    yes: Yes = False,
     overrides: Overrides = None,
     cluster: Cluster = None,
     device: Device = None,
