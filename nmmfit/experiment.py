@@ -70,12 +70,15 @@ class Factor:
     `function(forms, pulls)` returns (n,); it must be pure and traceable, linear in the forms named in `forms`, and depend on no
     pull but `shape_pulls`, smoothly. `forms` names the flavour matrices it reads beside `sm`; None: it reads no forms at all
     (a background). Traced under jit and vmap. With a `weighting`, `function` returns the fine values that it turns into counts.
+    `light_pulls`: those of `shape_pulls` that move what is cheap to compute only (flavours, say, and no response of a detector);
+    templates take several values of them for each of the others. They change what building costs, not what comes out.
     """
 
     function: Callable[[Forms, Pulls], Array]
     shape_pulls: tuple[str, ...] = ()
     forms: tuple[str, ...] | None = None
     weighting: Weighting | None = None
+    light_pulls: tuple[str, ...] = ()
 
     def values(self, forms: Forms, pulls: Pulls) -> Array:
         """The factor (n,) at a point, by direct evaluation."""

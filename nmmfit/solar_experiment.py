@@ -55,7 +55,8 @@ def solar_factor(
         return light + jnp.asarray(heavy_response(pulls)) @ spectrum
 
     read = tuple(prefix + name for name in names)
-    return Factor(counts, response_pulls + OSCILLATION_PULLS, read if heavy is None else read + HEAVY_FORMS)
+    forms = read if heavy is None else read + HEAVY_FORMS
+    return Factor(counts, response_pulls + OSCILLATION_PULLS, forms, light_pulls=OSCILLATION_PULLS if response_pulls else ())
 
 
 def solar_components(factors: Mapping[str, Factor], model: str, widths: Mapping[str, str]) -> tuple[Component, ...]:

@@ -72,7 +72,7 @@ def _fitted(factors: list[Factor], directions: Forms, nominal: Pulls, metrics: l
     """
     pulls, with_monomials = factors[0].shape_pulls, factors[0].forms is not None
     sample = sampler(factors, directions, nominal)
-    base = sample(np.zeros((1, len(pulls))))[0]
+    base = sample(np.zeros((sample.together, len(pulls))))[0]
     n_bins = base.shape[-1]
     per_factor = len(base) // len(factors)
     metric = np.repeat(np.asarray(metrics), per_factor, axis=0)

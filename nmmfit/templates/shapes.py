@@ -150,11 +150,17 @@ def polynomial_table(pulls: Mapping[str, Array], degrees: Mapping[str, int], hal
 
 def left_singular_vectors(matrix: np.ndarray, tol: float) -> tuple[np.ndarray, np.ndarray]:
     """Left singular vectors (row, rank) and values of (row, column), so many that what they leave out is below `tol` in norm."""
+    return left_singular_vectors_of_each(matrix[None], tol)[0]
+
+
+def left_singular_vectors_of_each(matrices: np.ndarray, tol: float) -> list[tuple[np.ndarray, np.ndarray]]:
+    """`left_singular_vectors` of every (row, column) of (matrix, row, column): together, as a call costs more than a small one."""
     # The triangular factor of QR has the same ones, and is smaller.
-    triangular = np.asarray(np.linalg.qr(matrix.T, mode="r"))
-    left, singular, _ = np.linalg.svd(triangular.T, full_matrices=False)
-    rank = max(1, int(np.sum(np.sqrt(np.cumsum(singular[::-1] ** 2)[::-1]) > tol)))
-    return left[:, :rank], singular[:rank]
+    triangular = np.asarray(np.linalg.qr(np.swapaxes(matrices, 1, 2), mode="r"))
+    left, singular, _ = np.linalg.svd(np.swapaxes(triangular, 1, 2), full_matrices=False)
+    rest = np.sqrt(np.cumsum(singular[:, ::-1] ** 2, axis=1)[:, ::-1])
+    ranks = np.maximum(1, np.sum(rest > tol, axis=1))
+    return [(u[:, :rank], s[:rank]) for u, s, rank in zip(left, singular, ranks, strict=True)]
 
 
 def in_lanes(matrix: np.ndarray, tol: float) -> tuple[np.ndarray, np.ndarray]:

@@ -16,7 +16,15 @@ from typing import TypeAlias
 import numpy as np
 
 from nmmfit.templates.plan import Strengths
-from nmmfit.templates.shapes import OVERHEAD, Subset, Tree, compressed_tree, in_lanes, left_singular_vectors
+from nmmfit.templates.shapes import (
+    OVERHEAD,
+    Subset,
+    Tree,
+    compressed_tree,
+    in_lanes,
+    left_singular_vectors,
+    left_singular_vectors_of_each,
+)
 
 # What one more number in between costs, written and read again, in multiplications.
 _WRITING = 8
@@ -192,7 +200,7 @@ def _mixtures(core: np.ndarray, tol: float) -> Iterator[tuple[Strengths, np.ndar
     n_weights, n_functions, *further = core.shape
     if n_functions > 1:
         flat = core.reshape(n_weights, n_functions, -1)
-        mixes = [left_singular_vectors(one, tol)[0] for one in flat]
+        mixes = [u for u, _ in left_singular_vectors_of_each(flat, tol)]
         spread = np.repeat(np.eye(n_weights), [m.shape[1] for m in mixes], axis=1)
         mixed = np.concatenate([m.T @ one for m, one in zip(mixes, flat, strict=True)])
         yield Strengths(np.concatenate(mixes, axis=1), spread), mixed.reshape(-1, *further)
@@ -225,7 +233,7 @@ def _features(
     dense = mixed.reshape(-1, mixed.shape[-1])
     yield found(None, None, dense @ frame.T, len(dense))
     if n_outer > 1:
-        lefts = [left_singular_vectors(one, tol)[0] for one in mixed]
+        lefts = [u for u, _ in left_singular_vectors_of_each(mixed, tol)]
         few = np.concatenate([u.T @ one for u, one in zip(lefts, mixed, strict=True)])
         repeat = np.repeat(np.eye(n_strengths), [u.shape[1] for u in lefts], axis=1)
         yield found(np.concatenate(lefts, axis=1), repeat, few @ frame.T, 2 * len(few))
