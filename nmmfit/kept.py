@@ -14,6 +14,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
+
 from nmmfit.atomic import replace_bytes
 from nmmfit.compilation_cache import cache_folder, is_wanted
 
@@ -29,6 +31,18 @@ def digest(parts: Iterable[bytes | str]) -> str:
         raw = part.encode() if isinstance(part, str) else part
         total.update(f"{len(raw)}:".encode() + raw)
     return total.hexdigest()
+
+
+def numbers_digest(*parts: object) -> str:
+    """Digest of this program and of numbers: arrays by what they hold, everything else (text, numbers, nuclei) by its `repr`."""
+
+    def told(part: object) -> list[bytes | str]:
+        if hasattr(part, "shape"):
+            array = np.asarray(part)
+            return [f"{array.dtype} {array.shape}", array.tobytes()]
+        return [repr(part)]
+
+    return digest([program_digest(), *(piece for part in parts for piece in told(part))])
 
 
 @lru_cache(maxsize=8)

@@ -34,6 +34,7 @@ from nmmfit.kept import digest, experiment_fingerprint, kept_or_made, program_di
 from nmmfit.physics.amplitude_basis import FINAL_STATES, N_COORDINATES, SM_FINAL_STATES, couplings_to_vector, vector_to_couplings
 from nmmfit.physics.forms import MESONS
 from nmmfit.physics.nucleons import PRESETS, QUARKS, NucleonCharges, nucleon_charges, target_couplings
+from nmmfit.run_once import jit_once
 from nmmfit.shapes import Array
 
 _log = logging.getLogger(__name__)
@@ -396,7 +397,7 @@ def _coupling_map(config: RunConfig, linear: Sequence[_Directions], theory: _The
             fixed = mapped(theory.fixed)
             return [rows(fixed, origin), *(rows(fixed, origin | {name: 1.0}) for name in affine)]
 
-        constant, *moved = kept_or_made("couplings", fingerprint, lambda: [np.asarray(value) for value in jax.jit(probe)()])
+        constant, *moved = kept_or_made("couplings", fingerprint, lambda: [np.asarray(value) for value in jit_once(probe)()])
         slopes = {name: value - constant for name, value in zip(affine, moved, strict=True)}
 
         def some(values: Mapping[str, Any], columns: np.ndarray) -> Array:
@@ -429,7 +430,7 @@ def _reached(quantities: Sequence[Identified], couplings: CouplingMap) -> list[I
     def vectors(coordinates: Array) -> list[Array]:
         return [q.vector(vector_to_couplings(coordinates)) for q in quantities]
 
-    moved = jax.jit(jax.vmap(vectors))(jnp.concatenate(samples))
+    moved = jit_once(jax.vmap(vectors))(jnp.concatenate(samples))
     return [q for q, values in zip(quantities, moved, strict=True) if np.any(values)]
 
 

@@ -31,6 +31,7 @@ from nmmfit.physics.forms import (
     split_names,
     vector_to_forms,
 )
+from nmmfit.run_once import jit_once
 from nmmfit.shapes import Array
 
 # Units in which amplitudes are of order one; they only balance numbers of different dimension before a rank is taken.
@@ -142,7 +143,8 @@ class AmplitudeBasis:
         first, second = np.array(crossed, dtype=int).reshape(-1, 2).T
         points = np.concatenate([alone, alone[first] + alone[second], alone[self.linear]])
         strengths = np.repeat([0.0, 0.0, 1.0], [self.size, len(crossed), len(self.linear)])
-        values = np.asarray(_form_coordinates(points @ self.directions.T, strengths, heavy))
+        of_points = jit_once(functools.partial(_form_coordinates, heavy=heavy))
+        values = np.asarray(of_points(points @ self.directions.T, strengths))
         square, sums, interfering = np.split(values, [self.size, self.size + len(crossed)])
         cross = {pair: value - square[pair[0]] - square[pair[1]] for pair, value in zip(crossed, sums, strict=True)}
         products = [square[i] if i == j else cross[i, j] for i, j in self.pairs]
@@ -150,7 +152,6 @@ class AmplitudeBasis:
         return np.asarray([np.eye(1 + 9 * len(ALL_FORMS))[0], *products, *np.where(linear, interfering, 0.0)])
 
 
-@functools.partial(jax.jit, static_argnums=2)
 def _form_coordinates(vectors: Array, strengths: Array, heavy: bool | None) -> Array:
     """(point, form coordinate) of coupling vectors (point, coordinate) and strengths (point,) of the Standard Model.
 
@@ -231,5 +232,5 @@ def merged_monomials(basis: AmplitudeBasis, relevant: np.ndarray, massive: bool 
     lifted, *_ = np.linalg.lstsq(scaled[picked].T, scaled.T, rcond=None)
     vectors = np.zeros((len(picked), columns.shape[0]))
     vectors[:, used] = np.where(np.abs(lifted) > 1e-13, lifted, 0.0) * scale[used]
-    forms = jax.jit(jax.vmap(lambda v: vector_to_forms(v, names)))(jnp.asarray(vectors))
+    forms = jit_once(jax.vmap(lambda v: vector_to_forms(v, names)))(jnp.asarray(vectors))
     return MergedMonomials(scaled[picked], forms)

@@ -6,17 +6,21 @@ neutrino energies is therefore done once, when a model is built; per evaluation 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from nmmfit.kept import kept_or_made, numbers_digest
 from nmmfit.physics import cevns, photon
 from nmmfit.physics.forms import LIGHT, MASSLESS_NUCLEAR_FORMS, N_FLAVOUR, NUCLEAR_FORMS, SM_FORMS, Forms
 from nmmfit.physics.nuclei import Nucleus
 from nmmfit.physics.rates import SourceNodes
+from nmmfit.run_once import jit_once
 from nmmfit.shapes import Array, ArrayLike
 
 _BY_FLAVOUR = MASSLESS_NUCLEAR_FORMS[len(NUCLEAR_FORMS) :]
@@ -81,19 +85,33 @@ def fold_cevns(
         nodes: source nodes, arrays broadcastable to (recoil, energy).
         t_mev: recoil energies, MeV, (recoil,), > 0.
         nucleus, weak_charges, tensor_coherence, spin: as in `cevns`.
-    Returns: `FoldedKernels`.
+    Returns: `FoldedKernels`; kept on disk.
     """
-    t = np.asarray(t_mev)[:, None]
-    energy, weight = np.asarray(nodes.energy_mev), np.asarray(nodes.weight)
+    energy, weight, density, t = (np.asarray(x) for x in (nodes.energy_mev, nodes.weight, nodes.density, t_mev))
+    t = t[:, None]
     shape = t.shape[0], energy.shape[-1]
     energy, weight = np.broadcast_to(energy, shape), np.broadcast_to(weight, shape)
-    density = np.broadcast_to(nodes.density, (*shape, N_FLAVOUR, N_FLAVOUR))
-    values = _kernels(energy, t, cevns.Target.of(nucleus), nodes.antineutrino, weak_charges, tensor_coherence, spin)
+    density = np.broadcast_to(density, (*shape, N_FLAVOUR, N_FLAVOUR))
+    options = {
+        "antineutrino": nodes.antineutrino,
+        "weak_charges": weak_charges,
+        "tensor_coherence": tensor_coherence,
+        "spin": spin,
+    }
+    told = numbers_digest("cevns", energy, weight, density, t, nucleus, options)
+    return kept_or_made("folds", told, lambda: _folded(energy, weight, density, t, nucleus, options))
+
+
+def _folded(
+    energy: np.ndarray, weight: np.ndarray, density: np.ndarray, t: np.ndarray, nucleus: Nucleus, options: Mapping[str, Any]
+) -> FoldedKernels:
+    """`fold_cevns` of plain numbers, energy and weight (recoil, energy), density (recoil, energy, 3, 3), t (recoil, 1)."""
+    values = _compiled_kernels()(energy, t, cevns.Target.of(nucleus), **options)
     sm, kernels, vectors = (np.asarray(v) for v in values)
     populations = np.real(np.diagonal(density, axis1=-2, axis2=-1))
     pp, nn, both = np.einsum("te,tea,akte->kt", weight, populations, sm)
     # Tr[rho Q] for neutrinos, Tr[rho Q^T] for antineutrinos
-    states = np.swapaxes(density, -1, -2) if nodes.antineutrino else density
+    states = np.swapaxes(density, -1, -2) if options["antineutrino"] else density
     weighted = weight[..., None, None] * states
     folded = np.einsum("kte,teij->ktij", kernels, weighted)
     # entry (i, j) of a form that is linear in a coupling has the mean of the kernels of flavours i and j
@@ -103,7 +121,11 @@ def fold_cevns(
     return FoldedKernels({"pp": pp, "pn": both - pp - nn, "nn": nn}, forms)
 
 
-@partial(jax.jit, static_argnames=("antineutrino", "weak_charges", "tensor_coherence", "spin"))
+@lru_cache(maxsize=1)
+def _compiled_kernels() -> Callable[..., tuple[Array, Array, Array]]:
+    return jit_once(_kernels, ("antineutrino", "weak_charges", "tensor_coherence", "spin"))
+
+
 def _kernels(
     energy_mev: Array,
     t_mev: Array,

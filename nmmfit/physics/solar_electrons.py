@@ -11,14 +11,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from itertools import pairwise
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
 from nmmfit.constants import M_ELECTRON_MEV
+from nmmfit.kept import kept_or_made, numbers_digest
 from nmmfit.numerics.interpolation import lagrange_matrix
 from nmmfit.numerics.quadrature import unit_gauss_legendre
 from nmmfit.physics import electron, photon
@@ -26,6 +25,7 @@ from nmmfit.physics.forms import MASSLESS_ELECTRON_FORMS, N_FLAVOUR, SM_FORMS
 from nmmfit.physics.oscillation import oscillation_from_pulls
 from nmmfit.physics.rates import SourceNodes
 from nmmfit.physics.sources import NeutrinoSource
+from nmmfit.run_once import jit_once
 from nmmfit.shapes import Array
 
 # Recoil nodes in a panel: between THIN_NODES and EDGE_NODES for its ends, and some per resolution that it spans; energy nodes
@@ -119,7 +119,6 @@ def density_nodes(
     return middle + half * np.cos(np.pi * (np.arange(count) + 0.5) / count)
 
 
-@partial(jax.jit, static_argnames=("radiative", "antineutrino"))
 def _cross_sections(e_nu_mev: Array, t_mev: Array, radiative: str, antineutrino: bool) -> Array:
     vectors = electron.vector_kernels(e_nu_mev, t_mev, radiative, antineutrino)
     kernels = electron.kernels(e_nu_mev, t_mev, antineutrino) | vectors | photon.electron_kernels(vectors, t_mev)
@@ -147,26 +146,52 @@ def fold_kernels(
     thresholds = smallest_energy_mev(grid.t_mev)
     rules = {name: source.quadrature(thresholds, ENERGY_ORDER) for name, source in sources.items()}
     energies = {name: np.broadcast_to(energy, weight.shape) for name, (energy, weight) in rules.items()}
+    nodes = {name: density_nodes(source, lowest_mev) for name, source in sources.items()}
+    of_sources = [(n, s.lines_mev, fluxes_cm2_s[n], energies[n], rules[n][1], nodes[n]) for n, s in sources.items()]
+    exposure = np.asarray(electron_seconds)
+    told = numbers_digest("electrons", radiative, grid.t_mev, grid.weight, exposure, *(x for each in of_sources for x in each))
+
+    def made() -> dict[str, FoldedKernel]:
+        measures = {n: fluxes_cm2_s[n] * exposure[..., None] * grid.weight[:, None] * rules[n][1] for n in sources}
+        lagrange = {
+            n: np.broadcast_to(np.eye(len(nodes[n])), (*energies[n].shape, len(nodes[n])))
+            if source.lines_mev
+            else lagrange_matrix(nodes[n], energies[n])
+            for n, source in sources.items()
+        }
+        return _contracted(grid.t_mev, energies, measures, lagrange, nodes, radiative)
+
+    return kept_or_made("folds", told, made)
+
+
+def _contracted(
+    t_mev: np.ndarray,
+    energies: Mapping[str, np.ndarray],
+    measures: Mapping[str, np.ndarray],
+    lagrange: Mapping[str, np.ndarray],
+    nodes: Mapping[str, np.ndarray],
+    radiative: str,
+) -> dict[str, FoldedKernel]:
+    """Cross sections contracted onto the density matrix's nodes, by source.
+
+    Args:
+        t_mev: (recoil,). energies, measures: (recoil, energy) by source, what each cross section is multiplied with.
+        lagrange: (recoil, energy, node). nodes: (node,) MeV.
+        radiative: option of `electron.sm_kernel`.
+    """
     # All sources in one call: one compilation instead of one for every shape.
-    recoils = [np.broadcast_to(grid.t_mev[:, None], e.shape).ravel() for e in energies.values()]
-    flat = np.asarray(
-        _cross_sections(np.concatenate([e.ravel() for e in energies.values()]), np.concatenate(recoils), radiative, False)
-    )
+    recoils = [np.broadcast_to(t_mev[:, None], e.shape).ravel() for e in energies.values()]
+    flattened = np.concatenate([e.ravel() for e in energies.values()]), np.concatenate(recoils)
+    compiled = jit_once(_cross_sections, ("radiative", "antineutrino"))
+    flat = np.asarray(compiled(*flattened, radiative=radiative, antineutrino=False))
     parts = np.split(flat, np.cumsum([e.size for e in energies.values()])[:-1], axis=1)
-    exposure = np.asarray(electron_seconds)[..., None]
+    sizes = [N_FLAVOUR if n in SM_FORMS else 1 for n in MASSLESS_ELECTRON_FORMS]
     folded = {}
-    for (name, source), part in zip(sources.items(), parts, strict=True):
-        nodes, weight = density_nodes(source, lowest_mev), rules[name][1]
-        if source.lines_mev:
-            lagrange = np.broadcast_to(np.eye(len(nodes)), (*weight.shape, len(nodes)))
-        else:
-            lagrange = lagrange_matrix(nodes, energies[name])
-        measure = fluxes_cm2_s[name] * exposure * grid.weight[:, None] * weight
-        contracted = np.einsum("kre,re,rej->krj", part.reshape(-1, *weight.shape), measure, lagrange, optimize=True)
-        sizes = [N_FLAVOUR if n in SM_FORMS else 1 for n in MASSLESS_ELECTRON_FORMS]
+    for (name, energy), part in zip(energies.items(), parts, strict=True):
+        contracted = np.einsum("kre,re,rej->krj", part.reshape(-1, *energy.shape), measures[name], lagrange[name], optimize=True)
         pieces = np.split(contracted[N_FLAVOUR:], np.cumsum(sizes)[:-1])
         forms = {n: piece if n in SM_FORMS else piece[0] for n, piece in zip(MASSLESS_ELECTRON_FORMS, pieces, strict=True)}
-        folded[name] = FoldedKernel(nodes, contracted[:N_FLAVOUR], forms)
+        folded[name] = FoldedKernel(nodes[name], contracted[:N_FLAVOUR], forms)
     return folded
 
 

@@ -18,6 +18,7 @@ import scipy.linalg
 from nmmfit.errors import NotConvergedError
 from nmmfit.experiment import Channel, Component, Factor, Pulls, Weighting
 from nmmfit.physics.forms import Forms
+from nmmfit.run_once import jit_once
 from nmmfit.templates.fit import HALF_WIDTH, fit, sampler
 from nmmfit.templates.nodes import empirical_nodes
 from nmmfit.templates.plan import Block, ChannelPlan, Group, Part, Scales, Second, Weighted
@@ -210,8 +211,9 @@ def _constants_joined(component: Component, directions: Forms, nominal: Pulls) -
     if len(factors) == 1 or any(f.shape_pulls or f.forms is not None or f.weighting is not None for f in factors):
         return component
     product = np.ones(1)
+    # As programs: their operations one by one would each be compiled for themselves.
     for factor in factors:
-        product = np.ravel(product[:, None] * np.asarray(factor.function(directions, nominal))[None, :])
+        product = np.ravel(product[:, None] * np.asarray(jit_once(factor.function)(directions, nominal))[None, :])
     return replace(component, factors=(Factor(lambda forms, pulls: jnp.asarray(product)),))
 
 
@@ -271,7 +273,7 @@ def exponential_scales(components: Sequence[Component], nominal: Pulls) -> Scale
 
     # Logarithms (point, component); a scale that is not positive somewhere is no exponential.
     with np.errstate(invalid="ignore", divide="ignore"):
-        logs = np.log(np.asarray(jax.jit(jax.vmap(scales))(jnp.asarray(points))))
+        logs = np.log(np.asarray(jit_once(jax.vmap(scales))(jnp.asarray(points))))
     design = np.concatenate([np.ones((len(points), 1)), points], axis=1)
     kept, constants, slopes = [], [], []
     for k, component in enumerate(components):
@@ -304,7 +306,7 @@ def channel_plan(channel: Channel, directions: Forms, nominal: Pulls, tol: float
             f"{channel.name}: templates take one factor with forms or weighting, then at most one plain factor"
         )
     sm: Forms = {name: jnp.zeros_like(values[0]) for name, values in directions.items()} | {"sm": jnp.asarray(1.0)}
-    level = np.maximum(np.abs(np.asarray(jax.jit(lambda: channel.expected(sm, nominal))())), 1e-12)
+    level = np.maximum(np.abs(np.asarray(jit_once(channel.expected)(sm, nominal))), 1e-12)
     keys = [_group_key(c) for c in components]
     order = list(dict.fromkeys(keys))
     index = [order.index(key) for key in keys]
@@ -316,7 +318,7 @@ def channel_plan(channel: Channel, directions: Forms, nominal: Pulls, tol: float
         first, *others = components[index.index(g)].factors
         second, n_second = None, 1
         if others:
-            n_second = len(np.asarray(others[0].function(sm, nominal)))
+            (n_second,) = jax.eval_shape(others[0].function, sm, nominal).shape
             # As a distribution over the second axis it is compared with one part in the size of the data.
             flat = np.full(n_second, math.sqrt(level.sum()))
             fitted = _fitted(others, directions, nominal, [flat], tol)

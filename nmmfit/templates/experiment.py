@@ -16,6 +16,7 @@ from nmmfit.kept import digest, kept_or_made
 from nmmfit.memory import hand_back
 from nmmfit.physics.amplitude_basis import AmplitudeBasis, MergedMonomials, merged_monomials
 from nmmfit.physics.forms import vector_to_forms
+from nmmfit.run_once import jit_once
 from nmmfit.shapes import Array
 from nmmfit.templates.build import channel_plan
 from nmmfit.templates.fit import HALF_WIDTH
@@ -118,7 +119,7 @@ def relevant_coordinates(experiment: BinnedExperiment, basis: AmplitudeBasis) ->
         return [function(forms, pulls) for function in functions]
 
     # All factors in one program: what they have in common, a response matrix say, is compiled once.
-    found = [np.asarray(v) for v in jax.jit(jax.vmap(rates))(jnp.asarray(points))]
+    found = [np.asarray(v) for v in jit_once(jax.vmap(rates))(jnp.asarray(points))]
     relevant[reached] = np.any([np.any(v[1:] != v[0], axis=1) for v in found], axis=0)
     return relevant
 

@@ -111,7 +111,7 @@ def _degrees(sample: Sampler, weight: np.ndarray, tol: float) -> list[int]:
 
 
 def _chebyshev_points(n: int, sample: Sampler) -> np.ndarray:
-    """n bundles (point, pull) of quasi-random points of Chebyshev density: they make the least-squares problem well conditioned."""
+    """n bundles (point, pull) of quasi-random points of Chebyshev density, for a well-conditioned least-squares problem."""
     # Imported here: it takes half a second, which a process that finds its templates on disk does not need.
     from scipy.stats import qmc
 

@@ -154,7 +154,7 @@ def left_singular_vectors(matrix: np.ndarray, tol: float) -> tuple[np.ndarray, n
 
 
 def left_singular_vectors_of_each(matrices: np.ndarray, tol: float) -> list[tuple[np.ndarray, np.ndarray]]:
-    """`left_singular_vectors` of every (row, column) of (matrix, row, column): together, as a call costs more than a small one."""
+    """`left_singular_vectors` of every matrix of (matrix, row, column), all in one call, which costs more than a small matrix."""
     # The triangular factor of QR has the same ones, and is smaller.
     triangular = np.asarray(np.linalg.qr(np.swapaxes(matrices, 1, 2), mode="r"))
     left, singular, _ = np.linalg.svd(np.swapaxes(triangular, 1, 2), full_matrices=False)
