@@ -10,7 +10,7 @@ import jax
 import numpy as np
 import pytest
 
-from nmmfit.kept import digest, kept_or_made
+from nmmfit.kept import digest, kept_or_made, numbers_digest
 
 
 @pytest.fixture
@@ -83,3 +83,21 @@ def test_a_user_who_wants_no_cache_gets_none(cache: Path) -> None:
 def test_a_digest_knows_where_one_part_ends() -> None:
     assert digest(["ab", "c"]) != digest(["a", "bc"])
     assert digest(["a"]) == digest([b"a"])
+
+
+def test_numbers_are_told_apart_by_value_type_and_shape() -> None:
+    array = np.arange(2000.0)
+    changed = array.copy()
+    # Where the text of a long array has dots.
+    changed[1000] += 1e-12
+    several = [
+        numbers_digest("a", array),
+        numbers_digest("b", array),
+        numbers_digest("a", changed),
+        numbers_digest("a", array.astype(np.float32)),
+        numbers_digest("a", array.reshape(2, -1)),
+        numbers_digest("a", array, {"spin": 0.5}),
+        numbers_digest("a", array, {"spin": 0.0}),
+    ]
+    assert len(set(several)) == len(several)
+    assert numbers_digest("a", array.copy()) == several[0]

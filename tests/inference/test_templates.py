@@ -110,6 +110,37 @@ def test_a_shape_with_a_kink_is_refused():
         fit(sample, np.ones((1, 3)), 1e-10, max_basis=60)
 
 
+def _bent(forms, pulls):
+    """e^(0.3 a) / (2 + 0.2 a b) times the Standard Model and a dipole, in three bins: a closed form in a (heavy) and b (light)."""
+    x = jnp.asarray([1.0, 2.0, 3.0])
+    return (
+        jnp.exp(0.3 * pulls["a"]) / (2.0 + 0.2 * x * pulls["a"] * pulls["b"] / 16.0) * (forms["sm"] + forms["dipole"][0, 0].real)
+    )
+
+
+@pytest.mark.parametrize("light", [(), ("b",), ("a", "b")])
+def test_light_pulls_change_the_way_of_sampling_alone(light):
+    factor = Factor(_bent, ("a", "b"), ("dipole",), light_pulls=light)
+    forms = quadratic_forms(TargetCouplings.zero())
+    directions = {name: jnp.stack([value, 2.0 * value]) for name, value in forms.items()}
+    sample = sampler([factor], directions, {name: jnp.asarray(0.0) for name in ("a", "b")})
+    basis, coefficients, error = fit(sample, np.ones((2, 3)), 1e-9)
+    assert error < 1e-8
+    points = np.random.default_rng(1).uniform(-4.0, 4.0, (50, 2))
+    a, b = points.T[:, :, None]
+    closed = np.exp(0.3 * a) / (2.0 + 0.2 * np.array([1.0, 2.0, 3.0]) * a * b / 16.0)
+    fitted = np.tensordot(basis.matrix(points), coefficients, axes=1)
+    np.testing.assert_allclose(fitted, np.stack([closed, 2.0 * closed], axis=1), atol=3e-8)
+
+
+def test_only_what_is_light_for_all_factors_is_light():
+    pulls = {name: jnp.asarray(0.0) for name in ("a", "b")}
+    forms = quadratic_forms(TargetCouplings.zero())
+    factors = [Factor(_bent, ("a", "b"), ("dipole",), light_pulls=light) for light in (("a", "b"), ("b",))]
+    one = {name: value[None] for name, value in forms.items()}
+    np.testing.assert_array_equal(sampler(factors, one, pulls).light, [False, True])
+
+
 def test_zero_couplings_give_the_background_and_standard_model_only():
     experiment = nuclear_like()
     pulls = experiment.nominal_pulls()
