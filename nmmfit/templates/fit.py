@@ -154,7 +154,8 @@ def fit(sample: Sampler, weight: np.ndarray, tol: float, max_basis: int = MAX_BA
             )
         points = _chebyshev_points(_bundles(sample, basis), sample)
         # The sequence of points only grows: what was sampled for lower degrees serves again.
-        values = np.concatenate([values, sample(points[len(values) :])])
+        if len(points) > len(values):
+            values = np.concatenate([values, sample(points[len(values) :])])
         # Points of Chebyshev density make the columns nearly orthogonal, so that QR without pivoting is safe.
         q, r = np.linalg.qr(basis.matrix(points))
         solution = scipy.linalg.solve_triangular(r, q.T @ values.reshape(len(points), -1), check_finite=False)
