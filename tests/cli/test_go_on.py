@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import small_joint
 
 from nmmfit.cli import toys as cli_toys
 from nmmfit.cli.main import main
-from nmmfit.inference import profiling
+from nmmfit.inference import profiling, region
 from nmmfit.inference.joint import JointLikelihood
 from nmmfit.results.compare import compare_folders
 
@@ -21,6 +22,7 @@ VERBS = {
     "limits": ("limits", "run.toml", "--no-marginalised"),
     "impacts": ("impacts", "run.toml", "--starts", "2"),
     "tighten": ("tighten", "run.toml", "--stage", "gemma", "--stage", "+texono"),
+    "fisher": ("fisher", "run.toml", "--starts", "2"),
 }
 
 
@@ -36,7 +38,7 @@ def _here(pulled: JointLikelihood, monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("nmmfit.compilation_cache.enable", lambda: None)
     monkeypatch.setattr("nmmfit.run.Run.joint", lambda self, method="templates": pulled)
-    for name in ("plots.write_forest", "tighten.write_tighten", "impacts.write_impacts"):
+    for name in ("plots.write_forest", "tighten.write_tighten", "impacts.write_impacts", "fisher.write_fisher"):
         monkeypatch.setattr(f"nmmfit.results.{name}", lambda *_: [])
     (tmp_path / "run.toml").write_text("experiments = []\n")
 
@@ -73,6 +75,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         ("profile", 0.5, "interrupted"),
         ("limits", 0.5, "interrupted"),
         ("impacts", 0.5, "interrupted"),
+        ("fisher", 0.5, "interrupted"),
         ("tighten", 0.3, "interrupted before the first stage was done"),
         ("tighten", 0.8, "interrupted after 1 of 2 stages; they are in mine"),
     ],
@@ -101,6 +104,46 @@ def test_it_goes_on_to_the_same_results(
     compared = compare_folders(tmp_path / "whole", tmp_path / "mine")
     assert compared.identical
     assert f"{verb}.json" in compared.compared
+
+
+def test_rounds_of_the_information_are_not_made_again(
+    counted: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Interrupted in the second round: two points a round, one coefficient being free, and the mean of the first one is kept."""
+    looked = region.information_at
+    seen: list[np.ndarray] = []
+
+    def at(axes: Any, z: np.ndarray) -> Any:
+        seen.append(z)
+        if len(seen) == stop:
+            raise KeyboardInterrupt
+        return looked(axes, z)
+
+    monkeypatch.setattr(region, "information_at", at)
+    stop, minimiser = 0, counted()
+    assert main([*VERBS["fisher"], "--out", "whole"]) == 0
+    everything, rounds = [*seen], len(seen) // 2
+    assert rounds >= 3
+    # At the second point of the second round; at the last point of all, which is looked at again with the other of its round; in
+    # the fit that comes after it.
+    for out, stop, fit, left in (
+        ("mine", 4, None, everything[2:]),
+        ("late", 2 * rounds, None, everything[-2:]),
+        ("last", 0, minimiser.calls, everything[-2:]),
+    ):
+        seen.clear()
+        counted(fit)
+        assert main([*VERBS["fisher"], "--out", out]) == 130
+        assert capsys.readouterr().err.splitlines()[-1] == f"nmmfit: interrupted; nmmfit resume {out} goes on"
+        seen.clear()
+        stop, rest = 0, counted()
+        assert main(["resume", out, "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["points"] == 2
+        np.testing.assert_array_equal(seen, left)
+        assert 0 < rest.calls < minimiser.calls
+        assert compare_folders(tmp_path / "whole", tmp_path / out).identical
+    assert main(["verify", "mine"]) == 0
+    assert main(["rerun", "mine"]) == 0
 
 
 def test_options_that_were_not_given_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
