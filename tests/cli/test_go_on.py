@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 import small_joint
+from report_folders import write_fit_folder
+from synthetic_run import make_result
 
 from nmmfit.cli import toys as cli_toys
 from nmmfit.cli.main import main
@@ -17,6 +23,12 @@ from nmmfit.inference import profiling, region
 from nmmfit.inference.joint import JointLikelihood
 from nmmfit.results.compare import compare_folders
 
+ROOT = Path(__file__).resolve().parents[2]
+FITTED = """experiments = []
+[parameters.L_dipole]
+coefficients = { nuNgamma_11 = 1 }
+prior = { normal = [0.0, 1e-7] }
+"""
 VERBS = {
     "profile": ("profile", "run.toml", "--parameter", "L", "--points", "5"),
     "limits": ("limits", "run.toml", "--no-marginalised"),
@@ -28,9 +40,7 @@ VERBS = {
 
 @pytest.fixture(scope="module")
 def pulled() -> JointLikelihood:
-    """One coefficient and a nuisance."""
-    lab = small_joint.experiment([105.0, 98.0], small_joint.counts_of([100.0, 100.0], [4.0, 1.0]), {"norm": lambda x: 0.03 * x})
-    return small_joint.joint(lab, {"L": small_joint.couplings(1.0)})
+    return small_joint.pulled_joint()
 
 
 @pytest.fixture(autouse=True)
@@ -144,6 +154,55 @@ def test_rounds_of_the_information_are_not_made_again(
         assert compare_folders(tmp_path / "whole", tmp_path / out).identical
     assert main(["verify", "mine"]) == 0
     assert main(["rerun", "mine"]) == 0
+
+
+SLOWLY = """
+import sys, time
+from small_joint import pulled_joint
+import nmmfit.run
+from nmmfit.durable import ChunkStore
+joint = pulled_joint()
+nmmfit.run.Run.joint = lambda self, method="templates": joint
+write = ChunkStore.write
+def slow(self, *given):
+    write(self, *given)
+    time.sleep(0.3)
+ChunkStore.write = slow
+from nmmfit.cli.main import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("verb", ["fisher", "prior-sensitivity"])
+def test_killed_for_good_after_every_chunk(verb: str, tmp_path: Path) -> None:
+    write_fit_folder(tmp_path / "fitted", FITTED, result=make_result())
+    words = {**VERBS, "prior-sensitivity": ("prior-sensitivity", "fitted")}[verb]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests"), *sys.path])}
+
+    def begin(*given: str) -> subprocess.Popen[bytes]:
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        return subprocess.Popen([sys.executable, "-c", SLOWLY, *given], env=environment, **quiet)
+
+    def chunks() -> int:
+        return len(list((tmp_path / "mine").rglob("*.chunk")))
+
+    whole = begin(*words, "--out", "whole")
+    assert whole.wait() == 0
+    given, kills = (*words, "--out", "mine"), 0
+    while True:
+        process, before = begin(*given), chunks()
+        while process.poll() is None and chunks() == before:
+            time.sleep(0.02)
+        if process.poll() is not None:
+            break
+        process.kill()
+        process.wait()
+        kills += 1
+        given = ("resume", "mine")
+    assert process.wait() == 0
+    assert kills >= 3
+    assert compare_folders(tmp_path / "whole", tmp_path / "mine").identical
 
 
 def test_options_that_were_not_given_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
