@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -17,9 +18,12 @@ import small_joint
 from report_folders import write_fit_folder
 from synthetic_run import make_result
 
+import nmmfit
 from nmmfit.cli import toys as cli_toys
 from nmmfit.cli.main import main
+from nmmfit.durable import ChunkStore, FolderLock
 from nmmfit.inference import profiling, region
+from nmmfit.inference.calibration_chunks import Simulations
 from nmmfit.inference.joint import JointLikelihood
 from nmmfit.results.compare import compare_folders
 
@@ -35,6 +39,8 @@ VERBS = {
     "impacts": ("impacts", "run.toml", "--starts", "2"),
     "tighten": ("tighten", "run.toml", "--stage", "gemma", "--stage", "+texono"),
     "fisher": ("fisher", "run.toml", "--starts", "2"),
+    "prior-sensitivity": ("prior-sensitivity", "fitted"),
+    "calibrate": ("calibrate", "run.toml", "--simulations", "20", "--chains", "16", "--draws", "40"),
 }
 
 
@@ -48,7 +54,10 @@ def _here(pulled: JointLikelihood, monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("nmmfit.compilation_cache.enable", lambda: None)
     monkeypatch.setattr("nmmfit.run.Run.joint", lambda self, method="templates": pulled)
-    for name in ("plots.write_forest", "tighten.write_tighten", "impacts.write_impacts", "fisher.write_fisher"):
+    for name in (
+        *("plots.write_forest", "tighten.write_tighten", "impacts.write_impacts", "fisher.write_fisher"),
+        *("prior_sensitivity.write_sensitivity", "calibration.ecdf_figure", "calibration.rank_figure", "calibration.save"),
+    ):
         monkeypatch.setattr(f"nmmfit.results.{name}", lambda *_: [])
     (tmp_path / "run.toml").write_text("experiments = []\n")
 
@@ -176,8 +185,8 @@ sys.exit(main(sys.argv[1:]))
 @pytest.mark.slow
 @pytest.mark.parametrize("verb", ["fisher", "prior-sensitivity"])
 def test_killed_for_good_after_every_chunk(verb: str, tmp_path: Path) -> None:
-    write_fit_folder(tmp_path / "fitted", FITTED, result=make_result())
-    words = {**VERBS, "prior-sensitivity": ("prior-sensitivity", "fitted")}[verb]
+    write_fit_folder(tmp_path / "fitted", FITTED, result=make_result(draws=100))
+    words = VERBS[verb]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests"), *sys.path])}
 
     def begin(*given: str) -> subprocess.Popen[bytes]:
@@ -202,6 +211,80 @@ def test_killed_for_good_after_every_chunk(verb: str, tmp_path: Path) -> None:
         given = ("resume", "mine")
     assert process.wait() == 0
     assert kills >= 3
+    assert compare_folders(tmp_path / "whole", tmp_path / "mine").identical
+
+
+def stopping(patch: pytest.MonkeyPatch, chunks: int) -> None:
+    """Have Ctrl-C pressed once so many chunks are written."""
+    write, left = ChunkStore.write, [chunks]
+
+    def writing(self: ChunkStore, *given: Any) -> None:
+        if not left[0]:
+            raise KeyboardInterrupt
+        write(self, *given)
+        left[0] -= 1
+
+    patch.setattr(ChunkStore, "write", writing)
+
+
+def simulation(self: Simulations, index: int) -> dict[str, np.ndarray]:
+    """Invented ranks, which are uniform."""
+    n = len(self.names)
+    ranks = np.random.default_rng([self.plan.seed, index]).integers(0, self.plan.draws + 1, n)
+    many = {"rank": ranks, "truth": np.full(n, float(index)), "r_hat": np.ones(n), "ess": np.full(n, 1000.0)}
+    return {**many, "divergences": np.asarray(0), "seconds": np.asarray(0.5)}
+
+
+@pytest.mark.parametrize("verb", ["fisher", "prior-sensitivity", "calibrate"])
+def test_whatever_goes_wrong_is_one_line_and_loses_nothing(
+    verb: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(Simulations, "simulation", simulation)
+    if verb == "prior-sensitivity":
+        write_fit_folder(tmp_path / "fitted", FITTED, result=make_result(draws=100))
+
+    def ends(code: int, *words: str) -> str:
+        capsys.readouterr()
+        assert main(words) == code
+        return capsys.readouterr().err
+
+    assert main([*VERBS[verb], "--out", "whole"]) == 0
+    for chunks, said in ((0, "nothing was written"), (2, "nmmfit resume mine goes on")):
+        with monkeypatch.context() as patch:
+            stopping(patch, chunks)
+            assert ends(130, *VERBS[verb], "--out", "mine") == f"nmmfit: interrupted; {said}\n"
+        assert (tmp_path / "mine").exists() == (chunks > 0)
+    kept = tmp_path / "mine" / "checkpoint"
+    lock = FolderLock(kept)
+    lock.acquire()
+    for words in (("resume", "mine"), (*VERBS[verb], "--out", "mine")):
+        assert f"mine: in use by process {os.getpid()} on " in ends(2, *words)
+    lock.release()
+    real = os.replace
+
+    def full(source: Any, target: Any) -> None:
+        if str(target).endswith(".chunk"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.replace", full)
+        assert ends(2, "resume", "mine").endswith(": the disk is full; nmmfit resume mine goes on\n")
+    version = f'"nmmfit": "{nmmfit.__version__}"'
+    for name, change, said in (
+        ("begun.json", lambda text: text.replace(version, '"nmmfit": "9.1"'), "begun with something else: nmmfit 9.1 then"),
+        ("run.toml", lambda text: f"{text}\n[sampler]\nseed = 4\n", "/checkpoint/run.toml: not the run file that was begun with"),
+    ):
+        text = (kept / name).read_text()
+        (kept / name).write_text(change(text))
+        assert said in ends(2, "resume", "mine")
+        (kept / name).write_text(text)
+    cut = max(kept.rglob("*.chunk"))
+    cut.write_bytes(cut.read_bytes()[:-40])
+    warned, wrote = ends(0, "resume", "mine").splitlines()
+    assert warned.startswith(f"nmmfit: warning: {cut.relative_to(tmp_path)}: cut short (")
+    assert warned.endswith("; it is computed again")
+    assert wrote == "wrote mine"
     assert compare_folders(tmp_path / "whole", tmp_path / "mine").identical
 
 
