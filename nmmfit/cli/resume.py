@@ -50,7 +50,7 @@ GO_ON: Mapping[str, Callable[[Unfinished, bool], None]] = {
 }
 """Verb -> what goes on with it: called with what was begun, and whether to print JSON."""
 
-ON_CLUSTERS = ("scan", "toys", "calibrate", "validate", "tension")
+ON_CLUSTERS = ("scan", "toys", "calibrate", "validate", "tension", "leave-one-out")
 """Verbs that take --cluster."""
 
 
