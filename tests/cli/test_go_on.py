@@ -260,6 +260,9 @@ def test_whatever_goes_wrong_is_one_line_and_loses_nothing(
     for words in (("resume", "mine"), (*VERBS[verb], "--out", "mine")):
         assert f"mine: in use by process {os.getpid()} on " in ends(2, *words)
     lock.release()
+    if verb != "calibrate":
+        said = f"--cluster: {verb} does not compute on a cluster (scan, toys, calibrate, "
+        assert said in ends(2, "resume", "mine", "--cluster", "local:2")
     real = os.replace
 
     def full(source: Any, target: Any) -> None:
