@@ -142,7 +142,9 @@ def coupling_map(float_c_t: bool = True) -> CouplingMap:
     return CouplingMap(coordinates, samples, (frozenset({0, 1, 2}),) * 4)
 
 
-def synthetic_joint(method: str = "templates", priors: dict | None = None, scale: float = 1.0) -> JointLikelihood:
+def synthetic_joint(
+    method: str = "templates", priors: dict | None = None, scale: float = 1.0, tolerance: float | dict[str, float] = 5e-5
+) -> JointLikelihood:
     """Joint likelihood of both synthetic experiments; `priors` replaces coefficient priors (in units of 1e-9 or 1e-6)."""
     experiments = (solar_like(scale), nuclear_like(scale))
     names = ("L_dipole", "L_T_u", "L_T_d", "L_T_s")
@@ -164,4 +166,4 @@ def synthetic_joint(method: str = "templates", priors: dict | None = None, scale
             "t", "1e-6 GeV^-2", "tensor charge", lambda c: jnp.real(5 * c.tensor_p[1, 1:2] + 8 * c.tensor_n[1, 1:2]) / 1e-6
         ),
     )
-    return JointLikelihood(experiments, parameters, coupling_map(), identified, method=method)
+    return JointLikelihood(experiments, parameters, coupling_map(), identified, method=method, tolerance=tolerance)

@@ -152,6 +152,11 @@ def test_theory_input_as_number_preset_or_prior(written: str, family: str, numbe
         (["experiments=['a', 'a']"], "experiments: 'a' is named twice"),
         (["experiments=['a', 1]"], "experiments[1]: expected a valid string, got 1"),
         (["options.c.bins=2"], "options: unknown experiment of this run 'c'"),
+        (["templates.tolerance=1e-12"], "templates.tolerance: expected greater than or equal to 0.00000001, got 1e-12"),
+        (["templates.tolerance='small'"], "templates.tolerance: expected a valid number, got 'small'"),
+        (["templates.tolerances.c=1e-6"], "templates.tolerances: unknown experiment of this run 'c'"),
+        (["templates.tolerances.a=0.0"], "templates.tolerances.a: expected greater than or equal to 0.00000001, got 0"),
+        (["templates.accuracy=1e-6"], "templates: unknown key 'accuracy'"),
         (["pulls.flux=0"], "pulls: 'flux' is no name of a pull; they read owner.parameter, such as sns.flux"),
         (["pulls.theory.c_T=0"], "pulls: 'theory.c_T' belongs under [theory]"),
         (["pulls.sns.flux={nornal=[0,1]}"], "pulls.sns.flux: unknown prior family 'nornal'"),
@@ -163,6 +168,12 @@ def test_theory_input_as_number_preset_or_prior(written: str, family: str, numbe
 )
 def test_wrong_input_is_one_line_with_its_place(overrides: list[str], expected: str) -> None:
     assert expected in message(*overrides)
+
+
+def test_experiments_have_the_tolerance_of_the_run_or_their_own() -> None:
+    own = config("templates.tolerance=1e-6", "templates.tolerances.a=3e-8")
+    assert [own.templates.of(name) for name in own.experiments] == [3e-8, 1e-6]
+    assert config().hash == config("templates.tolerance=5e-5").hash != own.hash
 
 
 ABOVE = """

@@ -187,6 +187,9 @@ def restricted(chosen: Run, names: Collection[str], pulls: Mapping[str, Any]) ->
     changes = {
         "experiments": left,
         "options": {e: options for e, options in config.options.items() if e in left},
+        "templates": config.templates.model_copy(
+            update={"tolerances": {e: given for e, given in config.templates.tolerances.items() if e in left}}
+        ),
         "pulls": {pull: prior for pull, prior in config.pulls.items() if pull not in gone},
     }
     return replace(chosen, config=config.model_copy(update=changes), overrides=(*chosen.overrides, f"only {', '.join(left)}"))

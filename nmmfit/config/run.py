@@ -21,6 +21,7 @@ from nmmfit.config.model import ModelSpec
 from nmmfit.config.parameter import ParameterSpec
 from nmmfit.config.sampler import SamplerSpec
 from nmmfit.config.scales import HIGH_SCALE_GEV, LOW_SCALE_GEV, check_scale
+from nmmfit.config.templates import TemplateSpec
 from nmmfit.config.theory import TheorySpec
 from nmmfit.eft import smneft_operators
 from nmmfit.errors import UserInputError, unknown
@@ -91,6 +92,7 @@ class RunConfig(StrictModel):
     options: Annotated[dict[str, dict[str, Any]], Field(description="experiment -> its own options")] = Field(
         default_factory=dict
     )
+    templates: TemplateSpec = TemplateSpec()
     sampler: SamplerSpec = SamplerSpec()
 
     @field_validator("scale_gev")
@@ -130,9 +132,10 @@ class RunConfig(StrictModel):
         twice = [name for name in self.experiments if self.experiments.count(name) > 1]
         if twice:
             raise refuse(f"experiments: {twice[0]!r} is named twice")
-        for name in self.options:
-            if name not in self.experiments:
-                raise refuse(f"options: {unknown('experiment of this run', name, self.experiments)}")
+        for where, named in (("options", self.options), ("templates.tolerances", self.templates.tolerances)):
+            for name in named:
+                if name not in self.experiments:
+                    raise refuse(f"{where}: {unknown('experiment of this run', name, self.experiments)}")
         self._check_theory()
         self._check_model()
         self._check_combinations()
@@ -186,8 +189,9 @@ class RunConfig(StrictModel):
     def hash(self) -> str:
         """SHA-256 of everything the run depends on; equal for files that mean the same."""
         content = self.model_dump(mode="json")
-        # A run without directions is the run that it was before there were any.
-        content = {key: value for key, value in content.items() if key != "directions" or value}
+        # A run without directions, or with templates of the default tolerance, is what it was before there were any.
+        plain = {"directions": {}, "templates": TemplateSpec().model_dump(mode="json")}
+        content = {key: value for key, value in content.items() if key not in plain or value != plain[key]}
         canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()
 

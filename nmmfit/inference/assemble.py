@@ -169,6 +169,7 @@ def joint_from_config(config: RunConfig, method: str = "templates") -> JointLike
         fixed={**theory.fixed, **held},
         fixed_coefficients=constant,
         method=method,
+        tolerance={name: config.templates.of(name) for name in config.experiments},
         choices={k: str(v) for k, v in config.theory.choices().items()},
         fingerprints=fingerprints,
         derived=derived,

@@ -74,6 +74,16 @@ class CouplingMap:
         return self.coordinates(theory)[:, columns] if self.some is None else self.some(theory, columns)
 
 
+def _by_experiment(tolerance: float | Mapping[str, float], names: Sequence[str]) -> dict[str, float]:
+    """Experiment -> tolerance of its templates, in order. Raises: UserInputError for a name that is no experiment's."""
+    if not isinstance(tolerance, Mapping):
+        return dict.fromkeys(names, float(tolerance))
+    for name in tolerance:
+        if name not in names:
+            raise unknown("experiment of this likelihood", name, names, "tolerance")
+    return {name: float(tolerance.get(name, DEFAULT_TOLERANCE)) for name in names}
+
+
 class JointLikelihood:
     """Joint likelihood of several experiments as a function of coefficients, theory inputs and nuisances.
 
@@ -87,8 +97,10 @@ class JointLikelihood:
         method: "templates" or "direct".
         amplitudes: basis of the real amplitudes that the coefficients excite.
         identified: quantities that rates depend on directly.
+        tolerances: experiment -> tolerance of its templates.
         templates: compressed templates of every experiment; empty for "direct".
 
+    `tolerance` is that of templates (`build_templates`): a number, or experiment -> number with DEFAULT_TOLERANCE for the others.
     `fingerprints` (experiment -> digest of all that its numbers depend on, nmmfit/kept.py) lets templates be kept on disk, and
     what else is made of a likelihood.
     """
@@ -102,7 +114,7 @@ class JointLikelihood:
         fixed: Mapping[str, float] | None = None,
         fixed_coefficients: Mapping[str, float] | None = None,
         method: str = "templates",
-        tolerance: float = DEFAULT_TOLERANCE,
+        tolerance: float | Mapping[str, float] = DEFAULT_TOLERANCE,
         choices: Mapping[str, str] | None = None,
         fingerprints: Mapping[str, str] | None = None,
         derived: Derived | None = None,
@@ -119,7 +131,7 @@ class JointLikelihood:
         self.fixed_coefficients = dict(fixed_coefficients or {})
         self.derived = derived
         self.method = method
-        self.tolerance = tolerance
+        self.tolerances = _by_experiment(tolerance, [e.name for e in self.experiments])
         self.choices = dict(choices or {})
         self.fingerprints = dict(fingerprints or {})
         self.compiled: dict[Any, Any] = {}
@@ -134,7 +146,9 @@ class JointLikelihood:
         self._form_columns = [self.amplitudes.form_columns(e.is_massive) for e in self.experiments] if method == "direct" else []
         if method == "templates":
             known = self.fingerprints
-            self.templates = tuple(build_templates(e, self.amplitudes, tolerance, known.get(e.name)) for e in self.experiments)
+            self.templates = tuple(
+                build_templates(e, self.amplitudes, self.tolerances[e.name], known.get(e.name)) for e in self.experiments
+            )
         # Compiled on their own, so that everything that uses them traces them once.
         self._template_counts = jax.jit(self._counts_by_channel)
         self._constraints = jax.jit(self._sum_of_constraints)
@@ -227,9 +241,8 @@ class JointLikelihood:
         parameters = [(p.name, p.kind, float(p.start), float(p.scale), p.period) for p in self.parameters]
         held = list(self.fixed.items()), list(self.fixed_coefficients.items()), self.derived and self.derived.fingerprint
         samples = [part for m in self.coupling_map.samples for part in (repr(m.shape), m.tobytes())]
-        told = repr(
-            (experiments, parameters, priors, held, self.choices, self.method, float(self.tolerance), jax.default_backend())
-        )
+        how = self.method, list(self.tolerances.items()), jax.default_backend()
+        told = repr((experiments, parameters, priors, held, self.choices, *how))
         return digest([told, self.coupling_map.fingerprint, program_digest(), *samples])
 
     # -- the model ----------------------------------------------------------------------------------------------------

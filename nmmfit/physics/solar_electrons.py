@@ -30,9 +30,10 @@ from nmmfit.shapes import Array
 
 # Recoil nodes in a panel: between THIN_NODES and EDGE_NODES for its ends, and some per resolution that it spans; energy nodes
 # above threshold; Chebyshev nodes in energy for the density matrix, bent by matter effects over a few MeV. Converged to 1e-8 of
-# a component's largest bin.
+# a component's largest bin. Energy nodes are folded once and cost nothing afterwards: so many that Borexino's counts keep 1e-10,
+# which far from the data is less than a millionth of the log-likelihood (docs/performance.md, P8).
 EDGE_NODES, THIN_NODES, NODES_PER_SIGMA = 16, 6, 2.3
-ENERGY_ORDER = 40
+ENERGY_ORDER = 120
 DENSITY_NODES, DENSITY_NODES_HIGH_ENERGY, HIGH_ENERGY_MEV = 10, 30, 5.0
 
 

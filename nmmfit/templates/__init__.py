@@ -12,7 +12,8 @@ Beyond the box a shape freezes at its edge. The interpolation error is measured 
 
 from __future__ import annotations
 
-from nmmfit.templates.experiment import DEFAULT_TOLERANCE, ExperimentTemplate, build_templates, relevant_coordinates
+from nmmfit.config import DEFAULT_TOLERANCE
+from nmmfit.templates.experiment import ExperimentTemplate, build_templates, relevant_coordinates
 from nmmfit.templates.fit import HALF_WIDTH
 
 __all__ = ["DEFAULT_TOLERANCE", "HALF_WIDTH", "ExperimentTemplate", "build_templates", "relevant_coordinates"]

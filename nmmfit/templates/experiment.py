@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from nmmfit.config import DEFAULT_TOLERANCE
 from nmmfit.experiment import BinnedExperiment, Channel, Pulls
 from nmmfit.kept import digest, kept_or_made
 from nmmfit.memory import hand_back
@@ -22,9 +23,6 @@ from nmmfit.templates.build import channel_plan
 from nmmfit.templates.fit import HALF_WIDTH
 from nmmfit.templates.plan import ChannelPlan, Table
 from nmmfit.templates.shapes import polynomial_table
-
-DEFAULT_TOLERANCE = 5e-5
-"""Aimed error in the log-likelihood of a channel where every bin is a standard deviation off (build_templates)."""
 
 Kept = tuple[MergedMonomials, tuple[ChannelPlan, ...]]
 

@@ -22,7 +22,7 @@ from nmmfit.shapes import Array
 HALF_WIDTH = 4.0
 """Half the side of the box of shape pulls, in standard deviations."""
 
-MAX_BASIS = 3000
+MAX_BASIS = 5000
 _PROBE_NODES = 25
 _CHECKS = 24
 _CHUNK = 8

@@ -243,12 +243,13 @@ def _tree(
     n, rank = basis.shape
     if len(columns) == 1:
         degree = int(tuples.max(initial=0))
-        if degree > _SHARED_DEGREE and n == degree + 1:
-            m = math.ceil(math.sqrt(degree + 1))
-            long = LongLeaf(pulls[columns[0]], m, -(-(degree + 1) // m))
-            return long, long.basis(n)[tuples.ravel()]
-        if n * rank + rank * after + OVERHEAD < n * after:
+        is_long = degree > _SHARED_DEGREE and n == degree + 1
+        m = math.ceil(math.sqrt(degree + 1))
+        long = LongLeaf(pulls[columns[0]], m, -(-(degree + 1) // m))
+        if n * rank + rank * after + OVERHEAD < (long.rank if is_long else n) * after:
             return Leaf(pulls[columns[0]], degree, basis), basis
+        if is_long:
+            return long, long.basis(n)[tuples.ravel()]
         return Leaf(pulls[columns[0]], degree), np.eye(n)
     position = {c: i for i, c in enumerate(columns)}
     best: tuple[float, tuple[Subset, Subset], tuple[_Cut, _Cut]] | None = None

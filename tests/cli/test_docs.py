@@ -11,7 +11,7 @@ import typer.main
 
 import nmmfit
 from nmmfit.cli.main import app
-from nmmfit.config import RunConfig, SamplerSpec, TheorySpec, validate
+from nmmfit.config import RunConfig, SamplerSpec, TemplateSpec, TheorySpec, validate
 from nmmfit.models import MODELS
 from nmmfit.priors import FAMILIES
 
@@ -65,6 +65,7 @@ def test_every_key_and_family_is_documented() -> None:
     assert {key.split(".")[0] for key in named} >= set(RunConfig.model_fields)
     assert set(TheorySpec.model_fields) <= named
     assert set(SamplerSpec.model_fields) <= named
+    assert set(TemplateSpec.model_fields) <= {key.split(".")[0] for key in named}
     assert set(re.findall(r"^\| `\{ (\w+) =", RUN_FILE, re.MULTILINE)) == set(FAMILIES)
 
 

@@ -24,6 +24,8 @@ from nmmfit.run import parse_run
 RUN = """experiments = ["borexino_phase2_limit", "coherent_csi_2021"]
 [options.coherent_csi_2021]
 steady_state = "fixed_shape"
+[templates.tolerances]
+coherent_csi_2021 = 2e-7
 [pulls]
 "coherent_csi_2021.nin" = {normal = [0, 2]}
 "sns.flux" = {normal = [0, 1]}
@@ -40,6 +42,7 @@ def test_what_belongs_to_the_experiment_goes_with_it_and_what_is_shared_stays():
     smaller = without(run, "coherent_csi_2021", PULLS)
     assert smaller.config.experiments == ["borexino_phase2_limit"]
     assert smaller.config.options == {}
+    assert smaller.config.templates.tolerances == {}
     assert list(smaller.config.pulls) == ["sns.flux"]
     other = without(run, "borexino_phase2_limit", PULLS)
     assert set(other.config.pulls) == set(run.config.pulls)

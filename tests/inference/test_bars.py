@@ -77,18 +77,50 @@ def moved_together(joint: JointLikelihood, n: int) -> jax.Array:
     return jnp.asarray(x)
 
 
+@pytest.fixture(scope="module")
+def far_points() -> tuple[jax.Array, np.ndarray]:
+    """A thousand points of the box of the default run, and the log-likelihood of the direct evaluation there."""
+    direct = default_run().joint("direct")
+    x = moved_together(direct, 1000)
+    return x, np.asarray(direct.log_likelihood(direct.unpack(x)))
+
+
+def errors_at(joint: JointLikelihood, far_points: tuple[jax.Array, np.ndarray]) -> np.ndarray:
+    """(1000,) of the log-likelihood."""
+    x, exact = far_points
+    return np.abs(np.asarray(joint.log_likelihood(joint.unpack(x))) - exact)
+
+
+def multiplications(joint: JointLikelihood) -> int:
+    """Of the matrix products of one value."""
+    return sum(c.multiplies for t in joint.templates for c in t.channels)
+
+
 @pytest.mark.slow
-def test_templates_of_the_default_run_against_quadrature() -> None:
+def test_templates_of_the_default_run_against_quadrature(far_points: tuple[jax.Array, np.ndarray]) -> None:
     """A thousand points of the box: relative to a log-likelihood of thousands to a million, and absolutely.
 
     The tolerance of templates, 5e-5, is that of a fit in which every bin is about one standard deviation off; here bins are ten
     and more off, and errors grow in proportion.
     """
-    joint, direct = default_run().joint(), default_run().joint("direct")
-    x = moved_together(joint, 1000)
-    exact = np.asarray(direct.log_likelihood(direct.unpack(x)))
-    error = np.abs(np.asarray(joint.log_likelihood(joint.unpack(x))) - exact)
+    joint = default_run().joint()
+    error = errors_at(joint, far_points)
     assert np.max(error) < 3e-3
-    assert np.max(error / np.abs(exact)) < 1e-7
-    multiplies = sum(c.multiplies for t in joint.templates for c in t.channels)
-    assert multiplies < 1e5
+    assert np.max(error / np.abs(far_points[1])) < 1e-7
+    assert multiplications(joint) < 1e5
+
+
+@pytest.mark.slow
+def test_a_millionth_costs_no_more_than_twice_a_ten_thousandth(
+    far_points: tuple[jax.Array, np.ndarray], record_property: Callable[[str, object], None]
+) -> None:
+    """The bar P8, at the same points: the tolerances are the cheapest that benchmarks/bench_templates.py finds."""
+    coarse = default_run(["templates.tolerances.borexino_phase2=1e-5"]).joint()
+    fine = default_run(["templates.tolerances.borexino_phase2=3e-8", "templates.tolerances.coherent_csi_2021=3e-7"]).joint()
+    errors = [errors_at(joint, far_points).max() for joint in (coarse, fine)]
+    ratio = multiplications(fine) / multiplications(coarse)
+    record_property("bar P8, largest errors", f"{errors[0]:.2g}, {errors[1]:.2g}")
+    record_property("bar P8, multiplications for 1e-6 / for 1e-4", f"{ratio:.2f}")
+    assert errors[0] < 1e-4
+    assert errors[1] < 1e-6
+    assert ratio <= 2.0

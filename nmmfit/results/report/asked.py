@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from nmmfit.config import RunConfig
+from nmmfit.config import RunConfig, TemplateSpec
 from nmmfit.presets import CHOICES
 from nmmfit.results.report.document import Section, Table, Text, table
 from nmmfit.results.report.folder import KINDS, Results
@@ -39,6 +39,8 @@ def asked_section(results: Results, experiments: Sequence[Told], question: str) 
         points += [
             f"Options of {name}: {', '.join(f'{k} = {v}' for k, v in given.items())}." for name, given in config.options.items()
         ]
+    if config.templates != TemplateSpec():
+        points.append("Tolerance of templates: " + ", ".join(f"{e} {config.templates.of(e):g}" for e in config.experiments) + ".")
     points += direction_lines({name: spec.model_dump() for name, spec in config.directions.items()})
     if config.allow_overlaps:
         points.append("Experiments that share data may be combined here, which counts these data twice.")
