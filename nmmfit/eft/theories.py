@@ -18,12 +18,12 @@ from nmmfit.eft.qcd import (
     decouple_mass,
     log_scale_ratio,
     mass_series,
-    polynomial,
     run_coupling,
     tensor_series,
     threshold_couplings,
 )
 from nmmfit.inputs import StandardModelInputs
+from nmmfit.numerics.rational import polynomial
 from nmmfit.shapes import Array
 
 FERMIONS = ("u", "c", "d", "s", "b", "e", "mu", "tau")
@@ -36,7 +36,7 @@ _N_F = (5, 4)
 B_0E = np.array([[-4.0 / 3.0 * (3.0 + (n - 2.0) / 3.0 + 8.0 / 3.0)] for n in _N_F])
 """(2, 1), -4/3 (n_e + n_d / 3 + 4 n_u / 3): leading coefficient of the running of e with five and with four flavours."""
 
-_NODES, _WEIGHTS = (0.5 * (x + s) for x, s in zip(np.polynomial.legendre.leggauss(16), (1.0, 0.0), strict=True))
+_NODES, _WEIGHTS = (0.5 * (x + s) for x, s in zip(np.polynomial.legendre.leggauss(8), (1.0, 0.0), strict=True))
 
 
 @dataclass(frozen=True)
@@ -95,12 +95,15 @@ class Theories:
             a: (2, 2), alpha_s / 4 pi at the two scales in each theory.
         Returns: by fermion type, (2,).
         """
-        u_1, width = 1.0 / a[:, :1], 1.0 / a[:, 1:] - 1.0 / a[:, :1]
-        node = 1.0 / (u_1 + width * _NODES)
-        slope = 2.0 * polynomial(self.beta, node)
-        qed = self.qed_integral(log_scale_ratio(node, self.a_b, self.beta))
-        common = width * _WEIGHTS / slope * jnp.exp(self.log_charge(qed) + B_0E * qed)
-        strong = common * jnp.exp(self.exponent(node, self.tensor_gamma + self.mass_gamma))
+        # In w = ln(a_b / a), in which the integrand is closest to a polynomial.
+        w_1, w_2 = (jnp.log(self.a_b / a[:, k : k + 1]) for k in (0, 1))
+        w = w_1 + (w_2 - w_1) * _NODES
+        u = jnp.exp(w) / self.a_b
+        node = 1.0 / u
+        qed = self.qed_integral(log_scale_ratio(node, self.a_b, self.beta, -w))
+        strong = anomalous_exponent(node, self.a_b, self.beta, self.tensor_gamma + self.mass_gamma, -w)
+        common = (w_2 - w_1) * _WEIGHTS * u / (2.0 * polynomial(self.beta, node)) * jnp.exp(self.log_charge(qed) + B_0E * qed)
+        strong = common * jnp.exp(strong)
         quarks = {f: jnp.sum(strong * jnp.exp(-4.0 * CHARGE[f] ** 2 * qed), axis=-1) for f in ("u", "d")}
         return quarks | {"e": jnp.sum(common * jnp.exp(2.0 * qed), axis=-1)}
 
