@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
@@ -102,11 +103,51 @@ def tensor_series(n_f: int, loops: int) -> Series:
     return _series(full, loops)
 
 
-def _remainder(beta: Series) -> Callable[[Array], Array]:
-    """2 beta_0 ln mu - u + c_1 ln u as a function of u = 1/a, zero at infinite u."""
-    c = beta / beta[..., :1]
-    c_1, c_2, c_3 = c[..., 1], c[..., 2], c[..., 3]
-    return ratio_integral(-np.stack([c_1**2 - c_2, c_1 * c_2 - c_3, c_1 * c_3], axis=-1), c, LARGEST_COUPLING)
+@dataclass(frozen=True)
+class _Primitive:
+    """Indefinite integral over ln mu of n(a) = sum_i n_i a^i: (pole u - logarithm ln a - rest(u)) / 2 with u = 1/a, by
+
+    n / beta = pole + logarithm a + a^2 r(a), d ln mu = -da / (2 a^2 beta), rest = int_0^a r(a') da'.
+    """
+
+    beta: Series
+    n: Array
+    pole: Array
+    logarithm: Array
+    rest: Callable[[Array], Array]
+
+    @staticmethod
+    def of(n: np.ndarray, beta: Series) -> _Primitive:
+        """Five coefficients n_i, four of beta, in the last axis; the other axes broadcast against a."""
+        pole = n[..., 0] / beta[..., 0]
+        logarithm = (n[..., 1] - pole * beta[..., 1]) / beta[..., 0]
+        nothing = np.zeros_like(beta[..., :1])
+        divided = pole[..., None] * np.concatenate([beta, nothing], -1) + logarithm[..., None] * np.concatenate([nothing, beta], -1)
+        return _Primitive(beta, n, pole, logarithm, ratio_integral((n - divided)[..., 2:], beta, LARGEST_COUPLING))
+
+    def slope(self, a: Array) -> Array:
+        """Derivative in a."""
+        return polynomial(self.n, a) / (-2.0 * a**2 * polynomial(self.beta, a))
+
+    def __call__(self, u: Array) -> Array:
+        """At 1/a = u."""
+        return 0.5 * (self.pole * u + self.logarithm * jnp.log(u) - self.rest(u))
+
+    def between(self, a_ref: Array, a: Array, log_ratio: Array | None) -> Array:
+        """Definite integral; ln(a / a_ref) where it is known."""
+        given = (a_ref, a) if log_ratio is None else (a_ref, a, log_ratio)
+
+        @jax.custom_jvp
+        def integral(a_ref: Array, a: Array, log_ratio: Array | None = None) -> Array:
+            u_ref, u = 1.0 / a_ref, 1.0 / a
+            log_ratio = jnp.log(a / a_ref) if log_ratio is None else log_ratio
+            return 0.5 * (self.pole * (u - u_ref) - self.logarithm * log_ratio - (self.rest(u) - self.rest(u_ref)))
+
+        @integral.defjvp
+        def _(primals: tuple[Array, ...], tangents: tuple[Array, ...]) -> tuple[Array, Array]:
+            return integral(*primals), self.slope(primals[1]) * tangents[1] - self.slope(primals[0]) * tangents[0]
+
+        return integral(*given)
 
 
 def log_scale_ratio(a: Array, a_ref: Array, beta: Series, log_ratio: Array | None = None) -> Array:
@@ -118,10 +159,11 @@ def log_scale_ratio(a: Array, a_ref: Array, beta: Series, log_ratio: Array | Non
         beta: from `beta_series`; leading axes broadcast against a.
         log_ratio: ln(a / a_ref), where it is known.
     """
-    u, u_ref, remainder = 1.0 / a, 1.0 / a_ref, _remainder(beta)
-    log_ratio = jnp.log(a / a_ref) if log_ratio is None else log_ratio
-    closed = u - u_ref + beta[..., 1] / beta[..., 0] * log_ratio
-    return (closed + (remainder(u) - remainder(u_ref))) / (2.0 * beta[..., 0])
+    return _log_scale(beta).between(a_ref, a, log_ratio)
+
+
+def _log_scale(beta: Series) -> _Primitive:
+    return _Primitive.of(np.concatenate([np.ones_like(beta[..., :1]), np.zeros_like(beta)], -1), beta)
 
 
 def anomalous_exponent(a: Array, a_ref: Array, beta: Series, gamma: Series, log_ratio: Array | None = None) -> Array:
@@ -131,44 +173,34 @@ def anomalous_exponent(a: Array, a_ref: Array, beta: Series, gamma: Series, log_
         a, a_ref, beta, log_ratio: as for `log_scale_ratio`.
         gamma: of the anomalous dimension, with the axes of `beta`.
     """
-    leading = gamma[..., :1] / beta[..., :1]
-    beyond = ratio_integral((gamma - leading * beta)[..., 1:], beta, LARGEST_COUPLING)
-    log_ratio = jnp.log(a / a_ref) if log_ratio is None else log_ratio
-    return -0.5 * (leading[..., 0] * log_ratio + (beyond(1.0 / a) - beyond(1.0 / a_ref)))
+    return _Primitive.of(np.concatenate([np.zeros_like(gamma[..., :1]), gamma], -1), beta).between(a_ref, a, log_ratio)
 
 
 def run_coupling(a_ref: Array, log_ratio: Array, beta: Series) -> Array:
     """a = alpha_s / 4 pi at ln(mu / mu_ref) = log_ratio, to machine precision; broadcasts.
 
-    x = 2 beta_0 ln mu is nearly linear in u = 1/a, du/dx = c(a) = beta(a) / beta_0, so that steps of third order,
-    u + c dx + c c' dx^2 / 2, from the one-loop solution converge in three. Derivatives are those of the solution, not of the steps:
-    da / d ln mu = -2 a^2 beta(a), and da / da_ref is the ratio of this at the two scales.
+    ln mu is nearly linear in u = 1/a, du / d ln mu = s(u) = 2 beta(1/u), so that steps of third order,
+    u + s dx + s s' dx^2 / 2 for ln mu off by dx, from the one-loop solution converge in three. Derivatives are those of the
+    solution, not of the steps: da / d ln mu = -2 a^2 beta(a), and da / da_ref is the ratio of this at the two scales.
     """
     a_ref, log_ratio = jnp.broadcast_arrays(jnp.asarray(a_ref, dtype=float), jnp.asarray(log_ratio, dtype=float))
-    c = beta / beta[..., :1]
-    slope_of_c = c[..., 1:] * np.arange(1.0, 4.0)
-    remainder = _remainder(beta)
-
-    def position(u: Array) -> Array:
-        return u - c[..., 1] * jnp.log(u) + remainder(u)
-
-    def rate(a: Array) -> Array:
-        return -2.0 * a**2 * polynomial(beta, a)
+    log_scale = _log_scale(beta)
+    steepness = beta[..., 1:] * np.arange(1.0, 4.0)
 
     @jax.custom_jvp
-    def solved(a_0: Array, log_ratio: Array) -> Array:
-        u_0, way = 1.0 / a_0, 2.0 * beta[..., 0] * log_ratio
-        target, u = position(u_0) + way, jnp.maximum(u_0 + way, 1.0 / LARGEST_COUPLING)
+    def solved(a_ref: Array, log_ratio: Array) -> Array:
+        target = log_scale(1.0 / a_ref) + log_ratio
+        u = jnp.maximum(1.0 / a_ref + 2.0 * beta[..., 0] * log_ratio, 1.0 / LARGEST_COUPLING)
         for _ in range(_STEPS):
             a = 1.0 / u
-            step = polynomial(c, a) * (target - position(u))
-            u = u + step * (1.0 - 0.5 * step * a**2 * polynomial(slope_of_c, a) / polynomial(c, a))
+            off = target - log_scale(u)
+            u = u + 2.0 * off * (polynomial(beta, a) - off * a**2 * polynomial(steepness, a) * polynomial(beta, a))
         return 1.0 / u
 
     @solved.defjvp
     def _(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> tuple[Array, Array]:
         a = solved(*primals)
-        return a, rate(a) * (tangents[1] + tangents[0] / rate(primals[0]))
+        return a, (tangents[1] + log_scale.slope(primals[0]) * tangents[0]) / log_scale.slope(a)
 
     return solved(a_ref, log_ratio)
 

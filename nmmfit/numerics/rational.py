@@ -45,16 +45,9 @@ def ratio_integral(numerator: np.ndarray, denominator: np.ndarray, largest: floa
         fitted.append(cheb2poly(over_a.coef))
     coefficients = np.reshape(fitted, (*numerator.shape[:-1], _DEGREE + 1))
 
-    @jax.custom_jvp
     def integral(u: Array) -> Array:
         # Not times a: XLA repeats a chain of products and sums in every loop that needs it, one that ends in a division it keeps.
         return polynomial(coefficients, (2.0 / largest) / u - 1.0) / u
-
-    @integral.defjvp
-    def _(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
-        a = 1.0 / primals[0]
-        slope = -(a**2) * polynomial(numerator, a) / polynomial(denominator, a)
-        return integral(primals[0]), slope * tangents[0]
 
     return integral
 
