@@ -135,16 +135,16 @@ def _evolution(scales: Array, inputs: StandardModelInputs) -> Evolution:
     a_5, a_4 = five.coupling(above), four.coupling(below)
     qed_5, qed_4 = five.qed_integral(above), four.qed_integral(below)
     mass_4 = four.exponent(a_4, four.mass_gamma)
-    # At the two scales: what was accumulated above the threshold and below it.
-    tensor_exponent = five.exponent(a_5, five.tensor_gamma) + four.exponent(a_4[:2], four.tensor_gamma)
-    mass_exponent = five.exponent(a_5, five.mass_gamma) + mass_4[:2]
-    qed_total, dipole_total = qed_5 + qed_4[:2], -(five.b_0e * qed_5 + four.b_0e * qed_4[:2])
+    # Factors at the two scales: what was accumulated above the threshold and below it.
+    strong_tensor = jnp.exp(five.exponent(a_5, five.tensor_gamma) + four.exponent(a_4[:2], four.tensor_gamma))
+    strong_scalar = jnp.exp(five.exponent(a_5, five.mass_gamma) + mass_4[:2])
+    qed_total, dipole = qed_5 + qed_4[:2], jnp.exp(-(five.b_0e * qed_5 + four.b_0e * qed_4[:2]))
     tensor, scalar, tensor_from = {}, {}, {}
     for kind, charge in CHARGE.items():
-        strong = 0.0 if kind == "e" else 1.0
-        t = strong * tensor_exponent + 2.0 * charge**2 * qed_total
-        s = strong * mass_exponent - 6.0 * charge**2 * qed_total
-        tensor[kind], scalar[kind], tensor_from[kind] = jnp.exp(t[1] - t[0]), jnp.exp(s[1] - s[0]), jnp.exp(t[0])
+        qed_tensor = jnp.exp(2.0 * charge**2 * qed_total)
+        t = qed_tensor if kind == "e" else strong_tensor * qed_tensor
+        s = qed_tensor**-3 if kind == "e" else strong_scalar * qed_tensor**-3
+        tensor[kind], scalar[kind], tensor_from[kind] = t[1] / t[0], s[1] / s[0], t[0]
 
     mass_above, mass_below = masses_at_threshold(mass_4[2:], qed_4[2:], five.a_b, inputs)
     source_above, source_below = five.source_integrals(a_5), four.source_integrals(a_4[:2])
@@ -154,11 +154,11 @@ def _evolution(scales: Array, inputs: StandardModelInputs) -> Evolution:
     for f in FERMIONS:
         kind = FERMION_TYPE[f]
         source = mass_above[f] * source_above[kind] + mass_below[f] * source_below[kind]
-        mixing[f] = MIXING[f] * e_b * source / tensor_from[kind] * jnp.exp(dipole_total[1])
+        mixing[f] = MIXING[f] * e_b * source * dipole[1] / tensor_from[kind]
     mixing["b"] = jnp.where(bottom_from, mixing["b"], 0.0)
     penguin, penguin_bottom = penguin_factors(bottom_from, (qed_5[1] - qed_5[0], qed_4[1] - qed_4[0]))
     return Evolution(
-        dipole=jnp.exp(dipole_total[1] - dipole_total[0]),
+        dipole=dipole[1] / dipole[0],
         tensor=tensor,
         scalar=scalar,
         mixing=mixing,

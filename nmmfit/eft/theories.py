@@ -84,10 +84,6 @@ class Theory:
             return log_scale / (4.0 * jnp.pi * self.inv_alpha_b)
         return log1p_small(self.b_0e / (2.0 * jnp.pi) * log_scale / self.inv_alpha_b) / (2.0 * self.b_0e)
 
-    def log_charge(self, qed_integral: Array) -> Array:
-        """ln [e(mu) / e(m_b)] where the integral of `qed_integral` has been accumulated."""
-        return (0.0 if self.inputs.e_running == "fixed" else -self.b_0e) * qed_integral
-
     def source_integrals(self, a: Array) -> dict[str, Array]:
         """Integrals of (e / D) t_f m_f / m_f(m_b) over ln mu between two couplings, for `u`, `d` and `e` (where m is constant).
 
@@ -103,12 +99,15 @@ class Theory:
         log_ratio = end[0] + width * _NODES
         u = jnp.exp(log_ratio) / self.a_b
         node = 1.0 / u
-        qed = self.qed_integral(log_scale_ratio(node, self.a_b, self.beta, -log_ratio))
         strong = anomalous_exponent(node, self.a_b, self.beta, self.tensor_gamma + self.mass_gamma, -log_ratio)
-        electric = self.log_charge(qed) + self.b_0e * qed
-        weight = u / (2.0 * polynomial(self.beta, node))
-        exponents = {f: strong - 4.0 * CHARGE[f] ** 2 * qed for f in ("u", "d")} | {"e": 2.0 * qed}
-        return {f: width * jnp.dot(weight * jnp.exp(electric + x), _WEIGHTS) for f, x in exponents.items()}
+        qed = self.qed_integral(log_scale_ratio(node, self.a_b, self.beta, -log_ratio))
+        # e / D = 1 where e runs, as D runs like e.
+        power = self.b_0e if self.inputs.e_running == "fixed" else 0.0
+        lepton = u / (2.0 * polynomial(self.beta, node))
+        quark = lepton * jnp.exp(strong)
+        factors = {f: quark * jnp.exp((power - 4.0 * CHARGE[f] ** 2) * qed) for f in ("u", "d")}
+        factors["e"] = lepton * jnp.exp((power + 2.0) * qed)
+        return {f: width * jnp.dot(factor, _WEIGHTS) for f, factor in factors.items()}
 
 
 def theories(inputs: StandardModelInputs) -> tuple[Theory, Theory]:
