@@ -190,12 +190,14 @@ def run_coupling(a_ref: Array, log_ratio: Array, beta: Series) -> Array:
     @jax.custom_jvp
     def solved(a_ref: Array, log_ratio: Array) -> Array:
         target = log_scale(1.0 / a_ref) + log_ratio
-        u = jnp.maximum(1.0 / a_ref + 2.0 * beta[..., 0] * log_ratio, 1.0 / LARGEST_COUPLING)
-        for _ in range(_STEPS):
+
+        def step(_: int, u: Array) -> Array:
             a = 1.0 / u
-            off = target - log_scale(u)
-            u = u + 2.0 * off * (polynomial(beta, a) - off * a**2 * polynomial(steepness, a) * polynomial(beta, a))
-        return 1.0 / u
+            slope, off = 2.0 * polynomial(beta, a), target - log_scale(u)
+            return u + off * slope * (1.0 - off * a**2 * polynomial(steepness, a))
+
+        u = jnp.maximum(1.0 / a_ref + 2.0 * beta[..., 0] * log_ratio, 1.0 / LARGEST_COUPLING)
+        return 1.0 / jax.lax.fori_loop(0, _STEPS, step, u)
 
     @solved.defjvp
     def _(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> tuple[Array, Array]:
