@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from numpy.polynomial import Chebyshev
@@ -27,26 +26,27 @@ def polynomial(coefficients: np.ndarray | Array, x: Array) -> Array:
 
 
 def ratio_integral(numerator: np.ndarray, denominator: np.ndarray, largest: float) -> Callable[[Array], Array]:
-    """u -> integral of numerator(a) / denominator(a) over a from 0 to 1/u, for u >= 1/largest.
+    """u -> integral of numerator(a) / denominator(a) over a from 0 to 1/u, for u >= 1 / largest.
 
-    A polynomial of degree 21 in a stands for it, so that there is neither a node of a quadrature nor a logarithm. Its error falls as
-    rho^-21 with the ellipse of foci 0 and `largest` that reaches the nearest zero of the denominator; beyond `largest` it grows fast.
-    Derivatives of any order are those of the ratio itself.
+    A polynomial of degree 21 stands for it: no nodes, no logarithms. Its error falls as rho^-21, where rho is the sum of the half axes,
+    in units of largest / 2, of the ellipse with foci 0 and `largest` that passes through the nearest zero of the denominator; beyond
+    `largest` it grows as fast. Its derivatives are for the caller, who knows them in closed form.
 
     Args:
-        numerator, denominator: coefficients in the last axis, from the constant; their other axes are the same, broadcast
-            against u, and may not be empty of zeros of the denominator outside [0, largest] only.
-        largest: upper end of a.
+        numerator, denominator: coefficients in the last axis, lowest first; the other axes are the same and broadcast against u.
+        largest: upper end of a; no zero of a denominator lies between 0 and it.
     """
-    fitted = []
+    ends = [0.0, largest]
+    rows = []
     for top, bottom in zip(_rows(numerator), _rows(denominator), strict=True):
-        whole = Chebyshev.interpolate(lambda a, p=top, q=bottom: polyval(a, p) / polyval(a, q), _DEGREE, [0.0, largest]).integ(lbnd=0.0)
-        over_a = Chebyshev.interpolate(lambda a, f=whole: f(a) / a, _DEGREE, [0.0, largest])
-        fitted.append(cheb2poly(over_a.coef))
-    coefficients = np.reshape(fitted, (*numerator.shape[:-1], _DEGREE + 1))
+        ratio = Chebyshev.interpolate(lambda a, p=top, q=bottom: polyval(a, p) / polyval(a, q), _DEGREE, ends)
+        over_a = Chebyshev.interpolate(lambda a, f=ratio.integ(lbnd=0.0): f(a) / a, _DEGREE, ends)
+        powers = cheb2poly(over_a.coef)
+        rows.append(np.pad(powers, (0, _DEGREE + 1 - len(powers))))
+    coefficients = np.reshape(rows, (*numerator.shape[:-1], _DEGREE + 1))
 
     def integral(u: Array) -> Array:
-        # Not times a: XLA repeats a chain of products and sums in every loop that needs it, one that ends in a division it keeps.
+        # Not times a: XLA repeats a chain of products and sums in every loop that reads it, but keeps one that ends in a division.
         return polynomial(coefficients, (2.0 / largest) / u - 1.0) / u
 
     return integral
