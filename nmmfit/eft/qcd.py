@@ -121,9 +121,9 @@ class _Primitive:
         """Five coefficients n_i, four of beta, in the last axis; the other axes broadcast against a."""
         pole = n[..., 0] / beta[..., 0]
         logarithm = (n[..., 1] - pole * beta[..., 1]) / beta[..., 0]
-        nothing = np.zeros_like(beta[..., :1])
-        divided = pole[..., None] * np.concatenate([beta, nothing], -1) + logarithm[..., None] * np.concatenate([nothing, beta], -1)
-        return _Primitive(beta, n, pole, logarithm, ratio_integral((n - divided)[..., 2:], beta, LARGEST_COUPLING))
+        beyond = n[..., 2:] - logarithm[..., None] * beta[..., 1:]
+        beyond[..., :-1] -= pole[..., None] * beta[..., 2:]
+        return _Primitive(beta, n, pole, logarithm, ratio_integral(beyond, beta, LARGEST_COUPLING))
 
     def slope(self, a: Array) -> Array:
         """Derivative in a."""

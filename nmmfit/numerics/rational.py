@@ -28,9 +28,9 @@ def polynomial(coefficients: np.ndarray | Array, x: Array) -> Array:
 def ratio_integral(numerator: np.ndarray, denominator: np.ndarray, largest: float) -> Callable[[Array], Array]:
     """u -> integral of numerator(a) / denominator(a) over a from 0 to 1/u, for u >= 1 / largest.
 
-    A polynomial of degree 21 stands for it: no nodes, no logarithms. Its error falls as rho^-21, where rho is the sum of the half axes,
-    in units of largest / 2, of the ellipse with foci 0 and `largest` that passes through the nearest zero of the denominator; beyond
-    `largest` it grows as fast. Its derivatives are for the caller, who knows them in closed form.
+    A polynomial of degree 21 stands for it: no nodes, no logarithms. Its error falls as rho^-21, with rho the sum of the half axes,
+    in units of largest / 2, of the ellipse of foci 0 and `largest` through the nearest zero of the denominator; beyond `largest` it
+    grows as fast. Its derivatives are for the caller, who knows them in closed form.
 
     Args:
         numerator, denominator: coefficients in the last axis, lowest first; the other axes are the same and broadcast against u.
@@ -40,13 +40,13 @@ def ratio_integral(numerator: np.ndarray, denominator: np.ndarray, largest: floa
     rows = []
     for top, bottom in zip(_rows(numerator), _rows(denominator), strict=True):
         ratio = Chebyshev.interpolate(lambda a, p=top, q=bottom: polyval(a, p) / polyval(a, q), _DEGREE, ends)
-        over_a = Chebyshev.interpolate(lambda a, f=ratio.integ(lbnd=0.0): f(a) / a, _DEGREE, ends)
-        powers = cheb2poly(over_a.coef)
+        whole = ratio.integ(lbnd=0.0)
+        powers = cheb2poly(Chebyshev.interpolate(lambda a, f=whole: f(a) / a, _DEGREE, ends).coef)
         rows.append(np.pad(powers, (0, _DEGREE + 1 - len(powers))))
     coefficients = np.reshape(rows, (*numerator.shape[:-1], _DEGREE + 1))
 
     def integral(u: Array) -> Array:
-        # Not times a: XLA repeats a chain of products and sums in every loop that reads it, but keeps one that ends in a division.
+        # Not times a: XLA repeats a chain of products and sums in every loop that reads it; what ends in a division it does once.
         return polynomial(coefficients, (2.0 / largest) / u - 1.0) / u
 
     return integral
