@@ -28,9 +28,9 @@ def polynomial(coefficients: np.ndarray | Array, x: Array) -> Array:
 def ratio_integral(numerator: np.ndarray, denominator: np.ndarray, largest: float) -> Callable[[Array], Array]:
     """u -> integral of numerator(a) / denominator(a) over a from 0 to 1/u, for u >= 1 / largest.
 
-    A polynomial of degree 21 stands for it: no nodes, no logarithms. Its error falls as rho^-21, with rho the sum of the half axes,
-    in units of largest / 2, of the ellipse of foci 0 and `largest` through the nearest zero of the denominator; beyond `largest` it
-    grows as fast. Its derivatives are for the caller, who knows them in closed form.
+    A polynomial of degree 21 stands for it: no nodes, no logarithms. Its error falls as rho^-21, with rho the sum of the half
+    axes, in units of largest / 2, of the ellipse of foci 0 and `largest` through the nearest zero of the denominator; beyond
+    `largest` it grows as fast. Its derivatives are for the caller, who knows them in closed form.
 
     Args:
         numerator, denominator: coefficients in the last axis, lowest first; the other axes are the same and broadcast against u.
