@@ -5,9 +5,9 @@ solution
 
     ln(mu / mu_0) = [u - u_0 - c_1 ln(u / u_0) + int_a^a0 r(a') da'] / (2 beta_0),   c_i = beta_i / beta_0,
 
-where r is a rational function without poles near the interval: a few Gauss-Legendre nodes give the integral to machine
-precision, and Newton's method inverts the relation. Anomalous dimensions are integrated in a in the same way. Nothing is
-expanded again in alpha_s, and there is no step size.
+where r is a rational function without poles near the interval: its integral is a polynomial in a to machine precision
+(`numerics.rational`), and a few steps of third order invert the relation. Anomalous dimensions are integrated in the same way.
+Nothing is expanded again in alpha_s, and there is no step size. Derivatives follow from the equations themselves.
 """
 
 from __future__ import annotations

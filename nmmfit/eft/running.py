@@ -9,7 +9,7 @@ Solved are
 (arXiv:2206.13122, eqs. (4.1)-(4.2), with charm, bottom and charged leptons added; QCD to higher orders as in `qcd`). Only the
 dipole is mixed into, so that the evolution matrix is diagonal up to the dipole's row: its diagonal is known in closed form and
 the row is one integral over ln mu of (quark mass) x (tensor coefficient) x (QED factors), taken by Gauss-Legendre quadrature
-in 1/alpha_s. Every factor is normalised at m_b(m_b), where the theories with five and four flavours meet.
+in ln alpha_s. Every factor is normalised at m_b(m_b), where the theories with five and four flavours meet.
 Vector coefficients do not run in QCD; the photon penguin mixes those of all fermions (`penguin`).
 """
 
