@@ -111,9 +111,9 @@ class _Primitive:
     """
 
     beta: Series
-    n: Array
-    pole: Array
-    logarithm: Array
+    n: np.ndarray
+    pole: np.ndarray
+    logarithm: np.ndarray
     rest: Callable[[Array], Array]
 
     @staticmethod

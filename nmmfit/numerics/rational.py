@@ -11,6 +11,7 @@ from numpy.polynomial.chebyshev import cheb2poly
 from numpy.polynomial.polynomial import polyval
 
 from nmmfit import precision as precision
+from nmmfit.numerics.chebyshev import chebyshev_nodes, coefficients_1d
 from nmmfit.shapes import Array
 
 _DEGREE = 20
@@ -36,13 +37,16 @@ def ratio_integral(numerator: np.ndarray, denominator: np.ndarray, largest: floa
         numerator, denominator: coefficients in the last axis, lowest first; the other axes are the same and broadcast against u.
         largest: upper end of a; no zero of a denominator lies between 0 and it.
     """
-    ends = [0.0, largest]
-    rows = []
-    for top, bottom in zip(_rows(numerator), _rows(denominator), strict=True):
-        ratio = Chebyshev.interpolate(lambda a, p=top, q=bottom: polyval(a, p) / polyval(a, q), _DEGREE, ends)
-        whole = ratio.integ(lbnd=0.0)
-        powers = cheb2poly(Chebyshev.interpolate(lambda a, f=whole: f(a) / a, _DEGREE, ends).coef)
-        rows.append(np.pad(powers, (0, _DEGREE + 1 - len(powers))))
+    ends = np.array([0.0, largest])
+
+    def powers(top: np.ndarray, bottom: np.ndarray) -> np.ndarray:
+        """Coefficients of the integral divided by a in powers of 2 a / largest - 1."""
+        nodes = 0.5 * largest * (1.0 + chebyshev_nodes(_DEGREE + 1))
+        ratio = Chebyshev(coefficients_1d(polyval(nodes, top) / polyval(nodes, bottom)), ends)
+        found = cheb2poly(coefficients_1d(ratio.integ(lbnd=0.0)(nodes) / nodes))
+        return np.pad(found, (0, _DEGREE + 1 - len(found)))
+
+    rows = [powers(*pair) for pair in zip(_rows(numerator), _rows(denominator), strict=True)]
     coefficients = np.reshape(rows, (*numerator.shape[:-1], _DEGREE + 1))
 
     def integral(u: Array) -> Array:

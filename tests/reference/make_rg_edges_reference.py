@@ -1,7 +1,7 @@
 """Reference for the running at the edges of the allowed inputs, and for its derivatives in alpha_s, in 30 digits.
 
-The equations and their solution are those of `make_rg_reference.py`, with other values of alpha_s(m_Z), m_b and m_c; derivatives are
-five-point differences of such solutions with steps of 1e-6, good to 1e-15 of a second derivative.
+The equations and their solution are those of `make_rg_reference.py`, with other values of alpha_s(m_Z), m_b and m_c; derivatives
+are five-point differences of such solutions with steps of 1e-6.
 
 Run: python tests/reference/make_rg_edges_reference.py [--out FILE], two minutes
 """
@@ -48,7 +48,8 @@ def main() -> None:
             second = (-f[0] + 16 * f[1] - 30 * f[2] + 16 * f[3] - f[4]) / (12 * STEP**2)
             derivatives[name] = [mp.nstr(first, 12), mp.nstr(second, 9)]
     header = {
-        "source": "tests/reference/make_rg_edges_reference.py, mpmath odefun, 30 digits; four loops, three of the tensor, e running",
+        "source": "tests/reference/make_rg_edges_reference.py, mpmath odefun, 30 digits",
+        "orders": "four loops, three of the tensor, e running",
         "derivatives": "first and second in alpha_s(m_Z), at the default inputs, from 80.379 to 2 GeV",
     }
     temporary = args.out.with_suffix(".tmp")
