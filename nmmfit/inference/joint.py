@@ -146,9 +146,9 @@ class JointLikelihood:
         return self.recipe
 
     def __copy__(self) -> JointLikelihood:
-        """One that may be changed, and that no other process can therefore make."""
+        """One that may be changed, and that no other process can therefore make, nor anything be kept of."""
         made = object.__new__(type(self))
-        made.__dict__.update(self.__dict__, recipe=None)
+        made.__dict__.update(self.__dict__, recipe=None, fingerprint=None)
         return made
 
     @classmethod
