@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from nmmfit.config import RunConfig
 
 Point = Mapping[str, Any]
-BLOCK = 256
+BLOCK = 128
 DIRECT_BLOCK = 16
 """Points side by side in templates, and in direct evaluations, whose intermediate results are a thousand times larger."""
 

@@ -44,6 +44,8 @@ def in_blocks(one: One, many: Many) -> One:
 
     @value.def_vmap
     def _(size: int, mapped: Any, x: Array, other: Any) -> tuple[Array, bool]:
+        if size == 1:
+            return one(*_only(x, other, mapped))[None], True
         if not mapped[0]:
             return jax.vmap(one, (None, _axes(mapped[1])), axis_size=size)(x, other), True
         return many(x.T, _last(other, mapped[1])), True
@@ -54,6 +56,9 @@ def in_blocks(one: One, many: Many) -> One:
 
     @value_and_slope.def_vmap
     def _(size: int, mapped: Any, x: Array, other: Any) -> tuple[tuple[Array, Array], tuple[bool, bool]]:
+        if size == 1:
+            single, slope = slope_of_one(*_only(x, other, mapped))
+            return (single[None], slope[None]), (True, True)
         if not mapped[0]:
             found = jax.vmap(slope_of_one, (None, _axes(mapped[1])), axis_size=size)(x, other)
             return found, (True, True)
@@ -92,6 +97,11 @@ def in_blocks(one: One, many: Many) -> One:
 
 def _instantiated(tangent: Any) -> Any:
     return jnp.zeros(tangent.shape, tangent.dtype) if isinstance(tangent, SymbolicZero) else tangent
+
+
+def _only(x: Array, other: Any, mapped: Any) -> Any:
+    """The arguments of the one point of a block of one."""
+    return jax.tree.map(lambda leaf, is_mapped: leaf[0] if is_mapped else leaf, (x, other), tuple(mapped))
 
 
 def _axes(mapped: Any) -> Any:
