@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -44,7 +46,9 @@ class Counts(NamedTuple):
         total = jnp.asarray(self.constant)
         for name, channel in channels.items():
             if channel.distribution is dist.Poisson:
-                total = total + log_probability(channel, expected[name], sum(one[name] for one in self.sets), len(self.sets))
+                first, *others = (one[name] for one in self.sets)
+                counts = functools.reduce(operator.add, others, first)
+                total = total + log_probability(channel, expected[name], counts, len(self.sets))
             else:
                 for one in self.sets:
                     total = total + log_probability(channel, expected[name], one[name])

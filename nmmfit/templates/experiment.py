@@ -89,9 +89,7 @@ class ExperimentTemplate:
                 result[pull] = max(degree, result.get(pull, 0))
         return result
 
-    def expected(
-        self, products: Array, pulls: Pulls, sm: Array | float = 1.0, table: Table | None = None
-    ) -> dict[str, Array]:
+    def expected(self, products: Array, pulls: Pulls, sm: Array | float = 1.0, table: Table | None = None) -> dict[str, Array]:
         """Expected counts, channel name -> (bin,), from the products of amplitudes (product,), pulls and the SM's strength.
 
         Of a block of points: (bin, point) from products (product, point) and the others (point,), or () where all share them.
@@ -105,7 +103,7 @@ class ExperimentTemplate:
 
 
 def polynomials(templates: Iterable[ExperimentTemplate], pulls: Pulls, points: tuple[int, ...] = ()) -> Table:
-    """Chebyshev polynomials (polynomial, *points) of every shape pull of some templates, at least as many as any of them needs."""
+    """Chebyshev polynomials (polynomial, *points) of every shape pull of some templates, as many as any of them needs or more."""
     degrees: dict[str, int] = {}
     for template in templates:
         for name, degree in template.degrees.items():
