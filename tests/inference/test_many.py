@@ -1,4 +1,4 @@
-"""A scalar function with a second form for points side by side: values and derivatives in closed form, and who sees which form."""
+"""A scalar function with a second form for points side by side: derivatives in closed form, and who sees which form."""
 
 from __future__ import annotations
 

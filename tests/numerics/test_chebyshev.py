@@ -49,7 +49,7 @@ def test_gradients_to_second_order(degree):
 
 
 def test_several_variables_side_by_side() -> None:
-    """(variable, point), each variable to a degree of its own, against numpy; derivatives backwards against finite differences."""
+    """Each variable to a degree of its own, against numpy; derivatives backwards against finite differences."""
     x, degrees = np.array([[-1.0, 0.3, 1.0, 0.0], [0.2, -0.7, 0.9, -1.0]]), (5, 2)
     rows = chebyshev_rows(jnp.asarray(x), degrees)
     for mine, values, degree in zip(rows, x, degrees, strict=True):

@@ -18,7 +18,9 @@ def test_products_of_a_point_and_of_a_block() -> None:
     np.testing.assert_allclose(times(jnp.asarray(LEFT), MATRIX), MATRIX.T @ LEFT, rtol=1e-14, atol=1e-15)
     np.testing.assert_allclose(outer(jnp.asarray(LEFT), jnp.asarray(RIGHT))[:, 2], np.outer(LEFT[:, 2], RIGHT[:, 2]).ravel())
     np.testing.assert_allclose(times(jnp.asarray(LEFT[:, 1]), MATRIX), LEFT[:, 1] @ MATRIX, rtol=1e-14, atol=1e-15)
-    np.testing.assert_allclose(outer(jnp.asarray(LEFT[:, 0]), jnp.asarray(RIGHT[:, 0])), np.outer(LEFT[:, 0], RIGHT[:, 0]).ravel())
+    np.testing.assert_allclose(
+        outer(jnp.asarray(LEFT[:, 0]), jnp.asarray(RIGHT[:, 0])), np.outer(LEFT[:, 0], RIGHT[:, 0]).ravel()
+    )
 
 
 def test_derivatives_of_a_block_backwards() -> None:
