@@ -10,15 +10,20 @@ import numpy as np
 from synthetic_run import LIMITS, make_result
 
 from nmmfit.inference.asimov import Asimov
+from nmmfit.inference.calibration import Calibration, Ranked
 from nmmfit.inference.intervals import Interval
 from nmmfit.inference.prior_sensitivity import WHY_NOT_FLAT
+from nmmfit.inference.ranks import UniformRanks
 from nmmfit.inference.result import SampleResult
+from nmmfit.inference.settings import SamplerSettings
 from nmmfit.inference.toy_intervals import CLs, Coverage, FeldmanCousins, ToysAtValue
 from nmmfit.inference.toys import ToysResult
 from nmmfit.results import adapter
+from nmmfit.results.calibration import calibration_data
 from nmmfit.results.diagnostics import summarise_fit
 from nmmfit.results.files import RunFolder
 from nmmfit.results.jsonable import plain
+from nmmfit.results.prior_predictive import PriorPrediction, predictions_json
 from nmmfit.results.store import fit_json, posterior_data, write_run
 from nmmfit.results.toys import q_values
 
@@ -234,6 +239,55 @@ def write_toys_folder(path: Path, payload: Any = None, found: ToysResult | None 
     return path
 
 
+def calibration_result() -> Calibration:
+    """Two quantities with the same invented ranks, evenly spread, and one whose ranks all are at one end."""
+    spread = np.arange(40) * 97 // 40
+    quantities = {
+        "L_dipole": Ranked("L_dipole", "coefficient", "GeV^-1", True, spread, 0.5, 1.0, ""),
+        "mu_eff_solar": Ranked("mu_eff_solar", "identified", "1e-11 mu_B", False, spread, 0.4, 1.0, ""),
+        "lab.flux": Ranked("lab.flux", "nuisance", "1", False, 90 + spread // 20, 1e-4, 3e-4, "the posterior lies too low"),
+        "log_likelihood": Ranked("log_likelihood", "log_likelihood", "1", False, spread, 0.8, 1.0, ""),
+    }
+    truth = np.linspace(0.0, 1.0, 40)[:, None] * np.array([2e-8, 3.0, 1.0, -50.0])
+    settings = SamplerSettings(method="ensemble", chains=16, warmup=100, draws=60, max_tree_depth=7)
+    return Calibration("posterior", settings, 3, 96, 45, 5, quantities, truth, UniformRanks(40, 96), np.full(45, 2.5), 7)
+
+
+def write_calibration_folder(path: Path, payload: Any = None, found: Calibration | None = None) -> Path:
+    """What `calibrate` writes, without its pictures; a payload may differ from that of the ranks."""
+    found = found or calibration_result()
+    made = {"created_at": "2026-03-04T05:06:07+00:00", "seed": "3", "commit": "", "version_jax": "0.11.0"}
+    whole = plain({**found.to_json(), "theory": {"form_factor": "helm"}, "provenance": made})
+    path.mkdir()
+    (path / "calibration.json").write_text(json.dumps(whole if payload is None else payload), encoding="utf-8")
+    (path / "run.toml").write_text(RUN, encoding="utf-8")
+    (path / "calibration.nc").write_bytes(adapter.netcdf_bytes(adapter.from_dict(calibration_data(found), {})))
+    return path
+
+
+def predictions() -> dict[str, PriorPrediction]:
+    """Four channels: data below, within and above what is predicted; one whose data some draws hold to be impossible."""
+
+    def channel(total: list[float], above: float, last: float = 9.0, undefined: int = 0) -> PriorPrediction:
+        counts, levels = np.outer(total, [0.6, 0.4]), np.array([1.0, 2.0, 3.0, 4.0, last])
+        return PriorPrediction(
+            np.array([60.0, 40.0]), counts, np.array(total), above, levels, levels / 2.0, 0.25, 4000 - undefined, undefined
+        )
+
+    return {
+        "lab.low": channel([110.0, 200.0, 400.0, 800.0, 9e6], 0.99),
+        "lab.bins": channel([50.0, 80.0, 120.0, 150.0, 300.0], 0.6),
+        "lab.high": channel([5.0, 10.0, 25.0, 40.0, 60.0], 0.0),
+        "field.bins": channel([0.0, 60.0, 90.0, 150.0, 300.0], 0.4, np.inf, 12),
+    }
+
+
+def predictions_payload() -> dict[str, Any]:
+    """The object of `fit --prior-predictive --json`."""
+    made = {"created_at": "2026-03-04T05:06:07+00:00", "seed": "5", "commit": "", "version_jax": "0.11.0"}
+    return plain({**predictions_json(predictions()), "draws": 4000, "seed": 5, "theory": {}, "provenance": made})
+
+
 def leave_out_payload(**changes: Any) -> dict[str, Any]:
     """The object of `leave-one-out --json`: three fits of known distributions; one of them knows no tensor charge."""
 
@@ -305,4 +359,6 @@ def write_all(base: Path) -> dict[str, Path]:
         "tighten": write_json_folder(base / "tighten", "tighten", TIGHTEN, THREE),
         "toys": write_toys_folder(base / "toys"),
         "prior-sensitivity": write_json_folder(base / "priors", "prior-sensitivity", PRIOR_SENSITIVITY),
+        "calibrate": write_calibration_folder(base / "calibration"),
+        "fit --prior-predictive": write_json_folder(base / "predictions", "prior-predictive", predictions_payload(), TWO),
     }

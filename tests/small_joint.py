@@ -84,6 +84,12 @@ def quick_joint() -> JointLikelihood:
     return joint(lab, {"L": couplings(1.0)})
 
 
+def pulled_joint() -> JointLikelihood:
+    """One coefficient and a nuisance."""
+    lab = experiment([105.0, 98.0], counts_of([100.0, 100.0], [4.0, 1.0]), {"norm": lambda x: 0.03 * x})
+    return joint(lab, {"L": couplings(1.0)})
+
+
 def joint(
     lab: BinnedExperiment,
     units: Mapping[str, TargetCouplings],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,11 +11,17 @@ from nmmfit.checks import whole_number
 from nmmfit.cli.arguments import Experiments, Json, Out, Overrides, RunFile, experiment_overrides, name_values, open_run
 from nmmfit.cli.device import Device
 from nmmfit.cli.fit import not_converged
-from nmmfit.cli.invocation import results_folder
+from nmmfit.cli.go_on import Unfinished, going_on_later
+from nmmfit.cli.invocation import resumable_folder
 from nmmfit.cli.output import emit, note, plain
 from nmmfit.cli.progress import counting_bar
 from nmmfit.cli.together import Seed, Starts
+from nmmfit.cli.where import kept_in
 from nmmfit.errors import UserInputError
+
+if TYPE_CHECKING:
+    from nmmfit.results.resumable import ResumableFolder
+    from nmmfit.run import Run
 
 
 def register(app: typer.Typer) -> None:
@@ -57,10 +63,29 @@ def fisher(
     whole_number(starts, "--starts", 1)
     point = None if at is None else real_values(at, "--at")
     chosen = open_run(run, [*(overrides or ()), *experiment_overrides(experiments)])
+    _fisher_into(chosen, resumable_folder(ctx, out, chosen), point, seed, starts, device, as_json)
 
+
+def go_on(again: Unfinished, as_json: bool) -> None:
+    """Go on with information that was begun; fits and rounds that are done are not done again."""
+    given = again.options
+    point = None if given["at"] is None else real_values(given["at"], "--at")
+    _fisher_into(again.run, again.folder, point, given["seed"], given["starts"], again.where.device, as_json)
+
+
+def _fisher_into(
+    chosen: Run,
+    folder: ResumableFolder,
+    point: dict[str, float] | None,
+    seed: int,
+    starts: int,
+    device: str | None,
+    as_json: bool,
+) -> None:
+    """The information, or what is left of it to do; see `fisher`."""
     from nmmfit.results.files import RUN_FILE
 
-    with results_folder(ctx, out, chosen) as folder:
+    with going_on_later(folder, lambda: False):
         from nmmfit.cli.runtime import start_computing
 
         start_computing(device)
@@ -71,7 +96,7 @@ def fisher(
 
         joint = chosen.joint()
         with counting_bar("fisher") as advance:
-            found = engine(joint, point, starts=starts, seed=seed, progress=advance)
+            found = engine(joint, point, starts=starts, seed=seed, progress=advance, stores=kept_in(folder))
         payload = plain({**fisher_payload(found, joint.choices), "seed": seed, "provenance": made_by(seed)})
         folder.write_text("fisher.json", json_text(payload))
         folder.write_text(RUN_FILE, chosen.to_toml())

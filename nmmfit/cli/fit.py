@@ -157,17 +157,13 @@ def sampled(
     from nmmfit.cli.runtime import start_computing
 
     start_computing()
-    from nmmfit.results.diagnostics import summarise_fit
-    from nmmfit.results.fit_output import write_fit
+    from nmmfit.results.fit_output import write_sampled
 
     note(f"{chosen.source}: {', '.join(chosen.config.experiments) or 'no experiment, the priors alone'}")
     joint = chosen.joint()
     result = sample_run(chosen, joint, bar, checkpoint_in(folder, chosen))
-    summary = summarise_fit(result)
-    best, sm = _fitted(joint, result) if plots else ({}, {})
-    payload = write_fit(
-        folder, joint, result, summary, chosen.to_toml(), best=best, sm=sm, plots=plots, directions=chosen.config.directions
-    )
+    directions = chosen.config.directions
+    summary, payload = write_sampled(folder, joint, result, chosen.to_toml(), plots=plots, directions=directions)
     return result, summary, joint, payload
 
 
@@ -184,10 +180,3 @@ def checkpoint_in(folder: RunFolder, chosen: Run) -> Checkpoint | None:
     return Checkpoint(
         lambda name, about: folder.store(name, {**about, "run": chosen.hash}), lambda said: note(f"nmmfit: warning: {said}")
     )
-
-
-def _fitted(joint: JointLikelihood, result: SampleResult) -> tuple[dict[str, float], dict[str, float]]:
-    """Best fit and Standard Model (coefficients 0, everything else fitted), which the spectra show."""
-    from nmmfit.inference.polish import polish
-
-    return polish(joint, result.draws), polish(joint, result.draws, zero=joint.switches)

@@ -49,14 +49,21 @@ def results_folder(ctx: typer.Context, out: Path | None, run: Run | None = None,
 
 
 def resumable_folder(
-    ctx: typer.Context, out: Path | None, run: Run | None = None, experiments: Iterable[str] = ()
+    ctx: typer.Context,
+    out: Path | None,
+    run: Run | None = None,
+    experiments: Iterable[str] = (),
+    begun: Mapping[str, Any] | None = None,
 ) -> ResumableFolder:
-    """As `results_folder`, for a verb that `nmmfit resume` can go on with: one in the table of nmmfit/cli/resume.py."""
+    """As `results_folder`, for a verb that `nmmfit resume` can go on with: one in the table of nmmfit/cli/resume.py.
+
+    `begun`: what else is noted of what was begun, beside a run; JSON values.
+    """
     from nmmfit.results.resumable import ResumableFolder
 
     if run is None:
         return ResumableFolder(out, origin_of(ctx, None, experiments), None)
-    return ResumableFolder(out, origin_of(ctx, run), run.to_toml(), {"source": run.source})
+    return ResumableFolder(out, origin_of(ctx, run), run.to_toml(), {"source": run.source, **(begun or {})})
 
 
 def _plain(value: Any) -> Any:

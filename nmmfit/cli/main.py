@@ -35,6 +35,7 @@ from nmmfit.cli import (
     wcxf,
 )
 from nmmfit.cli.arguments import VerbGroup
+from nmmfit.cli.logged import logged_warnings
 from nmmfit.cli.output import discard_stdout, note, printing
 from nmmfit.errors import NmmfitError, OutputError
 
@@ -110,7 +111,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if sys.stdout is None:
         discard_stdout()
     seen: set[str] = set()
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), logged_warnings():
         warnings.showwarning = lambda message, *_, **__: _warn_once(message, seen)
         try:
             code = _run(sys.argv[1:] if argv is None else list(argv))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,13 +10,19 @@ import typer
 
 from nmmfit.checks import confidence_level
 from nmmfit.cli.arguments import Json, Out
-from nmmfit.cli.invocation import results_folder
+from nmmfit.cli.go_on import Unfinished, going_on_later
+from nmmfit.cli.invocation import resumable_folder
 from nmmfit.cli.output import emit, note
-from nmmfit.errors import NotConvergedError
+from nmmfit.cli.progress import counting_bar
+from nmmfit.errors import NotConvergedError, UserInputError
 from nmmfit.results.jsonable import plain
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from nmmfit.results.prior_sensitivity import StoredPosterior
+    from nmmfit.results.resumable import ResumableFolder
+    from nmmfit.run import Run
 
 
 def register(app: typer.Typer) -> None:
@@ -42,22 +49,56 @@ def prior(
     """How the intervals of a fit move under other priors: its draws are weighted, and the weights are checked."""
     confidence_level(cl, "--cl")
     from nmmfit.results.files import RUN_FILE
+    from nmmfit.results.prior_sensitivity import stored_posterior
+    from nmmfit.run import parse_run
+
+    posterior = stored_posterior(fit_folder)
+    chosen = parse_run(posterior.run_toml, str(fit_folder / RUN_FILE))
+    folder = resumable_folder(ctx, out, chosen, begun={"posterior": posterior.digest})
+    _prior_into(chosen, lambda: posterior, folder, given, cl, as_json)
+
+
+def go_on(again: Unfinished, as_json: bool) -> None:
+    """Go on with alternatives that were begun; those that are done are not weighted again."""
+    from nmmfit.results.prior_sensitivity import stored_posterior
+
+    options = again.options
+
+    def posterior() -> StoredPosterior:
+        found = stored_posterior(Path(options["fit_folder"]))
+        if found.digest != again.folder.begun.get("posterior"):
+            raise UserInputError(
+                f"{found.folder}: not the fit that was begun with; start anew, or go on with what it was begun with"
+            )
+        return found
+
+    _prior_into(again.run, posterior, again.folder, options["given"], options["cl"], as_json)
+
+
+def _prior_into(
+    chosen: Run,
+    stored: Callable[[], StoredPosterior],
+    folder: ResumableFolder,
+    given: list[str] | None,
+    cl: float,
+    as_json: bool,
+) -> None:
+    """All alternatives of a stored posterior, or what is left of them to do; see `prior`."""
+    from nmmfit.results.files import RUN_FILE
     from nmmfit.results.prior_sensitivity import (
         remedies,
         sensitivity_json,
         sensitivity_of,
         sensitivity_tables,
-        stored_posterior,
         write_sensitivity,
     )
     from nmmfit.results.provenance import made_by
     from nmmfit.results.store import json_text
-    from nmmfit.run import parse_run
 
-    posterior = stored_posterior(fit_folder)
-    chosen = parse_run(posterior.run_toml, str(fit_folder / RUN_FILE))
-    with results_folder(ctx, out, chosen) as folder:
-        found = sensitivity_of(posterior, given or (), cl)
+    with going_on_later(folder, lambda: False):
+        posterior = stored()
+        with counting_bar("priors") as advance:
+            found = sensitivity_of(posterior, given or (), cl, advance, folder.store)
         made = made_by(chosen.config.sampler.seed)
         payload = plain({**sensitivity_json(posterior, found), "provenance": made})
         folder.write_text("prior_sensitivity.json", json_text(payload))
@@ -75,5 +116,5 @@ def prior(
     note(f"wrote {place}")
     if not any(a.trusted for a in found.alternatives):
         raise NotConvergedError(
-            f"{fit_folder}: no alternative can be had by weighting its draws; the output says how to fit them"
+            f"{posterior.folder}: no alternative can be had by weighting its draws; the output says how to fit them"
         )

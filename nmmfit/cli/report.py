@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 PAGE = "report.html"
 WRITTEN_BY = (
-    "Folder that fit, limits, profile, scan, validate, tension, impacts, leave-one-out, fisher, tighten, toys or "
-    "prior-sensitivity wrote; which of these it was, its files tell."
+    "Folder that fit, fit --prior-predictive, limits, profile, scan, validate, tension, impacts, leave-one-out, fisher, tighten, "
+    "toys, calibrate or prior-sensitivity wrote; which of these it was, its files tell."
 )
 
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nmmfit.cli import calibrate, fit, leave_out, limits, scan, tighten, together, toys, validate
+from nmmfit.cli import calibrate, fisher, fit, leave_out, limits, prior_sensitivity, scan, tighten, together, toys, validate
 from nmmfit.cli.arguments import Json
 from nmmfit.cli.cluster import Cluster
 from nmmfit.cli.device import Device
@@ -45,10 +45,12 @@ GO_ON: Mapping[str, Callable[[Unfinished, bool], None]] = {
     "tighten": tighten.go_on,
     "profile": limits.go_on_with_profile,
     "impacts": together.go_on_with_impacts,
+    "fisher": fisher.go_on,
+    "prior-sensitivity": prior_sensitivity.go_on,
 }
 """Verb -> what goes on with it: called with what was begun, and whether to print JSON."""
 
-ON_CLUSTERS = ("scan", "toys", "calibrate", "validate", "tension")
+ON_CLUSTERS = ("scan", "toys", "calibrate", "validate", "tension", "leave-one-out")
 """Verbs that take --cluster."""
 
 

@@ -215,11 +215,16 @@ def fixed_values(given: list[str] | None) -> dict[str, float]:
 
 def confirming(yes: bool) -> Callable[[Any], None]:
     """What is done with an estimate: it is told, and a scan of more than an hour begins only with --yes."""
+    from nmmfit.inference.scan import MOST_GIB
 
     def confirm(estimate: Any) -> None:
-        text = f"{estimate.points:.4g} points, about {duration(estimate.seconds)} and {estimate.memory_gib:.2g} GiB of memory"
+        text = f"{estimate.points:.4g} points, about {duration(estimate.seconds)} and {estimate.memory_gib:.3g} GiB of memory"
         if estimate.seconds > MOST_SECONDS and not yes:
-            raise UserInputError(f"scan: {text}: beyond {duration(MOST_SECONDS)}; make the grid coarser, or add --yes")
+            # What does not fit is refused with --yes, too.
+            fits = estimate.memory_gib <= MOST_GIB
+            beyond = duration(MOST_SECONDS) if fits else f"{duration(MOST_SECONDS)} and {MOST_GIB:g} GiB"
+            or_else = ", or add --yes (with --cluster, workers share the time)" if fits else ""
+            raise UserInputError(f"scan: {text}: beyond {beyond}; make the grid coarser{or_else}")
         note(f"scan: {text}")
 
     return confirm

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import dask
 import numpy as np
 from distributed import WorkerPlugin, get_worker
 
@@ -36,7 +37,9 @@ class Work(WorkerPlugin):
                     raise UserInputError(refusal(address, differing))
                 start_here(self.device)
                 self.compute = pickle.loads(self.content)
-            return {name: np.asarray(values) for name, values in self.compute(number).items()}
+            # Files that a chunk writes are its own: xarray would ask the whole cluster for a lock of each.
+            with dask.config.set(scheduler="synchronous"):
+                return {name: np.asarray(values) for name, values in self.compute(number).items()}
 
 
 class OwnCores(WorkerPlugin):

@@ -23,6 +23,7 @@ from nmmfit.inference.directions import Axes, Direction, sd_of_curvature, split_
 from nmmfit.inference.fit import WEAK_CURVATURE, fit
 from nmmfit.inference.information import SHARED, observed_information
 from nmmfit.inference.joint import JointLikelihood, Point
+from nmmfit.inference.kept_minima import Stores, store_of_minima
 from nmmfit.inference.minimise import Progress
 from nmmfit.inference.region import Here, about_own, information_at, mean_information, off_zero, region
 from nmmfit.inference.space import Space, space_of
@@ -116,7 +117,15 @@ class Fisher:
         }
 
 
-def fisher(run: Any, at: Point | None = None, *, starts: int = 8, seed: int = 0, progress: Progress | None = None) -> Fisher:
+def fisher(
+    run: Any,
+    at: Point | None = None,
+    *,
+    starts: int = 8,
+    seed: int = 0,
+    progress: Progress | None = None,
+    stores: Stores | None = None,
+) -> Fisher:
     """Expected and observed information about the user's parameters, direction by direction and experiment by experiment.
 
     Args:
@@ -126,6 +135,7 @@ def fisher(run: Any, at: Point | None = None, *, starts: int = 8, seed: int = 0,
             the Standard Model, see `nmmfit.inference.region`.
         starts: scattered starts of the fit of the nuisances, >= 1. `seed`: of the scatter, >= 0.
         progress: called with (points done, points in all at most).
+        stores: where finished minimisations, and rounds of the mean, are kept, and taken from; None: nowhere.
     Raises: UserInputError for a name that does not exist, a value that is no number or outside its range, a wrong number, or a
         likelihood in which nothing of the user's is free.
     """
@@ -137,18 +147,19 @@ def fisher(run: Any, at: Point | None = None, *, starts: int = 8, seed: int = 0,
     if not len(space.own):
         raise UserInputError("fisher: no coefficient of this likelihood is free")
     problems: list[str] = []
-    centre = _centre(space, _checked(space, at), starts, seed, problems)
+    how: dict[str, Any] = {"starts": starts, "seed": seed, "store": store_of_minima(stores)}
+    centre = _centre(space, _checked(space, at), how, problems)
     axes = Axes(space, centre)
     if at is None:
         centre, words = off_zero(axes)
         axes = Axes(space, centre)
-        found, moved = region(axes, progress, problems)
+        found, moved = region(axes, progress, problems, how["store"])
         where = words if moved == 1 else f"{words}; mean over {moved} points one expected standard deviation around it"
     else:
         found = [information_at(axes, centre)]
         given = ", ".join(f"{name} = {float(value):.4g}" for name, value in at.items())
         where = f"{given or 'coefficients 0'}; all else of the user's at 0 or nominal, nuisances and theory inputs fitted there"
-    observed, seen_at = _observed(axes, at is None, starts, seed, problems)
+    observed, seen_at = _observed(axes, at is None, how, problems)
     return _result(axes, found, observed, (where, seen_at), tuple(problems))
 
 
@@ -165,23 +176,23 @@ def _checked(space: Space, at: Point | None) -> dict[str, float]:
     return {name: float(value) for name, value in at.items()}
 
 
-def _centre(space: Space, at: Mapping[str, float], starts: int, seed: int, problems: list[str]) -> np.ndarray:
-    """The vector with the user's parameters and what `at` names held, everything else fitted to the data."""
+def _centre(space: Space, at: Mapping[str, float], how: Mapping[str, Any], problems: list[str]) -> np.ndarray:
+    """The vector with the user's parameters and what `at` names held, everything else fitted to the data; `how`: see `fit`."""
     nominal = space.point(space.start)
     held = {name: nominal[name] for i, name in enumerate(space.names) if i in space.own} | dict(at)
     if set(held) >= set(space.names):
         return space.vector(held)
-    best = fit(space.joint, fixed=held, starts=starts, seed=seed)
+    best = fit(space.joint, fixed=held, **how)
     if not best.converged:
         problems.append("the fit of nuisances and theory inputs")
     return space.vector(best.point)
 
 
-def _observed(axes: Axes, at_best: bool, starts: int, seed: int, problems: list[str]) -> tuple[np.ndarray, str]:
+def _observed(axes: Axes, at_best: bool, how: Mapping[str, Any], problems: list[str]) -> tuple[np.ndarray, str]:
     """Observed information about the user's parameters in prior widths, at the best fit or at the centre, and where in words."""
     z, words = axes.centre, "the same point"
     if at_best:
-        best = fit(axes.space.joint, starts=starts, seed=seed)
+        best = fit(axes.space.joint, **how)
         z, words = axes.space.vector(best.point), "the best fit of everything"
         if not best.converged:
             problems.append("the best fit")

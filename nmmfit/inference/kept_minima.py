@@ -2,7 +2,7 @@
 
 Limits, profiles and impacts are sequences of minimisations, each of many points at once, and each following from those before.
 Begun again, they ask for the same ones bit by bit, and those that are there are not made again: what is kept is found by
-everything that it was asked for, whatever else was done before.
+everything that it was asked for, whatever else was done before. Other steps of such a sequence are kept in the same way.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import jax
 import numpy as np
 
 from nmmfit.durable import BrokenChunkError, ChunkStore
+from nmmfit.durable.arrays import Arrays
 from nmmfit.inference.minimise import Minima
 from nmmfit.kept import digest
 
@@ -40,8 +41,13 @@ def kept_or_found(store: ChunkStore | None, asked: Any, settings: Any, find: Cal
         find: finds them.
     Raises: OutputError if they cannot be written.
     """
+    return Minima(**kept_arrays(store, asked, settings, lambda: vars(find())))
+
+
+def kept_arrays(store: ChunkStore | None, asked: Any, settings: Any, find: Callable[[], Arrays]) -> dict[str, Any]:
+    """As `kept_or_found`, for any step whose result is a few arrays, by name."""
     if store is None:
-        return find()
+        return dict(find())
     parts: list[bytes | str] = [repr(settings)]
     for leaf in map(np.asarray, jax.tree.leaves(asked)):
         parts += [f"{leaf.dtype} {leaf.shape}", leaf.tobytes()]
@@ -52,9 +58,9 @@ def kept_or_found(store: ChunkStore | None, asked: Any, settings: Any, find: Cal
         try:
             arrays = store.read(number)
             if str(arrays.pop(_OF)) == of:
-                return Minima(**arrays)
+                return dict(arrays)
         except BrokenChunkError as problem:
             _log.warning("%s; it is computed again", problem)
     found = find()
-    store.write(number, {**vars(found), _OF: np.asarray(of)})
-    return found
+    store.write(number, {**found, _OF: np.asarray(of)})
+    return dict(found)

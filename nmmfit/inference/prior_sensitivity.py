@@ -23,7 +23,11 @@ from typing import Any
 
 import numpy as np
 
+from nmmfit.durable import run_chunks
 from nmmfit.errors import UserInputError, unknown
+from nmmfit.inference.kept_minima import Stores
+from nmmfit.inference.minimise import Progress
+from nmmfit.kept import digest
 from nmmfit.priors import PriorSpec
 
 LARGEST_K = 0.7
@@ -259,6 +263,8 @@ def prior_sensitivity(
     *,
     cl: float = 0.90,
     units: Mapping[str, str] | None = None,
+    progress: Progress | None = None,
+    stores: Stores | None = None,
 ) -> PriorSensitivity:
     """How the intervals of a posterior move under other priors of its coefficients.
 
@@ -269,6 +275,8 @@ def prior_sensitivity(
         smooth: Pareto smoothing of log weights.
         cl: probability in the intervals.
         units: of the names; missing: "1".
+        progress: called with (alternatives done, alternatives in all).
+        stores: where finished alternatives are kept, and taken from; None: nowhere.
     Raises: UserInputError if there is no alternative, two have one label, or one is of a parameter that the fit does not have.
     """
     if not alternatives:
@@ -283,8 +291,37 @@ def prior_sensitivity(
     number = int(np.size(next(iter(draws.values()))))
     equal = np.full(np.shape(next(iter(draws.values()))), 1.0 / number)
     before = {name: weighted_interval(values, equal, cl) for name, values in draws.items()}
-    found = tuple(_reweighted(draws, priors, alternative, smooth, cl, number) for alternative in alternatives)
+
+    def compute(i: int) -> dict[str, np.ndarray]:
+        return _as_chunk(_reweighted(draws, priors, alternatives[i], smooth, cl, number))
+
+    asked = [[a.label, {n: p.model_dump() for n, p in a.priors.items()}] for a in alternatives]
+    known = {"cl": cl, "alternatives": asked, "draws": digest_of(draws)}
+    store = None if stores is None else stores("alternatives", known)
+    chunks = run_chunks(store, len(alternatives), compute, progress)
+    found = tuple(_from_chunk(chunk, a, list(draws), number) for chunk, a in zip(chunks, alternatives, strict=True))
     return PriorSensitivity(cl, number, before, dict(priors), {n: (units or {}).get(n, "1") for n in draws}, found)
+
+
+def digest_of(draws: Mapping[str, np.ndarray]) -> str:
+    """Digest of the draws of a posterior, names and numbers."""
+    parts = ((name, f"{values.dtype} {values.shape}", values.tobytes()) for name, values in draws.items())
+    return digest(part for three in parts for part in three)
+
+
+def _as_chunk(found: Reweighted) -> dict[str, np.ndarray]:
+    """What is kept of an alternative beside its priors."""
+    ends = np.reshape([found.intervals[name] for name in found.intervals], (-1, 2))
+    numbers = np.array([found.k, found.effective])
+    return {"ends": ends, "numbers": numbers, "reason": np.asarray(found.reason or "")}
+
+
+def _from_chunk(chunk: Mapping[str, np.ndarray], alternative: Alternative, names: Sequence[str], draws: int) -> Reweighted:
+    """The alternative that was kept; without weights it has no intervals."""
+    ends = [(float(low), float(high)) for low, high in chunk["ends"]]
+    intervals = dict(zip(names, ends, strict=True)) if ends else {}
+    k, effective = map(float, chunk["numbers"])
+    return Reweighted(alternative, intervals, k, largest_k(draws), effective, str(chunk["reason"]) or None)
 
 
 def _reweighted(

@@ -12,14 +12,17 @@ of s / sqrt(2) at d = s / sqrt(2).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 
 import jax.numpy as jnp
 import numpy as np
 
+from nmmfit.durable import ChunkStore
 from nmmfit.inference.directions import Axes
 from nmmfit.inference.information import Expected, Profiled, counts_information, expected_information, profiled
+from nmmfit.inference.kept_minima import kept_arrays
 from nmmfit.inference.minimise import Progress
 
 MOST_ROUNDS = 20
@@ -81,8 +84,14 @@ def off_zero(axes: Axes) -> tuple[np.ndarray, str]:
     )
 
 
-def region(axes: Axes, progress: Progress | None, problems: list[str]) -> tuple[list[Here], int]:
-    """Information at the points of the region that it leaves itself, and their number; at the centre if nothing moves."""
+def region(axes: Axes, progress: Progress | None, problems: list[str], store: ChunkStore | None = None) -> tuple[list[Here], int]:
+    """Information at the points of the region that it leaves itself, and their number; at the centre if nothing moves.
+
+    Args:
+        axes: around the centre. `progress`: called with (points done, points in all at most).
+        problems: what did not converge is added.
+        store: keeps the information of every round, so that only the points of the last one are looked at again; None: nothing.
+    """
     places = axes.coefficients
     index = axes.index[places]
     steps = axes.space.basis(axes.centre)[np.ix_(index, index)] / axes.units[places, None]
@@ -94,25 +103,39 @@ def region(axes: Axes, progress: Progress | None, problems: list[str]) -> tuple[
     span = np.linalg.eigh(keep)[1][:, len(flat) :]
     covariance = span.T @ steps @ steps.T @ span
     most = 2 * rank * MOST_ROUNDS
-    for done in range(1, MOST_ROUNDS + 1):
+    for done in range(MOST_ROUNDS):
         points = []
         for value, vector in zip(*(part.T for part in np.linalg.eigh(covariance)), strict=True):
             step = np.zeros(axes.size)
             step[places] = np.sqrt(rank * value) * (span @ vector)
             points += [axes.moved(step), axes.moved(-step)]
-        found = []
-        for z in points:
-            found.append(information_at(axes, z))
-            if progress is not None:
-                progress((done - 1) * len(points) + len(found), most)
-        information = span.T @ mean_information(axes, found)[np.ix_(places, places)] @ span
+        # Looked at once, or not at all.
+        found = cache(partial(_looked, axes, points, progress, done, most))
+        mean = kept_arrays(store, (axes.centre, points), "mean", partial(_mean, axes, found))["mean"]
+        information = span.T @ mean[np.ix_(places, places)] @ span
         covariance, change = _between(covariance, np.linalg.inv(np.eye(rank) + information))
         if change < SETTLED:
-            if progress is not None:
-                progress(most, most)
-            return found, len(points)
-    problems.append("the region over which the information is averaged")
-    return found, len(points)
+            break
+    else:
+        problems.append("the region over which the information is averaged")
+    here = found()
+    if progress is not None:
+        progress(most, most)
+    return here, len(points)
+
+
+def _looked(axes: Axes, points: Sequence[np.ndarray], progress: Progress | None, rounds: int, most: int) -> list[Here]:
+    """Information at the points of a round, `rounds` of which are done before."""
+    found = []
+    for z in points:
+        found.append(information_at(axes, z))
+        if progress is not None:
+            progress(rounds * len(points) + len(found), most)
+    return found
+
+
+def _mean(axes: Axes, found: Callable[[], list[Here]]) -> dict[str, np.ndarray]:
+    return {"mean": mean_information(axes, found())}
 
 
 def _between(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, float]:

@@ -15,14 +15,12 @@ from nmmfit.inference.calibration_chunks import LOG_LIKELIHOOD
 from nmmfit.results import adapter
 from nmmfit.results.adapter import Variable
 from nmmfit.results.figure import BLUE, GREY, SKY, VERMILLION, new_figure, save, style
-from nmmfit.results.files import RunFolder
+from nmmfit.results.files import CALIBRATION_FILE, RunFolder
 from nmmfit.results.tables import plain_table
 from nmmfit.results.wording import quantity_label
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-CALIBRATION_FILE = "calibration.nc"
 
 BAND = 0.95
 """Probability with which a calibrated quantity stays in the band of the pictures, everywhere."""

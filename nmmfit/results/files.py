@@ -19,6 +19,7 @@ from nmmfit.results.manifest import CHECKPOINT, MANIFEST, manifest_text
 RUNS_FOLDER = "nmmfit-runs"
 POSTERIOR = "posterior.nc"
 TOYS_FILE = "toys.nc"
+CALIBRATION_FILE = "calibration.nc"
 SUMMARY = "summary.json"
 RUN_FILE = "run.toml"
 BEGUN = "begun.json"

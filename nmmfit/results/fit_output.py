@@ -8,8 +8,9 @@ from typing import Any
 from nmmfit.config.run import DirectionSpec
 from nmmfit.inference.joint import JointLikelihood, Point
 from nmmfit.inference.landscape import landscape
+from nmmfit.inference.polish import polish
 from nmmfit.inference.result import SampleResult
-from nmmfit.results.diagnostics import FitSummary, finite_or_null
+from nmmfit.results.diagnostics import FitSummary, finite_or_null, summarise_fit
 from nmmfit.results.directions import summarised
 from nmmfit.results.files import RunFolder
 from nmmfit.results.plots import write_fit_plots
@@ -17,6 +18,27 @@ from nmmfit.results.predictive import channel_draws, predictive_checks
 from nmmfit.results.provenance import provenance
 from nmmfit.results.spectra import channel_spectra
 from nmmfit.results.store import fit_json, posterior_data, write_run
+
+
+def write_sampled(
+    folder: RunFolder,
+    joint: JointLikelihood,
+    result: SampleResult,
+    run_toml: str,
+    *,
+    plots: bool,
+    directions: Mapping[str, DirectionSpec] | None = None,
+) -> tuple[FitSummary, dict[str, Any]]:
+    """As `write_fit`, which see, of draws alone: they are summarised, and what the spectra show is fitted where they are drawn.
+
+    Returns: the summaries, and the object in summary.json.
+    """
+    summary = summarise_fit(result)
+    # Best fit and Standard Model (coefficients 0, everything else fitted).
+    best = polish(joint, result.draws) if plots else {}
+    sm = polish(joint, result.draws, zero=joint.switches) if plots else {}
+    printed = write_fit(folder, joint, result, summary, run_toml, best=best, sm=sm, plots=plots, directions=directions)
+    return summary, printed
 
 
 def write_fit(

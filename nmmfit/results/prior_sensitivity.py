@@ -15,14 +15,18 @@ from rich.text import Text
 
 from nmmfit.config import RunConfig, validate
 from nmmfit.errors import UserInputError, unknown
+from nmmfit.inference.kept_minima import Stores
+from nmmfit.inference.minimise import Progress
 from nmmfit.inference.prior_sensitivity import (
     WHY_NOT_FLAT,
     Alternative,
     PriorSensitivity,
     Reweighted,
     default_alternatives,
+    digest_of,
     prior_sensitivity,
 )
+from nmmfit.kept import digest
 from nmmfit.priors import PriorSpec
 from nmmfit.results import adapter
 from nmmfit.results.figure import BLACK, CYCLE, GREY, new_figure, save, style
@@ -57,6 +61,11 @@ class StoredPosterior:
     priors: Mapping[str, PriorSpec]
     draws: Mapping[str, np.ndarray]
     units: Mapping[str, str]
+
+    @property
+    def digest(self) -> str:
+        """Digest of run file and draws: of everything that their weights depend on."""
+        return digest([self.run_toml, digest_of(self.draws)])
 
 
 def priors_of(config: RunConfig) -> dict[str, tuple[str, PriorSpec]]:
@@ -141,17 +150,25 @@ def _with(table: Mapping[str, Any], path: Sequence[str], value: Any) -> dict[str
     return {**table, path[0]: inner}
 
 
-def sensitivity_of(posterior: StoredPosterior, given: Sequence[str] = (), cl: float = 0.90) -> PriorSensitivity:
+def sensitivity_of(
+    posterior: StoredPosterior,
+    given: Sequence[str] = (),
+    cl: float = 0.90,
+    progress: Progress | None = None,
+    stores: Stores | None = None,
+) -> PriorSensitivity:
     """How the intervals of a stored fit move: under the alternatives that are always tried, and under given ones.
 
     Args:
         posterior: what `stored_posterior` read.
         given: further alternatives, see `given_alternative`.
         cl: probability in the intervals.
+        progress, stores: see `nmmfit.inference.prior_sensitivity.prior_sensitivity`.
     Raises: UserInputError, see `given_alternative`, or where there is no alternative, or one twice.
     """
     wanted = [*default_alternatives(posterior.priors), *(given_alternative(posterior, text) for text in given)]
-    return prior_sensitivity(posterior.draws, posterior.priors, wanted, adapter.pareto_smoothed, cl=cl, units=posterior.units)
+    how = {"cl": cl, "units": posterior.units, "progress": progress, "stores": stores}
+    return prior_sensitivity(posterior.draws, posterior.priors, wanted, adapter.pareto_smoothed, **how)  # type: ignore[arg-type]
 
 
 def prior_text(prior: PriorSpec) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
@@ -10,9 +11,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import small_joint
 
 from nmmfit.cli.leave_out import without
 from nmmfit.cli.main import main
+from nmmfit.cli.where import Where
+from nmmfit.results import leave_out_chunks
 from nmmfit.results.compare import compare_folders
 from nmmfit.results.leave_out import compared, leave_out_figure, leave_out_tables
 from nmmfit.run import parse_run
@@ -152,6 +156,99 @@ def test_it_goes_on_with_the_fit_that_was_interrupted(capsys, monkeypatch, tmp_p
         assert main(["leave-one-out", "run.toml", "--out", "mine"]) == 130
     assert {p.name for p in (tmp_path / "mine").iterdir() if p.is_dir()} == {"all", "checkpoint"}
     assert main(["verify", "mine"]) == 0
-    assert main(["resume", "mine"]) == main(["leave-one-out", "run.toml", "--out", "whole"]) == 3
+    asked = []
+    from nmmfit.cli import leave_out
+
+    sampled = leave_out.sampled
+    monkeypatch.setattr(leave_out, "sampled", lambda *given: asked.append(given[1].final.name) or sampled(*given))
+    assert main(["resume", "mine"]) == 3
+    # The first fit is finished.
+    assert asked == ["borexino_phase2_limit", "coherent_csi_2021"]
+    assert main(["leave-one-out", "run.toml", "--out", "whole"]) == 3
     assert not (tmp_path / "mine" / "checkpoint").exists()
     assert compare_folders(tmp_path / "mine", tmp_path / "whole").identical
+
+
+class Elsewhere:
+    """An engine that pickles what it computes, as one that sends it away; it stops after some chunks."""
+
+    def __init__(self, stop: int | None = None) -> None:
+        self.stop, self.made = stop, []
+
+    def __call__(self, compute: Any, numbers: Any) -> Iterator[Any]:
+        there = pickle.loads(pickle.dumps(compute))
+        for number in numbers:
+            if len(self.made) == self.stop:
+                raise KeyboardInterrupt
+            self.made.append(number)
+            yield number, there(number)
+
+
+@pytest.fixture
+def elsewhere(monkeypatch, tmp_path):
+    """A run whose likelihood is a quick one, wherever it is made; the engines that --cluster gives, the last one now."""
+    quick = small_joint.quick_joint()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("nmmfit.compilation_cache.enable", lambda: None)
+    monkeypatch.setattr("nmmfit.run.Run.joint", lambda self, method="templates": quick)
+    monkeypatch.setattr(leave_out_chunks.JointLikelihood, "from_config", lambda *_: quick)
+    monkeypatch.setattr(leave_out_chunks, "forget_programs", lambda: None)
+    monkeypatch.setattr("nmmfit.results.leave_out.write_leave_out", lambda *_: [])
+    (tmp_path / "run.toml").write_text(RUN)
+    engines: list[Elsewhere | None] = [None]
+
+    @contextmanager
+    def opened(self: Where, experiments: Any) -> Iterator[Any]:
+        yield engines[-1]
+
+    monkeypatch.setattr(Where, "opened", opened)
+    return engines
+
+
+WORDS = ["leave-one-out", "run.toml", "--sampler", "ensemble", "--chains", "4", "--warmup", "20", "--draws", "20"]
+
+
+def test_what_is_made_elsewhere_comes_into_the_folder(elsewhere, capsys, monkeypatch, tmp_path):
+    """Ctrl-C after the first of three fits, of which another cluster makes one that was damaged and those that are left."""
+    runs = []
+
+    def written(folder: Any, joint: Any, result: Any, run_toml: str, **_: Any) -> None:
+        runs.append(parse_run(run_toml).config)
+        folder.write_text("run.toml", run_toml)
+        summary = {**fits()["all"], "problems": [], "out": str(folder.final)}
+        folder.write_text("summary.json", json.dumps(summary))
+
+    monkeypatch.setattr(leave_out_chunks, "sample", lambda joint, settings: SimpleNamespace(labels={"mu": "$x$"}))
+    monkeypatch.setattr(leave_out_chunks, "write_sampled", written)
+    monkeypatch.setattr("nmmfit.cli.leave_out.sampled", None)
+    elsewhere.append(Elsewhere(stop=0))
+    assert main([*WORDS, "--cluster", "tcp://there:1", "--out", "mine"]) == 130
+    assert capsys.readouterr().err.splitlines()[-1] == "nmmfit: interrupted; nothing was written"
+    elsewhere.append(Elsewhere(stop=1))
+    assert main([*WORDS, "--cluster", "tcp://there:1", "--out", "mine"]) == 130
+    assert capsys.readouterr().err.splitlines()[-1] == "nmmfit: interrupted; nmmfit resume mine goes on"
+    (path,) = (tmp_path / "mine").rglob("*.chunk")
+    path.write_bytes(path.read_bytes()[:-9])
+    elsewhere.append(Elsewhere())
+    assert main(["resume", "mine", "--json"]) == 0
+    captured = capsys.readouterr()
+    assert "nmmfit: warning: mine/checkpoint/chunks/fits/000000000-" in captured.err
+    assert elsewhere[-1].made == [0, 1, 2]
+    assert [c.experiments for c in runs[-2:]] == [["coherent_csi_2021"], ["borexino_phase2_limit"]]
+    assert json.loads(captured.out)["fits"]["all"]["identified"] == fits()["all"]["identified"]
+    for name in ("all", "borexino_phase2_limit", "coherent_csi_2021"):
+        stored = json.loads((tmp_path / "mine" / name / "summary.json").read_text())
+        assert stored["out"] == f"mine/{name}"
+    assert "cluster" not in json.loads((tmp_path / "mine" / "manifest.json").read_text())["options"]
+    assert main(["verify", "mine"]) == 0
+
+
+@pytest.mark.slow
+def test_fits_that_are_made_elsewhere_are_those_made_here(elsewhere, monkeypatch, tmp_path):
+    assert main([*WORDS, "--out", "whole"]) == 3
+    monkeypatch.setattr("nmmfit.cli.leave_out.sampled", None)
+    elsewhere.append(Elsewhere())
+    assert main([*WORDS, "--cluster", "tcp://there:1", "--out", "mine"]) == 3
+    compared = compare_folders(tmp_path / "whole", tmp_path / "mine")
+    assert compared.identical
+    assert "coherent_csi_2021/posterior.nc" in compared.compared

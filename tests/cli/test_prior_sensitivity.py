@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from nmmfit.cli.main import main
 from nmmfit.config import RunConfig
 from nmmfit.inference.result import SampleResult
 from nmmfit.priors import PriorSpec
+from nmmfit.results import adapter
+from nmmfit.results.compare import compare_folders
 from nmmfit.results.manifest import check_files, read_manifest
 from nmmfit.run import load_run
 
@@ -99,6 +102,44 @@ def test_the_command_for_a_prior_that_fails_fits_with_it(stored: Path, capsys: p
     assert "not to be trusted" in shown
     assert "nmmfit fit my-fit/run.toml --set 'parameters.L_T_s.prior={ normal = [0.0, 0.0001] }'" in " ".join(shown.split())
     assert "A flat prior over the range of the draws is not among the alternatives" in " ".join(shown.split())
+
+
+def test_it_goes_on_with_the_alternatives_that_are_left(
+    stored: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C in the second of four alternatives; another fit under that name does not go on, the same one does."""
+    monkeypatch.setattr("nmmfit.results.prior_sensitivity.write_sensitivity", lambda *_: [])
+    # The last one has no weights, and therefore neither intervals nor k.
+    words = ("prior-sensitivity", "my-fit", "--prior", "L_dipole={ uniform = [-1.0, 1.0] }", "--prior", "L_T_s=0.0")
+    assert main([*words, "--out", "whole"]) == 0
+    smoothed, calls = adapter.pareto_smoothed, []
+
+    def smooth(weights: np.ndarray) -> tuple[np.ndarray, float]:
+        calls.append(weights)
+        if len(calls) == stop:
+            raise KeyboardInterrupt
+        return smoothed(weights)
+
+    monkeypatch.setattr(adapter, "pareto_smoothed", smooth)
+    stop = 2
+    assert main([*words, "--out", "mine"]) == 130
+    assert capsys.readouterr().err.splitlines()[-1] == "nmmfit: interrupted; nmmfit resume mine goes on"
+    (stored / "my-fit").rename(stored / "elsewhere")
+    write_fit_folder(stored / "my-fit", RUN, result=make_result(seed=5))
+    assert main(["resume", "mine"]) == 2
+    advice = "start anew, or go on with what it was begun with"
+    assert capsys.readouterr().err.splitlines()[-1] == f"nmmfit: my-fit: not the fit that was begun with; {advice}"
+    shutil.rmtree(stored / "my-fit")
+    (stored / "elsewhere").rename(stored / "my-fit")
+    stop, calls[:] = 0, []
+    assert main(["resume", "mine", "--json"]) == 0
+    # Of four alternatives with weights one was done.
+    assert len(calls) == 3
+    whole = json.loads((stored / "whole" / "prior_sensitivity.json").read_text())
+    del whole["provenance"]
+    assert {k: v for k, v in json.loads(capsys.readouterr().out).items() if k in whole} == whole
+    assert compare_folders(stored / "whole", stored / "mine").identical
+    assert main(["verify", "mine"]) == 0
 
 
 def test_several_priors_change_together(stored: Path, capsys: pytest.CaptureFixture[str]) -> None:

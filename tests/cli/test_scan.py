@@ -123,7 +123,13 @@ def test_a_long_scan_needs_yes(capsys: pytest.CaptureFixture[str], monkeypatch: 
     from nmmfit.cli.scan import confirming
     from nmmfit.errors import UserInputError
 
-    with pytest.raises(UserInputError, match=r"1e\+09 points, about 11.6 days and 5e\+02 GiB of memory: beyond 60 min; .* --yes"):
+    said = (
+        r"1e\+08 points, about 11.6 days and 5 GiB of memory: beyond 60 min; make the grid coarser, or add --yes \(with --cluster"
+    )
+    with pytest.raises(UserInputError, match=said):
+        confirming(False)(Estimate(10**8, 1e6, 5.0))
+    # With --yes it would be refused, too.
+    with pytest.raises(UserInputError, match=r"500 GiB of memory: beyond 60 min and 8 GiB; make the grid coarser$"):
         confirming(False)(Estimate(10**9, 1e6, 500.0))
     confirming(True)(Estimate(10**9, 1e6, 5.0))
     confirming(False)(Estimate(10**4, 60.0, 0.01))
@@ -134,7 +140,7 @@ def test_a_long_scan_needs_yes(capsys: pytest.CaptureFixture[str], monkeypatch: 
 def test_a_huge_grid_is_timed_and_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     message = fails(capsys, "scan", "run.toml", "--grid", "lab.a=-2:3:100000", "--grid", "lab.b=-2:3:10000", "--out", "s")
     assert "1e+09 points, about " in message
-    assert "add --yes" in message
+    assert message.endswith("GiB; make the grid coarser")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["run.toml"]
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from nmmfit.cli.main import main
+from nmmfit.results.compare import compare_folders
 from tests.cluster.conftest import environment
 
 RUN = """experiments = ["coherent_csi_2017_limit"]
@@ -82,7 +83,21 @@ def test_ranks_of_two_workers_are_those_of_one_process(tmp_path: Path) -> None:
     assert found[0] == found[1]
 
 
-@pytest.mark.parametrize("verb", ["scan", "toys", "calibrate", "validate", "resume"])
+@pytest.mark.slow
+def test_fits_of_two_workers_are_those_of_one_process(tmp_path: Path) -> None:
+    (tmp_path / "run.toml").write_text(RUN.replace("]", ', "gemma"]', 1))
+    words = ("leave-one-out", "run.toml", "--sampler", "ensemble", "--chains", "8", "--warmup", "60", "--draws", "60")
+    for out, more in (("whole", ()), ("mine", ("--cluster", "local:2"))):
+        command = [sys.executable, "-m", "nmmfit", *words, *more, "--out", out]
+        done = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=900, check=False)
+        # So few draws are not enough.
+        assert done.returncode in (0, 3), done.stderr
+    compared = compare_folders(tmp_path / "whole", tmp_path / "mine")
+    assert compared.identical, compared.differences
+    assert {f"{name}/posterior.nc" for name in ("all", "gemma", "coherent_csi_2017_limit")} <= set(compared.compared)
+
+
+@pytest.mark.parametrize("verb", ["scan", "toys", "calibrate", "validate", "leave-one-out", "resume"])
 def test_a_place_that_is_none_is_one_line(
     verb: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -93,6 +108,7 @@ def test_a_place_that_is_none_is_one_line(
         "toys": ("toys", "run.toml"),
         "calibrate": ("calibrate", "run.toml"),
         "validate": ("validate", "coherent_csi_2017_limit"),
+        "leave-one-out": ("leave-one-out", "run.toml", "--experiments", "coherent_csi_2017_limit,gemma"),
         "resume": ("resume", "x"),
     }
     assert main([*words[verb], "--cluster", "somewhere"]) == 2

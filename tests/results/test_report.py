@@ -55,6 +55,8 @@ KINDS = (
     "tighten",
     "toys",
     "prior-sensitivity",
+    "calibrate",
+    "fit --prior-predictive",
 )
 LAB = SimpleNamespace(
     title="A laboratory",

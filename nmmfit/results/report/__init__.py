@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from nmmfit.results.report.calibration import calibration_document
 from nmmfit.results.report.document import Document
 from nmmfit.results.report.fisher import fisher_document
 from nmmfit.results.report.fit import fit_document
@@ -11,6 +12,7 @@ from nmmfit.results.report.folder import Results, read_results
 from nmmfit.results.report.impacts import impacts_document
 from nmmfit.results.report.leave_out import leave_out_document
 from nmmfit.results.report.limits import limits_document
+from nmmfit.results.report.prior_predictive import prior_predictive_document
 from nmmfit.results.report.prior_sensitivity import prior_sensitivity_document
 from nmmfit.results.report.profile import profile_document
 from nmmfit.results.report.render import html
@@ -33,6 +35,8 @@ _MAKERS = {
     "tighten": tighten_document,
     "toys": toys_document,
     "prior-sensitivity": prior_sensitivity_document,
+    "calibrate": calibration_document,
+    "fit --prior-predictive": prior_predictive_document,
 }
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from nmmfit.config import RunConfig, validate
 from nmmfit.errors import UserInputError
-from nmmfit.results.files import POSTERIOR, RUN_FILE, SUMMARY, TOYS_FILE, refuse_unfinished
+from nmmfit.results.files import CALIBRATION_FILE, POSTERIOR, RUN_FILE, SUMMARY, TOYS_FILE, refuse_unfinished
 from nmmfit.results.store import read_run
 from nmmfit.runfile import read_toml
 
@@ -31,8 +31,12 @@ KINDS = {
     "tighten": "tighten.json",
     "toys": "toys.json",
     "prior-sensitivity": "prior_sensitivity.json",
+    "calibrate": "calibration.json",
+    "fit --prior-predictive": "prior_predictive.json",
 }
 """Verb -> the file by which its folder is known."""
+ARRAYS = {"fit": POSTERIOR, "toys": TOYS_FILE, "calibrate": CALIBRATION_FILE}
+"""Verb -> the file beside it with its arrays."""
 _OR_NONE = (dict, type(None))
 NEEDED: Mapping[str, tuple[tuple[str, type | tuple[type, ...]], ...]] = {
     "fit": (("identified", dict), ("parameters", dict), ("converged", bool), ("problems", list)),
@@ -56,6 +60,11 @@ NEEDED: Mapping[str, tuple[tuple[str, type | tuple[type, ...]], ...]] = {
         *(("cl", float), ("draws", int), ("parameters", dict), ("identified", dict), ("alternatives", dict)),
         ("why_not_flat", str),
     ),
+    "calibrate": (
+        *(("calibrated", bool), ("truths", str), ("simulations", int), ("failed", int), ("ranked_draws", int)),
+        *(("quantities", dict), ("sampler", dict), ("divergences", int), ("seconds_per_simulation", float), ("seed", int)),
+    ),
+    "fit --prior-predictive": (("quantiles", list), ("channels", dict), ("draws", int), ("seed", int)),
 }
 """Keys that an object must hold, with their types."""
 
@@ -103,8 +112,9 @@ def read_results(folder: Path | str) -> Results:
     else:
         payload = _object(path / KINDS[kind])
         run_toml = None if kind == "validate" else _text(path / RUN_FILE)
-    names = [*([POSTERIOR] if kind == "fit" else []), KINDS[kind], *([RUN_FILE] if run_toml is not None else [])]
-    names += [TOYS_FILE] if kind == "toys" and (path / TOYS_FILE).is_file() else []
+    arrays = ARRAYS.get(kind)
+    beside = [arrays] if arrays is not None and (path / arrays).is_file() else []
+    names = [*beside, KINDS[kind], *([RUN_FILE] if run_toml is not None else [])]
     _check(payload, kind, path / KINDS[kind])
     config = None if run_toml is None else _config(run_toml, path / RUN_FILE)
     checksums = {name: hashlib.sha256((path / name).read_bytes()).hexdigest() for name in names}
