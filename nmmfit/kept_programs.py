@@ -15,35 +15,40 @@ from pathlib import Path
 from typing import Any
 
 from nmmfit.kept import digest, keep_content, kept_content
+from nmmfit.run_once import quick_options
 
 
-def kept_program(function: Callable[..., Any], given: tuple[Any, ...], fingerprint: str | None) -> Callable[..., Any]:
+def kept_program(
+    function: Callable[..., Any], given: tuple[Any, ...], fingerprint: str | None, once: bool = False
+) -> Callable[..., Any]:
     """A function compiled for arguments of given shapes, not traced where a process has traced it before.
 
     Args:
         function: traceable, of trees of arrays.
         given: arguments, or their shapes and types.
         fingerprint: of all that tracing it depends on but the shapes, this program's source included; None: it is not kept.
+        once: whether it is called a few times only, and is therefore compiled quickly (nmmfit/run_once.py).
     Returns: a function of arguments of these shapes. A cache that cannot be read or written is no error, nor is a function that
         JAX cannot export.
     """
     import jax
     import jax.export
 
+    options = quick_options() if once else None
     path = None if fingerprint is None else _place(fingerprint, given)
     if path is None:
-        return jax.jit(function).lower(*given).compile()
+        return jax.jit(function).lower(*given).compile(options)
     leaves, tree = jax.tree.flatten(given)
     content = kept_content(path)
     if content is None:
         content = _exported(function, leaves, tree)
         if content is None:
-            return jax.jit(function).lower(*given).compile()
+            return jax.jit(function).lower(*given).compile(options)
         keep_content(path, content)
     # The same way in the process that traced it, so that both compute the same bits.
     raw, example = pickle.loads(content)
     _prepare_linear_algebra()
-    program = jax.jit(jax.export.deserialize(raw).call).lower(*leaves).compile()
+    program = jax.jit(jax.export.deserialize(raw).call).lower(*leaves).compile(options)
     ends = jax.tree.structure(example)
 
     def run(*arguments: Any) -> Any:

@@ -152,7 +152,8 @@ def compiled_together(
     """
 
     def compiled(name: str, function: Callable[..., Any], given: tuple[Any, ...]) -> Any:
-        program = kept_program(function, given, named(fingerprint, name))
+        # All but the steps of a chain are called once in a window.
+        program = kept_program(function, given, named(fingerprint, name), once=name != "advance")
         hand_back()
         return program
 
