@@ -28,18 +28,17 @@ from bench_likelihood import bare_products, blocks_of, compiled
 from common import command_line, on_one_core, paired, points, ratio, record, without_caches, write
 
 from nmmfit.inference.joint import BLOCK, JointLikelihood
+from nmmfit.numerics.side_by_side import times
 from nmmfit.run import default_run
 from nmmfit.shapes import Array
-from nmmfit.templates.experiment import ChannelTemplate
-from nmmfit.templates.fit import HALF_WIDTH
+from nmmfit.templates.experiment import ChannelTemplate, polynomials
 from nmmfit.templates.plan import Weights
-from nmmfit.templates.shapes import polynomial_table
 
 REACH = 40.0
 """Errors are judged at points whose log-likelihood differs by less than this from that of the reference."""
 SINGLE, DOUBLE = np.float32, np.float64
-Smooth = tuple[Array, dict[str, Array], Array, dict[bytes, Array]]
-"""Monomials, polynomials, scales, and weights by the bytes of their places."""
+Smooth = tuple[Array, dict[str, Array], list[Array], dict[bytes, Array]]
+"""Monomials, polynomials, scales, and weights by the bytes of their places, all with a last axis for points."""
 
 
 def cast(tree: Any) -> Any:
@@ -65,19 +64,24 @@ class Known:
     values: dict[bytes, Array]
 
     def at(self, _: Any, places: np.ndarray) -> Array:
-        """Weights (place,) at the places, which a plan in float32 holds rounded."""
+        """Weights (place, point) at the places, which a plan in float32 holds rounded."""
         return self.values[places.astype(SINGLE).tobytes()]
 
 
-def smooth_parts(joint: JointLikelihood, vector: Array) -> list[Smooth]:
-    """What the templates of every channel are made of, float64."""
-    coefficients, theory, pulls = joint.split(vector)
-    products = joint.amplitudes.products(joint.linear_amplitudes(theory) @ coefficients)
-    strength = jnp.reshape(jnp.asarray(joint.strength_vector(vector)), (1,))
+def smooth_parts(joint: JointLikelihood, vectors: Array) -> list[Smooth]:
+    """What the templates of every channel are made of, float64, at vectors (parameter, point)."""
+
+    def products_of(vector: Array) -> Array:
+        coefficients, theory, _ = joint.split(vector)
+        return joint.amplitudes.products(joint.linear_amplitudes(theory) @ coefficients)
+
+    points, pulls = vectors.shape[1:], joint.by_kind(vectors)["nuisance"]
+    products = jax.vmap(products_of, in_axes=1, out_axes=1)(vectors)
+    strength = jnp.broadcast_to(jnp.asarray(joint.strength_vector(vectors)), (1, *points))
+    table, weights = polynomials(joint.templates, pulls, points), Weights(pulls)
     found: list[Smooth] = []
     for template in joint.templates:
-        monomials = jnp.concatenate([strength, products]) @ jnp.asarray(template.monomials.weights.T)
-        table, weights = polynomial_table(pulls, template.degrees, HALF_WIDTH), Weights(pulls)
+        monomials = times(jnp.concatenate([strength, products]), template.monomials.weights.T)
         for c in template.channels:
             components = c.channel.components
             at = {
@@ -85,20 +89,21 @@ def smooth_parts(joint: JointLikelihood, vector: Array) -> list[Smooth]:
                 for g in c.plan.groups
                 if g.weighted is not None
             }
-            degrees = c.plan.degrees
-            found.append((monomials, {name: table[name] for name in degrees}, c.plan.scales.evaluate(components, pulls), at))
+            scales = c.plan.scales.evaluate_block(components, pulls, *points)
+            found.append((monomials, {name: table[name] for name in c.plan.degrees}, scales, at))
     return found
 
 
 def stages(plan: Any, smooth: Smooth) -> tuple[list[Array | None], list[tuple[Array, ...]]]:
     """Merged monomials and functions of every block, in the precision of their inputs."""
     monomials, table, _, _ = smooth
-    merged = [None if b.monomials is None else monomials @ jnp.asarray(b.monomials) for b in plan.blocks]
-    return merged, [tuple(f.astype(monomials.dtype) for f in b.functions(table)) for b in plan.blocks]
+    merged = [None if b.monomials is None else times(monomials, b.monomials) for b in plan.blocks]
+    functions = [b.functions(table, monomials.shape[1:]) for b in plan.blocks]
+    return merged, [tuple(f.astype(monomials.dtype) for f in mine) for mine in functions]
 
 
 def features(plan: Any, smooth: Smooth) -> list[Array]:
-    """Features of every group (feature,)."""
+    """Features of every group (feature, point)."""
     merged, functions = stages(plan, smooth)
     return [jnp.concatenate([p.evaluate(smooth[2], merged[p.block], functions[p.block]) for p in g.parts]) for g in plan.groups]
 
@@ -112,23 +117,23 @@ def through(groups: Any, of_groups: list[Array]) -> Array:
     """Counts from features, or their differences from differences."""
     total = []
     for g, given in zip(groups, of_groups, strict=True):
-        values, at, pieces = given @ jnp.asarray(g.matrix), 0, []
+        values, at, pieces = times(given, g.matrix), 0, []
         for segment in g.segments:
-            pieces.append(values[at : at + len(segment)] @ jnp.asarray(segment))
+            pieces.append(times(values[at : at + len(segment)], segment))
             at += len(segment)
         total.append(jnp.concatenate(pieces) if pieces else values)
     return sum(total)
 
 
 def trial(joint: JointLikelihood, reference: np.ndarray) -> Callable[[Array], Array]:
-    """Log-likelihood of the data above that at a reference point, in float32 where it can be."""
+    """Log-likelihood (point,) of the data above that at a reference point, at (parameter, point), in float32 where it can be."""
     templates = [c for t in joint.templates for c in t.channels]
     counts = jax.tree.map(np.asarray, jax.jit(joint.expected_vector)(jnp.asarray(reference)))
-    there = jax.jit(partial(smooth_parts, joint))(jnp.asarray(reference))
-    at = [np.asarray(counts[name]) for name in joint.channels]
+    there = jax.jit(partial(smooth_parts, joint))(jnp.asarray(reference)[:, None])
+    at = [np.asarray(counts[name])[:, None] for name in joint.channels]
     fixed = [[np.asarray(f) for f in features(c.plan, s)] if is_linear(c) else [] for c, s in zip(templates, there, strict=True)]
     plans = [cast_plan(c.plan) for c in templates]
-    observed = np.concatenate(list(joint.observed.values()))
+    observed = np.concatenate(list(joint.observed.values()))[:, None]
     linear = cast(observed - np.concatenate(at))
 
     def shift(template: ChannelTemplate, plan: Any, smooth: Smooth, fixed: list[np.ndarray], at: np.ndarray) -> Array:
@@ -144,12 +149,22 @@ def trial(joint: JointLikelihood, reference: np.ndarray) -> Callable[[Array], Ar
             total.append(g.counts(first, Known(small[3]), components[g.first_component], small[1]))
         return sum(total) * cast(1.0 / at) - SINGLE(1.0)
 
-    def above(vector: Array) -> Array:
-        parts = zip(templates, plans, smooth_parts(joint, vector), fixed, at, strict=True)
+    def above(vectors: Array) -> Array:
+        parts = zip(templates, plans, smooth_parts(joint, vectors), fixed, at, strict=True)
         t = jnp.concatenate([shift(*part) for part in parts])
-        return jnp.sum(cast(observed) * (jnp.log1p(t) - t) + linear * t).astype(DOUBLE)
+        return jnp.sum(cast(observed) * (jnp.log1p(t) - t) + linear * t, axis=0).astype(DOUBLE)
 
     return above
+
+
+def side_by_side(function: Callable[[Array], Array]) -> Callable[[Array], Array]:
+    """A function of (parameter, point) over (point, parameter), in blocks."""
+    return lambda xs: jax.lax.map(lambda x: function(x.T), xs.reshape(-1, BLOCK, xs.shape[1])).reshape(-1)
+
+
+def each_point(leaf: Array) -> Array:
+    """Sum of all numbers of a point (..., point)."""
+    return jnp.sum(leaf.reshape(-1, leaf.shape[-1]), axis=0)
 
 
 def near(joint: JointLikelihood, n: int, seed: int) -> np.ndarray:
@@ -171,16 +186,17 @@ def measure(n: int, repeats: int, seed: int, overrides: list[str]) -> dict[str, 
     joint = default_run(overrides).joint()
     single = trial(joint, joint.start)
     x, seeds = jnp.asarray(points(joint, n, seed)), jnp.linspace(0.0, 1.0, n // BLOCK)
+    constraints = jax.vmap(joint.constraint_vector, in_axes=1)
     functions = {
-        "value": joint.data_vector,
-        "value_in_float32": single,
-        "nll": joint.nll_vector,
-        "nll_in_float32": lambda v: -(single(v) + joint.constraint_vector(v)),
-        "smooth_parts": lambda v: sum(jnp.sum(leaf) for leaf in jax.tree.leaves(smooth_parts(joint, v))),
-        "logarithms": logarithms(joint, DOUBLE),
-        "logarithms_in_float32": logarithms(joint, SINGLE),
+        "value": blocks_of(joint.data_vector, BLOCK),
+        "value_in_float32": side_by_side(single),
+        "nll": blocks_of(joint.nll_vector, BLOCK),
+        "nll_in_float32": side_by_side(lambda v: -(single(v) + constraints(v))),
+        "smooth_parts": side_by_side(lambda v: sum(each_point(leaf) for leaf in jax.tree.leaves(smooth_parts(joint, v)))),
+        "logarithms": blocks_of(logarithms(joint, DOUBLE), BLOCK),
+        "logarithms_in_float32": blocks_of(logarithms(joint, SINGLE), BLOCK),
     }
-    programs = {name: compiled(blocks_of(function, BLOCK), x)[0] for name, function in functions.items()}
+    programs = {name: compiled(function, x)[0] for name, function in functions.items()}
     tasks: dict[str, Callable[[], Any]] = {name: partial(program, x) for name, program in programs.items()}
     for name, kind in (("products", DOUBLE), ("products_in_float32", SINGLE)):
         tasks[name] = partial(compiled(bare_products(joint, BLOCK, kind), seeds.astype(kind))[0], seeds.astype(kind))

@@ -86,25 +86,28 @@ def kept_or_made(kind: str, fingerprint: str | None, make: Callable[[], T]) -> T
     if fingerprint is None or not is_wanted():
         return make()
     path = cache_folder(kind) / f"{fingerprint}.pickle"
-    known: T | None = _read(path)
+    content = kept_content(path)
+    known: T | None = None if content is None else pickle.loads(content)
     if known is not None:
         return known
     made = make()
-    payload = pickle.dumps(made, protocol=pickle.HIGHEST_PROTOCOL)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        replace_bytes(path, hashlib.sha256(payload).digest() + payload)
-    except OSError:
-        pass
+    keep_content(path, pickle.dumps(made, protocol=pickle.HIGHEST_PROTOCOL))
     return made
 
 
-def _read(path: Path) -> Any:
-    """Content of a file; None if there is none or it is damaged."""
+def keep_content(path: Path, content: bytes) -> None:
+    """Write a file with its checksum, if it can be written."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        replace_bytes(path, hashlib.sha256(content).digest() + content)
+    except OSError:
+        pass
+
+
+def kept_content(path: Path) -> bytes | None:
+    """Content of a file that `keep_content` wrote; None if there is none or it is damaged."""
     try:
         raw = path.read_bytes()
     except OSError:
         return None
-    if hashlib.sha256(raw[32:]).digest() != raw[:32]:
-        return None
-    return pickle.loads(raw[32:])
+    return raw[32:] if hashlib.sha256(raw[32:]).digest() == raw[:32] else None

@@ -20,13 +20,13 @@ import jax.numpy as jnp
 import numpy as np
 from numpyro import distributions as dist
 from pydantic import BaseModel, ConfigDict
-from scipy.stats import norm
 
 from nmmfit import precision as precision
 from nmmfit.constants import bohr_magneton_per_gev
 from nmmfit.errors import UserInputError
 from nmmfit.experiment import BinnedExperiment, Channel, Component, Factor, Published, Pulls
 from nmmfit.listing import Listing
+from nmmfit.numerics.quantiles import normal_quantile
 from nmmfit.physics.forms import Forms, trace
 from nmmfit.physics.sources import flavour_projector
 from nmmfit.shapes import Array
@@ -80,7 +80,7 @@ def gaussian_quantile(cl: float, convention: Convention) -> float:
         raise UserInputError(f"confidence level must lie between 0 and 1, got {cl}")
     if convention not in CONVENTIONS:
         raise UserInputError(f"convention of a limit must be one of {', '.join(CONVENTIONS)}, got {convention!r}")
-    return float(norm.ppf(0.5 * (1.0 + cl) if convention == "two_sided" else cl))
+    return normal_quantile(0.5 * (1.0 + cl) if convention == "two_sided" else cl)
 
 
 @dataclass(frozen=True)

@@ -29,5 +29,8 @@ def forget_programs() -> None:
     """
     import jax
 
+    from nmmfit.kept_programs import forget_remembered
+
+    forget_remembered()
     jax.clear_caches()
     hand_back()

@@ -20,4 +20,11 @@ def jit_once(function: Callable[..., Any], static: Sequence[str] = ()) -> Callab
     """
     import jax
 
-    return jax.jit(function, static_argnames=static, compiler_options=_QUICK if jax.default_backend() == "cpu" else None)
+    return jax.jit(function, static_argnames=static, compiler_options=quick_options())
+
+
+def quick_options() -> dict[str, Any] | None:
+    """Options of the compiler with which programs compile quickly; None where there are none. Starts JAX."""
+    import jax
+
+    return _QUICK if jax.default_backend() == "cpu" else None

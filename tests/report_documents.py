@@ -11,7 +11,7 @@ from report_folders import write_json_folder
 
 from nmmfit.results.report import make_document
 from nmmfit.results.report.document import Document, Section, Table
-from nmmfit.results.report.folder import read_results
+from nmmfit.results.written import read_results
 
 
 def build_without_tables(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -44,6 +44,7 @@ LAYERS = (
         "nmmfit.compilation_cache",
         "nmmfit.run_once",
         "nmmfit.kept",
+        "nmmfit.kept_programs",
         "nmmfit.memory",
         "nmmfit.inputs",
     ),

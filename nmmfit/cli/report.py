@@ -36,7 +36,7 @@ def report(
     """One self-contained HTML page about a folder of results: question, answer, plots, diagnostics, provenance, citations."""
     from nmmfit.errors import OutputError
     from nmmfit.results.files import write_new_text
-    from nmmfit.results.report.folder import read_results
+    from nmmfit.results.written import read_results
 
     place = folder / PAGE if out is None else out
     # What is wrong with the arguments is said before anything is built or drawn.

@@ -28,8 +28,8 @@ from nmmfit.eft.theories import B_0E, CHARGE, COLOURS, FERMION_TYPE, FERMIONS
 from nmmfit.inputs import StandardModelInputs
 from nmmfit.shapes import Array
 
-_K = [-0.75 * float(b) for b in B_0E[:, 0]]
-"""sum_f N_c Q_f^2 with five and with four flavours: 20/3 and 19/3."""
+_K = {n: -0.75 * b for n, b in B_0E.items()}
+"""sum_f N_c Q_f^2 by the number of quark flavours: 20/3 and 19/3."""
 
 SOURCE: Mapping[str, float] = MappingProxyType({f: COLOURS[t] * CHARGE[t] for f, t in FERMION_TYPE.items()})
 """N_c Q_f."""
@@ -87,17 +87,17 @@ def penguin_to_zero(inputs: StandardModelInputs) -> dict[str, Array]:
     return {f: -alpha / (3.0 * jnp.pi) * SOURCE[f] * logarithm for f, logarithm in logarithms.items()}
 
 
-def penguin_factors(starts_with_bottom: Array, qed_changes: Array) -> tuple[dict[str, Array], dict[str, Array]]:
+def penguin_factors(starts_with_bottom: Array, qed_changes: tuple[Array, Array]) -> tuple[dict[str, Array], dict[str, Array]]:
     """Addition to L_psiX / Q_psi at the second scale per unit of V_f at the first, by fermion f.
 
     Args:
         starts_with_bottom: whether the first scale is m_b or above.
-        qed_changes: (2,), integral of e^2 / 16 pi^2 over ln mu from the first scale to the second, with five and with four
+        qed_changes: integral of e^2 / 16 pi^2 over ln mu from the first scale to the second, with five and with four
             flavours.
     Returns: for every psi but the b quark, and for the b quark where it exists at the second scale.
     """
-    five, four = (-2.0 * float(b) * x for b, x in zip(B_0E[:, 0], qed_changes, strict=True))
-    k_5, k_4 = _K
+    five, four = (-2.0 * b * x for b, x in zip(B_0E.values(), qed_changes, strict=True))
+    k_5, k_4 = _K.values()
     above, below = jnp.expm1(five) / (2.0 * k_5), jnp.expm1(four) / (2.0 * k_4)
     # Downwards through m_b the sum loses the b quark's part; upwards it starts without one.
     shared = above + below * (1.0 + 2.0 * k_4 * above)

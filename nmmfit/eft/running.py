@@ -9,7 +9,7 @@ Solved are
 (arXiv:2206.13122, eqs. (4.1)-(4.2), with charm, bottom and charged leptons added; QCD to higher orders as in `qcd`). Only the
 dipole is mixed into, so that the evolution matrix is diagonal up to the dipole's row: its diagonal is known in closed form and
 the row is one integral over ln mu of (quark mass) x (tensor coefficient) x (QED factors), taken by Gauss-Legendre quadrature
-in 1/alpha_s. Every factor is normalised at m_b(m_b), where the theories with five and four flavours meet.
+in ln alpha_s. Every factor is normalised at m_b(m_b), where the theories with five and four flavours meet.
 Vector coefficients do not run in QCD; the photon penguin mixes those of all fermions (`penguin`).
 """
 
@@ -27,7 +27,6 @@ from nmmfit.eft.operators import FERMION_NAMES, Coefficient, validate_all, vecto
 from nmmfit.eft.penguin import penguin_factors
 from nmmfit.eft.qcd import REFERENCE_SCALE_GEV
 from nmmfit.eft.theories import (
-    B_0E,
     CHARGE,
     COLOURS,
     FERMION_TYPE,
@@ -129,39 +128,37 @@ def evolution(scale_from: Array | float, scale_to: Array | float, inputs: Standa
 @jax.jit
 def _evolution(scales: Array, inputs: StandardModelInputs) -> Evolution:
     """`evolution` without the checks, scales = (from, to)."""
-    both = theories(inputs)
+    five, four = theories(inputs)
     log_scales = jnp.log(scales / inputs.m_b_gev)
-    high, low = split_logs(log_scales)
-    logs = jnp.stack([jnp.concatenate([high, jnp.zeros(2)]), jnp.concatenate([low, reference_logs(inputs)])])
-    a = both.coupling(logs)
-    tensor_exponent, mass_exponent = both.exponent(a, both.tensor_gamma), both.exponent(a, both.mass_gamma)
-    qed = both.qed_integral(logs)
-
-    def total(exponent: Array) -> Array:
-        """Exponents at the two scales: what was accumulated above the threshold and below it."""
-        return jnp.sum(exponent[:, :2], axis=0)
-
-    qed_total, dipole_total = total(qed), total(-jnp.asarray(B_0E) * qed)
+    above, below = split_logs(log_scales)
+    below = jnp.concatenate([below, reference_logs(inputs)])
+    a_5, a_4 = five.coupling(above), four.coupling(below)
+    qed_5, qed_4 = five.qed_integral(above), four.qed_integral(below)
+    mass_4 = four.exponent(a_4, four.mass_gamma)
+    # Factors at the two scales: what was accumulated above the threshold and below it.
+    strong_tensor = jnp.exp(five.exponent(a_5, five.tensor_gamma) + four.exponent(a_4[:2], four.tensor_gamma))
+    strong_scalar = jnp.exp(five.exponent(a_5, five.mass_gamma) + mass_4[:2])
+    qed_total, dipole = qed_5 + qed_4[:2], jnp.exp(-(five.b_0e * qed_5 + four.b_0e * qed_4[:2]))
     tensor, scalar, tensor_from = {}, {}, {}
     for kind, charge in CHARGE.items():
-        strong = 0.0 if kind == "e" else 1.0
-        t = strong * total(tensor_exponent) + 2.0 * charge**2 * qed_total
-        s = strong * total(mass_exponent) - 6.0 * charge**2 * qed_total
-        tensor[kind], scalar[kind], tensor_from[kind] = jnp.exp(t[1] - t[0]), jnp.exp(s[1] - s[0]), jnp.exp(t[0])
+        qed_tensor = jnp.exp(2.0 * charge**2 * qed_total)
+        t = qed_tensor if kind == "e" else strong_tensor * qed_tensor
+        s = qed_tensor**-3 if kind == "e" else strong_scalar * qed_tensor**-3
+        tensor[kind], scalar[kind], tensor_from[kind] = t[1] / t[0], s[1] / s[0], t[0]
 
-    five, four = masses_at_threshold(mass_exponent[1, 2:], qed[1, 2:], both.a_b[0, 0], inputs)
-    source = both.source_integrals(a[:, :2])
-    e_b = jnp.sqrt(4.0 * jnp.pi / both.inv_alpha_b)
+    mass_above, mass_below = masses_at_threshold(mass_4[2:], qed_4[2:], five.a_b, inputs)
+    source_above, source_below = five.source_integrals(a_5), four.source_integrals(a_4[:2])
+    e_b = jnp.sqrt(4.0 * jnp.pi / five.inv_alpha_b)
     bottom_from, bottom_to = log_scales[0] >= 0.0, log_scales[1] >= 0.0
     mixing = {}
     for f in FERMIONS:
         kind = FERMION_TYPE[f]
-        above_and_below = five[f] * source[kind][0] + four[f] * source[kind][1]
-        mixing[f] = MIXING[f] * e_b * above_and_below / tensor_from[kind] * jnp.exp(dipole_total[1])
+        source = mass_above[f] * source_above[kind] + mass_below[f] * source_below[kind]
+        mixing[f] = MIXING[f] * e_b * source * dipole[1] / tensor_from[kind]
     mixing["b"] = jnp.where(bottom_from, mixing["b"], 0.0)
-    penguin, penguin_bottom = penguin_factors(bottom_from, qed[:, 1] - qed[:, 0])
+    penguin, penguin_bottom = penguin_factors(bottom_from, (qed_5[1] - qed_5[0], qed_4[1] - qed_4[0]))
     return Evolution(
-        dipole=jnp.exp(dipole_total[1] - dipole_total[0]),
+        dipole=dipole[1] / dipole[0],
         tensor=tensor,
         scalar=scalar,
         mixing=mixing,

@@ -18,12 +18,13 @@ from nmmfit.eft.qcd import (
     decouple_mass,
     log_scale_ratio,
     mass_series,
-    polynomial,
     run_coupling,
     tensor_series,
     threshold_couplings,
 )
 from nmmfit.inputs import StandardModelInputs
+from nmmfit.numerics.rational import polynomial
+from nmmfit.numerics.special import log1p_small
 from nmmfit.shapes import Array
 
 FERMIONS = ("u", "c", "d", "s", "b", "e", "mu", "tau")
@@ -32,59 +33,56 @@ FERMION_TYPE: Mapping[str, str] = {"u": "u", "c": "u", "d": "d", "s": "d", "b": 
 CHARGE: Mapping[str, float] = {"u": 2.0 / 3.0, "d": -1.0 / 3.0, "e": -1.0}
 COLOURS: Mapping[str, int] = {"u": 3, "d": 3, "e": 1}
 
-_N_F = (5, 4)
-B_0E = np.array([[-4.0 / 3.0 * (3.0 + (n - 2.0) / 3.0 + 8.0 / 3.0)] for n in _N_F])
-"""(2, 1), -4/3 (n_e + n_d / 3 + 4 n_u / 3): leading coefficient of the running of e with five and with four flavours."""
+B_0E: Mapping[int, float] = {n: -4.0 / 3.0 * (3.0 + (n - 2.0) / 3.0 + 8.0 / 3.0) for n in (5, 4)}
+"""-4/3 (n_e + n_d / 3 + 4 n_u / 3): leading coefficient of the running of e by the number of quark flavours."""
 
-_NODES, _WEIGHTS = (0.5 * (x + s) for x, s in zip(np.polynomial.legendre.leggauss(16), (1.0, 0.0), strict=True))
+_NODES, _WEIGHTS = (0.5 * (x + s) for x, s in zip(np.polynomial.legendre.leggauss(8), (1.0, 0.0), strict=True))
 
 
 @dataclass(frozen=True)
-class Theories:
-    """Both theories side by side: the first axis of every array is (five flavours, four flavours), the second a scale.
+class Theory:
+    """The theory with `n_f` quark flavours. Logarithms are ln(mu / m_b(m_b)), all factors 1 at m_b(m_b); functions broadcast."""
 
-    Logarithms are ln(mu / m_b(m_b)), all factors 1 at m_b(m_b).
-    """
-
+    n_f: int
     a_b: Array
-    """(2, 1), alpha_s / 4 pi at m_b(m_b)."""
+    """alpha_s / 4 pi at m_b(m_b)."""
     inv_alpha_b: Array
-    """Scalar, 1/alpha at m_b(m_b)."""
+    """1/alpha at m_b(m_b)."""
     inputs: StandardModelInputs
 
     @property
+    def b_0e(self) -> float:
+        """Leading coefficient of the running of e."""
+        return B_0E[self.n_f]
+
+    @property
     def beta(self) -> np.ndarray:
-        """(2, 1, 4)."""
-        return np.stack([beta_series(n, self.inputs.alpha_s_loops) for n in _N_F])[:, None, :]
+        """`qcd.beta_series` to the order chosen, as the next two."""
+        return beta_series(self.n_f, self.inputs.alpha_s_loops)
 
     @property
     def mass_gamma(self) -> np.ndarray:
-        """(2, 1, 4)."""
-        return np.stack([mass_series(n, self.inputs.alpha_s_loops) for n in _N_F])[:, None, :]
+        """`qcd.mass_series`."""
+        return mass_series(self.n_f, self.inputs.alpha_s_loops)
 
     @property
     def tensor_gamma(self) -> np.ndarray:
-        """(2, 1, 4)."""
-        return np.stack([tensor_series(n, self.inputs.gamma_T_loops) for n in _N_F])[:, None, :]
+        """`qcd.tensor_series`."""
+        return tensor_series(self.n_f, self.inputs.gamma_T_loops)
 
     def coupling(self, log_scale: Array) -> Array:
-        """alpha_s / 4 pi at each scale, (2, scale)."""
+        """alpha_s / 4 pi at each scale."""
         return run_coupling(self.a_b, log_scale, self.beta)
 
     def exponent(self, a: Array, gamma: np.ndarray) -> Array:
-        """Integral of an anomalous dimension over ln mu from m_b to where the coupling is a, (2, scale)."""
+        """Integral of an anomalous dimension over ln mu from m_b to where the coupling is a."""
         return anomalous_exponent(a, self.a_b, self.beta, gamma)
 
     def qed_integral(self, log_scale: Array) -> Array:
-        """Integral of e^2 / 16 pi^2 over ln mu from m_b to the scale, (2, scale)."""
+        """Integral of e^2 / 16 pi^2 over ln mu from m_b to the scale."""
         if self.inputs.e_running == "fixed":
             return log_scale / (4.0 * jnp.pi * self.inv_alpha_b)
-        slope = B_0E / (2.0 * jnp.pi)
-        return jnp.log1p(slope * log_scale / self.inv_alpha_b) / (2.0 * B_0E)
-
-    def log_charge(self, qed_integral: Array) -> Array:
-        """ln [e(mu) / e(m_b)] where the integral of `qed_integral` has been accumulated."""
-        return (0.0 if self.inputs.e_running == "fixed" else -jnp.asarray(B_0E)) * qed_integral
+        return log1p_small(self.b_0e / (2.0 * jnp.pi) * log_scale / self.inv_alpha_b) / (2.0 * self.b_0e)
 
     def source_integrals(self, a: Array) -> dict[str, Array]:
         """Integrals of (e / D) t_f m_f / m_f(m_b) over ln mu between two couplings, for `u`, `d` and `e` (where m is constant).
@@ -92,27 +90,35 @@ class Theories:
         t_f and D = exp(-b_0e int e^2/16 pi^2) are the factors of the tensor and of the dipole; e is in units of e(m_b).
 
         Args:
-            a: (2, 2), alpha_s / 4 pi at the two scales in each theory.
-        Returns: by fermion type, (2,).
+            a: (2,), alpha_s / 4 pi at the two scales.
+        Returns: by fermion type.
         """
-        u_1, width = 1.0 / a[:, :1], 1.0 / a[:, 1:] - 1.0 / a[:, :1]
-        node = 1.0 / (u_1 + width * _NODES)
-        slope = 2.0 * polynomial(self.beta, node)
-        qed = self.qed_integral(log_scale_ratio(node, self.a_b, self.beta))
-        common = width * _WEIGHTS / slope * jnp.exp(self.log_charge(qed) + B_0E * qed)
-        strong = common * jnp.exp(self.exponent(node, self.tensor_gamma + self.mass_gamma))
-        quarks = {f: jnp.sum(strong * jnp.exp(-4.0 * CHARGE[f] ** 2 * qed), axis=-1) for f in ("u", "d")}
-        return quarks | {"e": jnp.sum(common * jnp.exp(2.0 * qed), axis=-1)}
+        # Nodes in ln(a_b / a), in which the integrand is nearly a polynomial.
+        end = jnp.log(self.a_b / a)
+        width = end[1] - end[0]
+        log_ratio = end[0] + width * _NODES
+        u = jnp.exp(log_ratio) / self.a_b
+        node = 1.0 / u
+        strong = anomalous_exponent(node, self.a_b, self.beta, self.tensor_gamma + self.mass_gamma, -log_ratio)
+        qed = self.qed_integral(log_scale_ratio(node, self.a_b, self.beta, -log_ratio))
+        # e / D = 1 where e runs, as D runs like e.
+        power = self.b_0e if self.inputs.e_running == "fixed" else 0.0
+        lepton = u / (2.0 * polynomial(self.beta, node))
+        quark = lepton * jnp.exp(strong)
+        factors = {f: quark * jnp.exp((power - 4.0 * CHARGE[f] ** 2) * qed) for f in ("u", "d")}
+        factors["e"] = lepton * jnp.exp((power + 2.0) * qed)
+        return {f: width * jnp.dot(factor, _WEIGHTS) for f, factor in factors.items()}
 
 
-def theories(inputs: StandardModelInputs) -> Theories:
-    """The two theories with their couplings at m_b(m_b)."""
+def theories(inputs: StandardModelInputs) -> tuple[Theory, Theory]:
+    """The theories with five and with four flavours."""
     if inputs.e_running == "fixed":
         inv_alpha_b = jnp.asarray(inputs.inv_alpha_0, dtype=float)
     else:
         log_ratio = jnp.log(jnp.asarray(inputs.m_b_gev) / inputs.m_z_gev)
-        inv_alpha_b = inputs.inv_alpha_mz + B_0E[0, 0] / (2.0 * jnp.pi) * log_ratio
-    return Theories(jnp.stack(threshold_couplings(inputs))[:, None], inv_alpha_b, inputs)
+        inv_alpha_b = inputs.inv_alpha_mz + B_0E[5] / (2.0 * jnp.pi) * log_ratio
+    a_5, a_4 = threshold_couplings(inputs)
+    return Theory(5, a_5, inv_alpha_b, inputs), Theory(4, a_4, inv_alpha_b, inputs)
 
 
 def reference_logs(inputs: StandardModelInputs) -> Array:
@@ -156,7 +162,7 @@ def inverse_alpha(scale_gev: Array | float, inputs: StandardModelInputs) -> Arra
         return jnp.broadcast_to(jnp.asarray(inputs.inv_alpha_0, dtype=float), scale.shape)
     above, below = split_logs(jnp.log(scale / inputs.m_b_gev))
     from_mz = jnp.log(jnp.asarray(inputs.m_b_gev) / inputs.m_z_gev) + above
-    return inputs.inv_alpha_mz + (B_0E[0, 0] * from_mz + B_0E[1, 0] * below) / (2.0 * jnp.pi)
+    return inputs.inv_alpha_mz + (B_0E[5] * from_mz + B_0E[4] * below) / (2.0 * jnp.pi)
 
 
 def quark_mass(flavour: str, scale_gev: Array | float, inputs: StandardModelInputs) -> Array:
@@ -173,15 +179,20 @@ def quark_mass(flavour: str, scale_gev: Array | float, inputs: StandardModelInpu
 
 def alpha_s_and_masses(scale_gev: Array | float, inputs: StandardModelInputs) -> tuple[Array, dict[str, Array]]:
     """alpha_s and the masses of u, d, s, c and b in GeV at one scale, as `qcd.alpha_s` and `quark_mass`, but run together."""
-    both = theories(inputs)
+    five, four = theories(inputs)
     log_scale = jnp.log(jnp.asarray(scale_gev, dtype=float) / inputs.m_b_gev)
-    split, reference = split_logs(log_scale), reference_logs(inputs)
-    logs = jnp.stack([jnp.stack([split[0], 0.0, 0.0]), jnp.stack([split[1], reference[0], reference[1]])])
-    a = both.coupling(logs)
-    strong, qed = both.exponent(a, both.mass_gamma), both.qed_integral(logs)
-    five, four = masses_at_threshold(strong[1, 1:], qed[1, 1:], both.a_b[0, 0], inputs)
+    above, below = split_logs(log_scale)
+    logs = jnp.concatenate([below[None], reference_logs(inputs)])
+    a_5, a_4 = five.coupling(above), four.coupling(logs)
+    strong_5, strong_4 = five.exponent(a_5, five.mass_gamma), four.exponent(a_4, four.mass_gamma)
+    qed_5, qed_4 = five.qed_integral(above), four.qed_integral(logs)
+    start_5, start_4 = masses_at_threshold(strong_4[1:], qed_4[1:], five.a_b, inputs)
     masses = {}
     for flavour in ("u", "d", "s", "c", "b"):
-        factor = jnp.exp(strong[:, 0] - 6.0 * CHARGE[FERMION_TYPE[flavour]] ** 2 * qed[:, 0])
-        masses[flavour] = jnp.where(log_scale >= 0.0, five[flavour] * factor[0], four[flavour] * factor[1])
-    return 4.0 * jnp.pi * jnp.where(log_scale >= 0.0, a[0, 0], a[1, 0]), masses
+        power = 6.0 * CHARGE[FERMION_TYPE[flavour]] ** 2
+        masses[flavour] = jnp.where(
+            log_scale >= 0.0,
+            start_5[flavour] * jnp.exp(strong_5 - power * qed_5),
+            start_4[flavour] * jnp.exp(strong_4[0] - power * qed_4[0]),
+        )
+    return 4.0 * jnp.pi * jnp.where(log_scale >= 0.0, a_5, a_4[0]), masses

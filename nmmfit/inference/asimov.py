@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.stats import chi2
 
 from nmmfit.checks import confidence_level, whole_number
 from nmmfit.errors import UserInputError, unknown
@@ -20,6 +19,7 @@ from nmmfit.inference.profiling import Profiler
 from nmmfit.inference.space import space_of
 from nmmfit.inference.toy_fits import ToyLikelihood
 from nmmfit.inference.toy_truths import profiled_point, standard_model
+from nmmfit.numerics.quantiles import chi_square_quantile
 from nmmfit.precision import require_double_precision
 
 
@@ -92,7 +92,9 @@ def asimov(
     likelihood = ToyLikelihood(joint)
     z = profiled_point(space, standard_model(joint) if at is None else at, Profiler(space, seed=seed))
     data = likelihood.expected(z)
-    work = LimitWork(space, Profiler(space, likelihood, seed=seed, progress=progress, data=data), float(chi2.ppf(cl, 1)), starts)
+    work = LimitWork(
+        space, Profiler(space, likelihood, seed=seed, progress=progress, data=data), chi_square_quantile(cl, 1), starts
+    )
     for name in names:
         work.plan(name, one_at_a_time=False)
     found = work.run()

@@ -12,6 +12,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from types import FunctionType
 from typing import Any
 
 import jax
@@ -19,6 +20,8 @@ import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 
 from nmmfit import precision as precision
+from nmmfit.kept import digest
+from nmmfit.kept_programs import remembered_program
 
 WIDER = 64
 """How many times as many points a chunk has on an accelerator, which is idle with few."""
@@ -42,6 +45,33 @@ class Program:
 
     def __call__(self, batch: Any, shared: Any) -> Any:
         return self.function(*self.static, batch, shared)
+
+    @property
+    def fingerprint(self) -> str | None:
+        """Digest of the function and of its static arguments, None where one of these does not tell on what it depends.
+
+        One of them at least has a fingerprint, which is of the source of nmmfit too.
+        """
+        told = [_told(part) for part in (self.function, *self.static)]
+        known = [part for part in told if part is not None]
+        whole = len(known) == len(told) and any(hasattr(part, "fingerprint") for part in self.static)
+        return digest(known) if whole else None
+
+    def run(self, batch: Any, shared: Any) -> Any:
+        """The same on one device, by a compiled program that is kept between processes where there is a fingerprint."""
+        if self.fingerprint is None:
+            return self(batch, shared)
+        return remembered_program(self, (batch, shared), self.fingerprint)(batch, shared)
+
+
+def _told(part: Any) -> str | None:
+    """What tells a function of a module, a plain value or an object with a fingerprint from others."""
+    if part is None or isinstance(part, (bool, int, float, str)):
+        return repr(part)
+    if isinstance(part, FunctionType):
+        ours = part.__module__.startswith("nmmfit.") and "<" not in part.__qualname__
+        return f"{part.__module__}.{part.__qualname__}" if ours else None
+    return getattr(part, "fingerprint", None)
 
 
 def wider(points: int) -> int:
@@ -80,7 +110,7 @@ def in_batches(
         size = block * len(devices)
         here = index[first : first + size]
         try:
-            run = program if len(devices) == 1 else spread(program, devices)
+            run = program.run if len(devices) == 1 else spread(program, devices)
             found = jax.tree.map(np.asarray, run(take(np.resize(here, size)), shared))
         except (MemoryError, jax.errors.JaxRuntimeError) as problem:
             if block == 1 or not is_out_of_memory(problem):

@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from nmmfit.numerics.quantiles import chi_square_quantile
+
 Evaluate = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]]
 """Scanned values (point, axis) -> delta chi2 (point,), its slopes (point, axis), and whether each point converged."""
 
@@ -34,9 +36,7 @@ ROUNDS = 4
 
 def levels_of(levels: Sequence[float], dimensions: int) -> list[float]:
     """delta chi2 at confidence levels: quantiles of the chi-square distribution with as many degrees of freedom as dimensions."""
-    from scipy.stats import chi2
-
-    return [float(chi2.ppf(cl, dimensions)) for cl in levels]
+    return [chi_square_quantile(cl, dimensions) for cl in levels]
 
 
 @dataclass(frozen=True)

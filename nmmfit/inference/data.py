@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Mapping
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from numpyro import distributions as dist
@@ -36,13 +39,33 @@ class Counts(NamedTuple):
         return cls(whole, jnp.asarray(constant))
 
     def log_probability(self, channels: Mapping[str, Channel], expected: Mapping[str, Array]) -> Array:
-        """Log probability of all sets, at the expectation of one, `experiment.channel` -> (bin,)."""
+        """Log probability of all sets, at the expectation of one, `experiment.channel` -> (bin,).
+
+        Of a block of points: (point,) from (bin, point); counts and constant then have the same last axis, or one of length 1.
+        """
         total = jnp.asarray(self.constant)
         for name, channel in channels.items():
-            mean = expected[name]
             if channel.distribution is dist.Poisson:
-                total = total + jnp.sum(sum(one[name] for one in self.sets) * jnp.log(mean) - len(self.sets) * mean)
+                first, *others = (one[name] for one in self.sets)
+                counts = functools.reduce(operator.add, others, first)
+                total = total + log_probability(channel, expected[name], counts, len(self.sets))
             else:
                 for one in self.sets:
-                    total = total + jnp.sum(channel.distribution(mean).log_prob(one[name]))
+                    total = total + log_probability(channel, expected[name], one[name])
         return total
+
+
+def log_probability(channel: Channel, mean: Array, counts: Array | np.ndarray, sets: int = 1) -> Array:
+    """Log probability (*points) of counts (bin,), or (bin, point), of a channel at their mean (bin, *points).
+
+    For Poisson counts without the part that does not depend on the mean, of the sum of so many `sets`.
+    """
+    if channel.distribution is dist.Poisson:
+        if mean.ndim > counts.ndim:
+            counts = counts[:, None]
+        # A plain sum: a dot product would keep the compiler from vectorising the logarithms.
+        return jnp.sum(counts * jnp.log(mean) - (mean if sets == 1 else sets * mean), axis=0)
+    if mean.ndim == 1:
+        return jnp.sum(channel.distribution(mean).log_prob(counts))
+    many = jnp.broadcast_to(counts if counts.ndim > 1 else counts[:, None], mean.shape)
+    return jax.vmap(lambda m, n: jnp.sum(channel.distribution(m).log_prob(n)), in_axes=1)(mean, many)

@@ -27,10 +27,13 @@ from nmmfit.inference.machine import (
     devices_of,
     in_lock_step,
     lane_shapes,
+    named,
     on_devices,
     parameters_of,
+    program_fingerprint,
 )
 from nmmfit.inference.settings import SamplerSettings
+from nmmfit.kept_programs import results_of
 from nmmfit.shapes import Array
 
 # Iterations per compiled call, and the least that the warm-up consists of: short enough for a progress bar and a quick Ctrl-C.
@@ -190,7 +193,9 @@ def compiled_machine(coordinates: Coordinates, settings: SamplerSettings, data: 
         first, again = begun_on(begin, len(devices), 2), begun_on(renew, len(devices), 1)
         on = advanced_on(advance, devices)
     given = (keys, z, metric, length, data)
-    shape = jax.eval_shape(first, *given)
+    told = "ensemble", most_steps, settings.target_accept
+    fingerprint = program_fingerprint(coordinates, data, *told) if len(devices) == 1 else None
+    shape = results_of(first, given, named(fingerprint, "begin"))
     programs, laplace = compiled_together(
         {
             "advance": (on, (shape,)),
@@ -198,8 +203,8 @@ def compiled_machine(coordinates: Coordinates, settings: SamplerSettings, data: 
             "renew": (again, (keys, shape, metric, length)),
         },
         lambda: laplace_start(coordinates),
+        fingerprint,
     )
-    structure = programs["begin"].out_tree
     if len(devices) > 1:
         programs = on_devices(programs, devices)
     return Machine(
@@ -213,5 +218,5 @@ def compiled_machine(coordinates: Coordinates, settings: SamplerSettings, data: 
         warmup_windows(settings.warmup),
         CHUNK,
         OLD_METRIC_WEIGHT * len(coordinates.loc),
-        structure,
+        jax.tree.structure(shape),
     )

@@ -14,6 +14,7 @@ import numpy as np
 from nmmfit.checks import whole_number
 from nmmfit.durable import ChunkStore
 from nmmfit.errors import UserInputError
+from nmmfit.inference.batches import Program
 from nmmfit.inference.joint import JointLikelihood
 from nmmfit.inference.minimise import Objective, Progress
 from nmmfit.inference.profiling import Job, Profiler
@@ -177,9 +178,18 @@ def _result(profiler: Profiler, job: Job, posterior_mode: bool) -> FitResult:
     )
 
 
-@partial(jax.jit, static_argnames="objective")
-def gradients_of(objective: Objective, points: Array) -> Array:
+def gradients_of(objective: Objective, points: np.ndarray | Array) -> Array:
     """Gradients (point, n) of a function at points (point, n), compiled once per number of points."""
+    found: Array = Program(_gradients, (objective,)).run(jnp.asarray(points), ())
+    return found
+
+
+def _gradients(objective: Objective, points: Array, _: tuple[()]) -> Array:
+    return _mapped_gradients(objective, points)
+
+
+@partial(jax.jit, static_argnames="objective")
+def _mapped_gradients(objective: Objective, points: Array) -> Array:
     return jax.lax.map(jax.grad(objective), points, batch_size=16)
 
 

@@ -22,8 +22,9 @@ from nmmfit.checks import broadcasting
 from nmmfit.errors import UserInputError, unknown
 from nmmfit.experiment import BinnedExperiment, Channel, constraints
 from nmmfit.inference.batches import wider
-from nmmfit.inference.data import Counts
+from nmmfit.inference.data import Counts, log_probability
 from nmmfit.inference.derived import Derived
+from nmmfit.inference.many import in_blocks
 from nmmfit.inference.parameters import Identified, Parameter, log_prior
 from nmmfit.inference.priors import exact_description
 from nmmfit.kept import digest, program_digest
@@ -38,12 +39,13 @@ from nmmfit.precision import require_double_precision
 from nmmfit.run_once import jit_once
 from nmmfit.shapes import Array
 from nmmfit.templates import DEFAULT_TOLERANCE, ExperimentTemplate, build_templates
+from nmmfit.templates.experiment import polynomials
 
 if TYPE_CHECKING:
     from nmmfit.config import RunConfig
 
 Point = Mapping[str, Any]
-BLOCK = 256
+BLOCK = 128
 DIRECT_BLOCK = 16
 """Points side by side in templates, and in direct evaluations, whose intermediate results are a thousand times larger."""
 
@@ -149,9 +151,13 @@ class JointLikelihood:
             self.templates = tuple(
                 build_templates(e, self.amplitudes, self.tolerances[e.name], known.get(e.name)) for e in self.experiments
             )
-        # Compiled on their own, so that everything that uses them traces them once.
+        self._bind()
+
+    def _bind(self) -> None:
+        """Functions of this very likelihood, compiled on their own, so that everything that uses them traces them once."""
         self._template_counts = jax.jit(self._counts_by_channel)
         self._constraints = jax.jit(self._sum_of_constraints)
+        self._data = in_blocks(self._data_of_one, self._data_of_many)
 
     def __reduce__(self) -> tuple[Callable[..., JointLikelihood], tuple[Any, ...]]:
         """A likelihood travels to another process as what it is made from. Raises: TypeError for one that has no recipe."""
@@ -160,9 +166,10 @@ class JointLikelihood:
         return self.recipe
 
     def __copy__(self) -> JointLikelihood:
-        """One that may be changed, and that no other process can therefore make."""
+        """One that may be changed, and that no other process can therefore make, nor anything be kept of."""
         made = object.__new__(type(self))
-        made.__dict__.update(self.__dict__, recipe=None)
+        made.__dict__.update(self.__dict__, recipe=None, fingerprint=None)
+        made._bind()
         return made
 
     @classmethod
@@ -247,18 +254,25 @@ class JointLikelihood:
 
     # -- the model ----------------------------------------------------------------------------------------------------
 
-    def split(self, vector: Array) -> tuple[Array, dict[str, Array], dict[str, Array]]:
-        """Coefficients (coefficient,), theory inputs and pulls of a vector (parameter,); held ones included."""
+    def by_kind(self, vector: Array) -> dict[str, dict[str, Array]]:
+        """Parameters of models, theory inputs and pulls, kind -> name -> (*points), of a vector (parameter, *points).
+
+        Held ones are included, without points.
+        """
         # A pull may be called theory.* too (a nuclear radius that experiments share), so that the name does not tell.
         known = {name for e in self.experiments for name in e.pulls}
         theory = {name: jnp.asarray(v) for name, v in self.fixed.items() if name not in known}
         pulls = {name: jnp.asarray(v) for name, v in self.fixed.items() if name in known}
         # All entries in one operation: one by one, they would be half of all operations of the density.
-        model: dict[str, Array] = {}
-        places = {"model": model, "theory": theory, "nuisance": pulls}
+        places: dict[str, dict[str, Array]] = {"model": {}, "theory": theory, "nuisance": pulls}
         for p, value in zip(self.parameters, jnp.unstack(vector), strict=True):
             if p.kind in places:
                 places[p.kind][p.name] = value
+        return places
+
+    def split(self, vector: Array) -> tuple[Array, dict[str, Array], dict[str, Array]]:
+        """Coefficients (coefficient,), theory inputs and pulls of a vector (parameter,); held ones included."""
+        model, theory, pulls = self.by_kind(vector).values()
         parts = [vector[: self.n_coefficients]]
         if self.fixed_coefficients:
             parts.append(jnp.asarray(list(self.fixed_coefficients.values())))
@@ -327,24 +341,35 @@ class JointLikelihood:
 
     def expected_vector(self, vector: Array) -> dict[str, Array]:
         """Expected counts, `experiment.channel` -> (bin,), at a vector (parameter,)."""
-        coefficients, theory, pulls = self.split(vector)
-        result: dict[str, Array] = {}
         if self.method == "direct":
+            result: dict[str, Array] = {}
+            _, _, pulls = self.split(vector)
             for experiment, forms in zip(self.experiments, self.forms_vector(vector), strict=True):
                 for name, counts in experiment.expected(forms, pulls).items():
                     result[f"{experiment.name}.{name}"] = counts
             return result
-        amplitudes = self.linear_amplitudes(theory) @ coefficients
-        products = self.amplitudes.products(amplitudes)
+        return self._from_templates(self._products(vector), vector)
+
+    def _products(self, vector: Array) -> Array:
+        """Products of amplitudes (product,) at a vector (parameter,)."""
+        coefficients, theory, _ = self.split(vector)
+        return self.amplitudes.products(self.linear_amplitudes(theory) @ coefficients)
+
+    def _from_templates(self, products: Array, vector: Array) -> dict[str, Array]:
+        """Expected counts, `experiment.channel` -> (bin, *points), of products (product, *points) and (parameter, *points)."""
         counts = self._template_counts(products, vector)
         # A compiled function returns a dictionary in the order of its sorted keys.
         return {name: counts[name] for name in self.channels}
 
     def _counts_by_channel(self, products: Array, vector: Array) -> dict[str, Array]:
-        """Expected counts from templates, `experiment.channel` -> (bin,), at products of amplitudes and the pulls of a vector."""
-        _, _, pulls = self.split(vector)
-        sm = self.strength_vector(vector)
-        return {f"{t.experiment.name}.{name}": n for t in self.templates for name, n in t.expected(products, pulls, sm).items()}
+        """Expected counts from templates, `experiment.channel` -> (bin,), at products of amplitudes and the pulls of a vector.
+
+        Of a block of points: (bin, point) from (product, point) and (parameter, point).
+        """
+        pulls = self.by_kind(vector)["nuisance"]
+        sm, table = self.strength_vector(vector), polynomials(self.templates, pulls, vector.shape[1:])
+        counts = {t.experiment.name: t.expected(products, pulls, sm, table) for t in self.templates}
+        return {f"{experiment}.{name}": n for experiment, channels in counts.items() for name, n in channels.items()}
 
     def _sum_of_constraints(self, vector: Array) -> Array:
         """Sum of the constraints of all experiments, log densities, at a vector (parameter,)."""
@@ -369,19 +394,31 @@ class JointLikelihood:
 
     def data_vector(self, vector: Array, data: Counts | None = None) -> Array:
         """Data log-likelihood, all channels and bins, at a vector (parameter,); `data` in place of what was observed."""
-        expected = self.expected_vector(vector)
+        if self.method == "direct":
+            return self._log_likelihood(self.expected_vector(vector), data)
+        return self._data(vector, data)
+
+    def _data_of_one(self, vector: Array, data: Counts | None) -> Array:
+        """Data log-likelihood from templates, (), at a vector (parameter,)."""
+        return self._log_likelihood(self.expected_vector(vector), data)
+
+    def _data_of_many(self, vectors: Array, data: Counts | None) -> Array:
+        """The same of many points, (point,), at vectors (parameter, point) and counts (bin, point) or (bin, 1)."""
+        products = jax.vmap(self._products, in_axes=1, out_axes=1)(vectors)
+        values = self._log_likelihood(self._from_templates(products, vectors), data)
+        return jnp.broadcast_to(values, vectors.shape[1:])
+
+    def _log_likelihood(self, expected: Mapping[str, Array], data: Counts | None) -> Array:
+        """Data log-likelihood (*points), all channels and bins, at expected counts (bin, *points)."""
         if data is not None:
             return data.log_probability(self.channels, expected)
         total = jnp.asarray(0.0)
         for name, channel in self.channels.items():
             counts = self.observed[name]
+            total = total + log_probability(channel, expected[name], counts)
             if channel.distribution is dist.Poisson:
                 # The constant is formed once, while tracing; only a logarithm per bin is left to evaluate.
-                constant = -float(np.sum(gammaln(counts + 1.0)))
-                # A plain sum: a dot product would keep the compiler from vectorising the logarithms.
-                total = total + jnp.sum(counts * jnp.log(expected[name]) - expected[name]) + constant
-            else:
-                total = total + jnp.sum(channel.distribution(expected[name]).log_prob(counts))
+                total = total - float(np.sum(gammaln(counts + 1.0)))
         return total
 
     def constraint_vector(self, vector: Array) -> Array:

@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import jax
 import numpy as np
-from scipy.stats import chi2
 
 from nmmfit.checks import confidence_level, finite_number, whole_number
 from nmmfit.constants import STANDARD_MODEL_INPUTS
@@ -25,6 +24,7 @@ from nmmfit.inference.toy_ensemble import Ensemble, Toys, run
 from nmmfit.inference.toy_intervals import default_grid
 from nmmfit.inference.toy_intervals import feldman_cousins as feldman_cousins_of
 from nmmfit.inference.toy_truths import DataProfile
+from nmmfit.numerics.quantiles import chi_square_quantile
 from nmmfit.precision import require_double_precision
 
 Presets = Mapping[str, Mapping[str, tuple[float, float]]]
@@ -96,7 +96,7 @@ def limits(
     whole_number(seed, "limits: seed", 0)
     if isinstance(parameters, str):
         raise UserInputError(f"limits: parameters is a list of names, such as [{parameters!r}]")
-    level = float(chi2.ppf(cl, 1))
+    level = chi_square_quantile(cl, 1)
     names = [space.names[i] for i in space.own] + [item.name for item in space.identified]
     for name in parameters or ():
         if name not in names:

@@ -16,6 +16,8 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from nmmfit.inference.coordinates import Coordinates
 from nmmfit.inference.data import Counts
 from nmmfit.inference.laplace import LaplaceStart
+from nmmfit.kept import digest
+from nmmfit.kept_programs import kept_program
 from nmmfit.memory import hand_back
 from nmmfit.processors import processors
 from nmmfit.shapes import Array
@@ -124,22 +126,40 @@ def parameters_of(coordinates: Coordinates) -> Callable[[Array], Array]:
     return program
 
 
+def program_fingerprint(coordinates: Coordinates, data: Counts | None, *told: object) -> str | None:
+    """Of a sampler's programs.
+
+    Args:
+        coordinates: that it samples. told: all else that the programs depend on; `repr` must tell them apart.
+        data: given where they are an argument of the programs, which are not kept then.
+    """
+    known = coordinates.fingerprint
+    return None if known is None or data is not None else digest([known, repr((jax.default_backend(), *told))])
+
+
+def named(fingerprint: str | None, name: str) -> str | None:
+    """Fingerprint of one of several programs."""
+    return None if fingerprint is None else f"{fingerprint} {name}"
+
+
 def compiled_together(
-    functions: Mapping[str, tuple[Callable[..., Any], tuple[Any, ...]]], meanwhile: Callable[[], Any]
+    functions: Mapping[str, tuple[Callable[..., Any], tuple[Any, ...]]], meanwhile: Callable[[], Any], fingerprint: str | None
 ) -> tuple[dict[str, Any], Any]:
     """Functions compiled for arguments of the shapes given, and what `meanwhile` returned, side by side where processors allow.
 
-    A compilation keeps two processors busy and takes many hundred MiB, which go back when it is done.
+    A compilation keeps two processors busy and takes many hundred MiB, which go back when it is done. `fingerprint`: of all
+    functions, see `program_fingerprint`.
     """
 
-    def compiled(function: Callable[..., Any], given: tuple[Any, ...]) -> Any:
-        program = jax.jit(function).lower(*given).compile()
+    def compiled(name: str, function: Callable[..., Any], given: tuple[Any, ...]) -> Any:
+        # All but the steps of a chain are called once in a window.
+        program = kept_program(function, given, named(fingerprint, name), once=name != "advance")
         hand_back()
         return program
 
     with ThreadPoolExecutor(max(1, processors() // 2)) as pool:
         other = pool.submit(meanwhile)
-        futures = {name: pool.submit(compiled, f, given) for name, (f, given) in functions.items()}
+        futures = {name: pool.submit(compiled, name, f, given) for name, (f, given) in functions.items()}
         return {name: future.result() for name, future in futures.items()}, other.result()
 
 

@@ -11,8 +11,18 @@ from numpyro.infer import NUTS
 from nmmfit.inference.coordinates import Coordinates
 from nmmfit.inference.data import Counts
 from nmmfit.inference.laplace import laplace_start
-from nmmfit.inference.machine import Machine, Outcome, compiled_together, in_lock_step, lane_shapes, parameters_of
+from nmmfit.inference.machine import (
+    Machine,
+    Outcome,
+    compiled_together,
+    in_lock_step,
+    lane_shapes,
+    named,
+    parameters_of,
+    program_fingerprint,
+)
 from nmmfit.inference.settings import SamplerSettings
+from nmmfit.kept_programs import results_of
 from nmmfit.shapes import Array
 
 # Iterations per compiled call: long enough that its overhead does not show, short enough for a live progress bar and a
@@ -100,8 +110,11 @@ def compiled_machine(coordinates: Coordinates, settings: SamplerSettings, data: 
         return State(hmc, state.data), {name: values[:, None] for name, values in happened.items()}
 
     given = (*lane_shapes(lane, len(coordinates.loc)), data)
+    told = "nuts", window, chunk, together, settings.target_accept, settings.max_tree_depth
+    fingerprint = program_fingerprint(coordinates, data, *told)
+    shape = results_of(begin, given, named(fingerprint, "begin"))
     programs, laplace = compiled_together(
-        {"advance": (advance, (jax.eval_shape(begin, *given),)), "begin": (begin, given)}, lambda: laplace_start(coordinates)
+        {"advance": (advance, (shape,)), "begin": (begin, given)}, lambda: laplace_start(coordinates), fingerprint
     )
 
     def renew(keys: Array, state: State, metric: Array, length: Array) -> Any:
@@ -118,5 +131,5 @@ def compiled_machine(coordinates: Coordinates, settings: SamplerSettings, data: 
         windows,
         chunk,
         OLD_METRIC_WEIGHT,
-        programs["begin"].out_tree,
+        jax.tree.structure(shape),
     )

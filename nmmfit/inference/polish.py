@@ -36,7 +36,7 @@ def polish(joint: JointLikelihood, draws: Mapping[str, np.ndarray], zero: Collec
     free = np.asarray([name not in zero for name in joint.names])
     key = "nll_gradient", tuple(i for i, _ in ranges.bounded)
     if key not in joint.compiled:
-        joint.compiled[key] = jax.jit(jax.value_and_grad(lambda z: joint.nll_vector(ranges.to_parameters(z))))
+        joint.compiled[key] = joint.jit_once(jax.value_and_grad(lambda z: joint.nll_vector(ranges.to_parameters(z))))
     compiled = joint.compiled[key]
 
     def at(x: np.ndarray) -> tuple[float, np.ndarray]:

@@ -13,7 +13,6 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from scipy.stats import chi2
 
 from nmmfit.checks import confidence_level, finite_number, whole_number
 from nmmfit.durable import Engine
@@ -37,6 +36,7 @@ from nmmfit.inference.toy_intervals import (
     tested,
 )
 from nmmfit.inference.toy_truths import DataProfile, Truth, in_range, standard_model
+from nmmfit.numerics.quantiles import chi_square_quantile
 from nmmfit.precision import require_double_precision
 
 KINDS = ("asimov", "coverage", "feldman-cousins", "cls", "p-value")
@@ -187,7 +187,7 @@ def toys(
     counter = _Counter(_estimated_toys(kinds, toys, chosen_grid, tested_at, at), progress, longest_s, stores, engine)
 
     profile = DataProfile(joint, name, starts=starts, seed=seed)
-    level = float(chi2.ppf(cl, 1))
+    level = chi_square_quantile(cl, 1)
     region = profile.region(level)
     lower, upper = region.lower.value, region.upper.value
     if target.positive and lower is None and region.lower.boundary:

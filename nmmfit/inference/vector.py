@@ -20,6 +20,7 @@ import numpy as np
 from nmmfit.inference.joint import JointLikelihood
 from nmmfit.inference.shear import Shear
 from nmmfit.inference.slopes import counts_of, gradient_and_curvature, n_curved, slopes_of_all
+from nmmfit.kept import digest
 from nmmfit.shapes import Array
 
 
@@ -73,6 +74,12 @@ class _OfJoint:
 
     def __reduce__(self) -> Any:
         return type(self), (self.joint,)
+
+    @property
+    def fingerprint(self) -> str | None:
+        """Digest of all that the function depends on; None where the likelihood has none."""
+        known = self.joint.fingerprint
+        return None if known is None else digest([type(self).__qualname__, known])
 
     def sheared(self, z: Array, shear: Shear) -> Array:
         """A vector (n,) with dipole coefficients as a shear has them."""
@@ -189,6 +196,13 @@ class Quantities(_OfJoint):
             ]
             columns = np.stack(units, axis=1) if units else np.zeros((1, 0))
             self.factors.append(np.linalg.qr(columns, mode="r"))
+
+    @property
+    def fingerprint(self) -> str | None:
+        """As of the others, with the quantities."""
+        known = super().fingerprint
+        told = [part for factor in map(np.asarray, self.factors) for part in (str(factor.shape), factor.tobytes())]
+        return None if known is None else digest([known, *told])
 
     def __call__(self, z: Array) -> Array:
         x = self.ranges.to_parameters(z)

@@ -46,6 +46,39 @@ def _chebyshev_jvp(degree: int, primals: tuple[Array], tangents: tuple[Array]) -
     return values, (values @ jnp.asarray(derivative_matrix(degree))) * tangents[0][..., None]
 
 
+@partial(jax.custom_vjp, nondiff_argnums=(1,))
+def chebyshev_rows(x: Array, degrees: tuple[int, ...]) -> tuple[Array, ...]:
+    """The same for several variables x (variable, point), to a degree of its own each: (degree + 1, point) of every one.
+
+    Derivatives of first order and backwards only.
+    """
+    values = _rows(x, max(degrees))
+    return tuple(values[: degree + 1, i] for i, degree in enumerate(degrees))
+
+
+def _rows(x: Array, degree: int) -> Array:
+    values = jnp.stack([jnp.ones_like(x), x])
+    while (n := len(values) - 1) < degree:
+        new = min(n, degree - n)
+        more = 2.0 * values[n:] * values[1 : new + 1] - values[n - new : n][::-1]
+        values = jnp.concatenate([values, more])
+    return values
+
+
+def _rows_forwards(x: Array, degrees: tuple[int, ...]) -> tuple[tuple[Array, ...], Array]:
+    values = _rows(x, max(degrees))
+    return tuple(values[: degree + 1, i] for i, degree in enumerate(degrees)), values
+
+
+def _rows_backwards(degrees: tuple[int, ...], values: Array, above: tuple[Array, ...]) -> tuple[Array]:
+    matrix = np.ascontiguousarray(derivative_matrix(len(values) - 1).T)
+    slopes = jnp.tensordot(jnp.asarray(matrix), values, axes=1)
+    return (jnp.stack([jnp.sum(mine * slopes[: len(mine), i], axis=0) for i, mine in enumerate(above)]),)
+
+
+chebyshev_rows.defvjp(_rows_forwards, _rows_backwards)
+
+
 def coefficients_1d(values: np.ndarray) -> np.ndarray:
     """Chebyshev coefficients along axis 0 of values taken at `chebyshev_nodes(n)`; shape unchanged."""
     n = values.shape[0]

@@ -90,14 +90,17 @@ def from_dict(groups: Groups, attrs: Mapping[str, str] | None = None, labels: La
         labels: group -> axis -> values along that axis; axes not named here are numbered from 0.
     Raises: UserInputError for a name with "/", which netCDF cannot hold.
     """
-    tree = _tree(groups, attrs or {}, labels or {})
+    made = tree(groups, attrs or {}, labels or {})
     if is_datatree_arviz():
-        return tree
-    return _arviz().InferenceData(attrs=dict(tree.attrs), **{name: node.to_dataset() for name, node in tree.children.items()})
+        return made
+    return _arviz().InferenceData(attrs=dict(made.attrs), **{name: node.to_dataset() for name, node in made.children.items()})
 
 
-def _tree(groups: Groups, attrs: Mapping[str, str], labels: Labels) -> xarray.DataTree:
+def tree(groups: Groups, attrs: Mapping[str, str], labels: Labels | None = None) -> xarray.DataTree:
+    """The same as a DataTree whatever ArviZ is installed, which is not loaded: for files that are no posterior."""
     import xarray
+
+    labels = labels or {}
 
     datasets = {"/": xarray.Dataset(attrs=dict(attrs))}
     for group, variables in groups.items():

@@ -143,6 +143,6 @@ def calibration_data(found: Calibration) -> dict[str, dict[str, Variable]]:
 def write_calibration(folder: RunFolder, found: Calibration) -> None:
     """Write ranks and truths as calibration.nc, and the pictures, into an open run folder. Raises: OutputError."""
     attrs = {"ranked_draws": str(found.draws), "level": str(LEVEL), "truths_from": found.truths, "seed": str(found.seed)}
-    folder.write_bytes(CALIBRATION_FILE, adapter.netcdf_bytes(adapter.from_dict(calibration_data(found), attrs)))
+    folder.write_bytes(CALIBRATION_FILE, adapter.netcdf_bytes(adapter.tree(calibration_data(found), attrs)))
     save(ecdf_figure(found), folder.path / "ecdf")
     save(rank_figure(found), folder.path / "ranks")

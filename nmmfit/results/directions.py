@@ -15,9 +15,9 @@ from nmmfit.config import RunConfig
 from nmmfit.config.run import DirectionSpec
 from nmmfit.errors import UserInputError
 from nmmfit.results.prior_sensitivity import priors_of
-from nmmfit.results.report.folder import KINDS, finite, read_results, reading
 from nmmfit.results.tables import plain_table
 from nmmfit.results.wording import direction_lines, fixed, heading, number
+from nmmfit.results.written import KINDS, finite, read_results, reading
 
 if TYPE_CHECKING:
     from nmmfit.inference.joint import JointLikelihood

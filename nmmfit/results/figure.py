@@ -67,11 +67,21 @@ def rendered(figure: Figure, suffix: str) -> bytes:
     return buffer.getvalue()
 
 
+def _lay_out(figure: Figure) -> None:
+    """Do a constrained layout once, and not again for every format: it measures all texts."""
+    if figure.get_layout_engine() is None:
+        return
+    with style():
+        figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+
+
 def save(figure: Figure, path: Path, formats: Sequence[str] = ("png", "pdf")) -> list[Path]:
     """Save a figure as `path` with each of the suffixes; a file appears complete or not at all. Returns the paths.
 
     Raises: OutputError if a file cannot be written.
     """
+    _lay_out(figure)
     made = []
     for suffix in formats:
         target = path.with_name(f"{path.name}.{suffix}")

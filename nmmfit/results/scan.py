@@ -37,7 +37,7 @@ class _Axis:
 
 
 def scan_data(found: ScanResult, attrs: Mapping[str, str]) -> Any:
-    """Inference data with the group "scan": delta_chi2, converged, gradient_norm, iterations, retried, and the parameters at the
+    """A tree (xarray) with the group "scan": delta_chi2, converged, gradient_norm, iterations, retried, and the parameters at the
     minima as points.NAME, over axes named after what was scanned; beside it "extra", points solved on the crossings.
 
     Args:
@@ -58,7 +58,7 @@ def scan_data(found: ScanResult, attrs: Mapping[str, str]) -> Any:
     if len(found.extra):
         columns = (*found.grid, "delta_chi2")
         groups["extra"] = {f"extra.{name}": adapter.Variable(found.extra[:, k], ("point",)) for k, name in enumerate(columns)}
-    return adapter.from_dict(groups, attrs, {"scan": dict(found.grid)})
+    return adapter.tree(groups, attrs, {"scan": dict(found.grid)})
 
 
 def scan_figure(payload: Mapping[str, Any]) -> Figure:

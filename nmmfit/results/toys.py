@@ -199,7 +199,7 @@ def write_toys(folder: RunFolder, found: ToysResult) -> None:
     groups = q_values(found)
     if groups:
         attrs: dict[str, Any] = {"parameter": found.name, "construction": found.construction, "seed": str(found.seed)}
-        folder.write_bytes(TOYS_FILE, adapter.netcdf_bytes(adapter.from_dict(groups, attrs)))
+        folder.write_bytes(TOYS_FILE, adapter.netcdf_bytes(adapter.tree(groups, attrs)))
     if samples(found):
         save(q_figure(found), folder.path / "q")
     if found.feldman_cousins is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from nmmfit.config import DEFAULT_TOLERANCE
 from nmmfit.experiment import BinnedExperiment, Channel, Pulls
 from nmmfit.kept import digest, kept_or_made
 from nmmfit.memory import hand_back
+from nmmfit.numerics.side_by_side import times
 from nmmfit.physics.amplitude_basis import AmplitudeBasis, MergedMonomials, merged_monomials
 from nmmfit.physics.forms import vector_to_forms
 from nmmfit.run_once import jit_once
@@ -87,11 +88,26 @@ class ExperimentTemplate:
                 result[pull] = max(degree, result.get(pull, 0))
         return result
 
-    def expected(self, products: Array, pulls: Pulls, sm: Array | float = 1.0) -> dict[str, Array]:
-        """Expected counts, channel name -> (bin,), from the products of amplitudes (product,), pulls and the SM's strength."""
-        monomials = jnp.concatenate([jnp.reshape(jnp.asarray(sm), (1,)), products]) @ jnp.asarray(self.monomials.weights.T)
-        table = polynomial_table(pulls, self.degrees, HALF_WIDTH)
-        return {t.channel.name: t.expected(monomials, table, pulls) for t in self.channels}
+    def expected(self, products: Array, pulls: Pulls, sm: Array | float = 1.0, table: Table | None = None) -> dict[str, Array]:
+        """Expected counts, channel name -> (bin,), from the products of amplitudes (product,), pulls and the SM's strength.
+
+        Of a block of points: (bin, point) from products (product, point) and the others (point,), or () where all share them.
+        `table`: polynomials of the shape pulls (`polynomials`), if they are known.
+        """
+        points = products.shape[1:]
+        strength = jnp.broadcast_to(jnp.asarray(sm), (1, *points))
+        monomials = times(jnp.concatenate([strength, products]), self.monomials.weights.T)
+        known = polynomials([self], pulls, points) if table is None else table
+        return {t.channel.name: t.expected(monomials, known, pulls) for t in self.channels}
+
+
+def polynomials(templates: Iterable[ExperimentTemplate], pulls: Pulls, points: tuple[int, ...] = ()) -> Table:
+    """Chebyshev polynomials (polynomial, *points) of every shape pull of some templates, as many as any of them needs or more."""
+    degrees: dict[str, int] = {}
+    for template in templates:
+        for name, degree in template.degrees.items():
+            degrees[name] = max(degree, degrees.get(name, 0))
+    return polynomial_table({name: jnp.broadcast_to(pulls[name], points) for name in degrees}, degrees, HALF_WIDTH)
 
 
 def relevant_coordinates(experiment: BinnedExperiment, basis: AmplitudeBasis) -> np.ndarray:

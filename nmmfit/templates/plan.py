@@ -2,14 +2,15 @@
 
 Chebyshev polynomials of the pulls -> few functions of each set of pulls (shapes.py) -> strengths, the functions of some pulls
 times scales and monomials -> features, strengths times the functions of the other pulls -> one matrix product per group of
-components -> counts along the first axis, in segments -> weighting and second axis.
+components -> counts along the first axis, in segments -> weighting and second axis. All of it at one point, or at a block of
+points side by side, with one more axis, the last, for points (numerics/side_by_side.py).
 """
 
 from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import jax
@@ -17,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from nmmfit.experiment import Component, Pulls
+from nmmfit.numerics.side_by_side import is_block, outer, sum_over, times
 from nmmfit.shapes import Array
 from nmmfit.templates.shapes import Tree
 
@@ -39,7 +41,7 @@ class Scales:
     """(exponential, pull)."""
 
     def evaluate(self, components: tuple[Component, ...], pulls: Pulls) -> Array:
-        """Scales (component,)."""
+        """Scales (component,) at one point."""
         others = [k for k in range(self.n) if k not in self.exponential]
         parts: list[Array] = []
         if self.exponential:
@@ -55,6 +57,22 @@ class Scales:
         found = jnp.concatenate(parts)
         # A permutation as a matrix product: kinder to gradients than a gather.
         return found if order == sorted(order) else found @ jnp.asarray(np.eye(self.n)[order])
+
+    def evaluate_block(self, components: tuple[Component, ...], pulls: Pulls, points: int) -> list[Array]:
+        """Scales (point,) of every component, of a block of so many points; pulls that all points share have no axis."""
+        found: dict[int, Array] = {}
+        if self.exponential:
+            exponents = jnp.asarray(self.constants)[:, None]
+            if self.pulls:
+                values = jnp.stack([jnp.broadcast_to(pulls[name], (points,)) for name in self.pulls])
+                exponents = exponents + times(values, self.slopes.T)
+            exponentials = jnp.broadcast_to(jnp.exp(exponents), (len(self.exponential), points))
+            found = dict(zip(self.exponential, jnp.unstack(exponentials), strict=True))
+        for k, component in enumerate(components):
+            if k not in found:
+                scale = at_every_point(component.scale, pulls, component.scale_pulls)
+                found[k] = jnp.broadcast_to(scale, (points,))
+        return [found[k] for k in range(self.n)]
 
 
 @dataclass(frozen=True)
@@ -82,9 +100,9 @@ class Block:
         found = tuple(m for tree in self.trees for m in tree.matrices)
         return found if self.monomials is None else (*found, self.monomials)
 
-    def functions(self, table: Table) -> tuple[Array, ...]:
-        """Functions of the pulls of every stage, (function,); a single 1 for a stage without pulls."""
-        return tuple(jnp.ones((1,)) if tree is None else tree.evaluate(table) for tree in self.stages)
+    def functions(self, table: Table, points: tuple[int, ...] = ()) -> tuple[Array, ...]:
+        """Functions of the pulls of every stage, (function, *points); a single 1 for a stage without pulls."""
+        return tuple(jnp.ones((1, *points)) if tree is None else tree.evaluate(table) for tree in self.stages)
 
 
 @dataclass(frozen=True)
@@ -103,8 +121,8 @@ class Strengths:
     def evaluate(self, weights: Array, functions: Array) -> Array:
         """(strength,) from weights (weight,) and functions (function,)."""
         if self.spread is None:
-            return jnp.ravel(weights[:, None] * functions[None, :]) @ jnp.asarray(self.mix)
-        return (functions @ jnp.asarray(self.mix)) * (weights @ jnp.asarray(self.spread))
+            return times(outer(weights, functions), self.mix)
+        return times(functions, self.mix) * times(weights, self.spread)
 
     @property
     def matrices(self) -> tuple[np.ndarray, ...]:
@@ -135,24 +153,28 @@ class Part:
         """Whether the part gives the compressed first axis itself rather than features."""
         return self.narrow is not None and self.repeat is None
 
-    def evaluate(self, scales: Array, merged: Array | None, functions: tuple[Array, ...]) -> Array:
+    def evaluate(self, scales: Array | list[Array], merged: Array | None, functions: tuple[Array, ...]) -> Array:
         """Features (feature,), or the compressed first axis, from the scales of all components, the merged monomials (merged,)
         and the functions of the block's stages."""
         first, last = self.members[0], self.members[-1]
         in_a_row = self.members == tuple(range(first, last + 1))
-        weights = scales[first : last + 1] if in_a_row else jnp.stack([scales[k] for k in self.members])
+        if in_a_row and not isinstance(scales, list):
+            weights = scales[first : last + 1]
+        else:
+            weights = jnp.stack([scales[k] for k in self.members])
         if merged is not None:
-            weights = jnp.ravel(weights[:, None] * merged[None, :])
-        *stages, outer = functions
+            weights = outer(weights, merged)
+        *stages, last_functions = functions
         strengths = weights
         for mixture, stage in zip(self.strengths, stages, strict=True):
             strengths = mixture.evaluate(strengths, stage)
         if self.narrow is None:
-            return jnp.ravel(strengths[:, None] * outer[None, :])
-        rows = outer @ jnp.asarray(self.narrow)
+            return outer(strengths, last_functions)
+        rows = times(last_functions, self.narrow)
         if self.repeat is not None:
-            return rows * (strengths @ jnp.asarray(self.repeat))
-        return jnp.sum(rows.reshape(len(strengths), -1) * strengths[:, None], axis=0)
+            return rows * times(strengths, self.repeat)
+        terms = rows.reshape(len(strengths), -1, *strengths.shape[1:]) * strengths[:, None]
+        return sum_over(terms, 0) if is_block(strengths) else jnp.sum(terms, axis=0)
 
     @property
     def matrices(self) -> tuple[np.ndarray, ...]:
@@ -171,9 +193,9 @@ class Second:
     matrix: np.ndarray
     """(function, bin)."""
 
-    def evaluate(self, table: Table) -> Array:
-        """Distribution (bin,)."""
-        return self.block.functions(table)[-1] @ jnp.asarray(self.matrix)
+    def evaluate(self, table: Table, points: tuple[int, ...] = ()) -> Array:
+        """Distribution (bin, *points)."""
+        return times(self.block.functions(table, points)[-1], self.matrix)
 
 
 @dataclass(frozen=True)
@@ -202,11 +224,11 @@ class Group:
     first_component: int
     """A component of the group, whose weighting is everybody's."""
 
-    def first_axis(self, scales: Array, merged: list[Array | None], functions: list[tuple[Array, ...]]) -> Array:
+    def first_axis(self, scales: Array | list[Array], merged: list[Array | None], functions: list[tuple[Array, ...]]) -> Array:
         """Rows of all parts, added, along the first axis (fine or bin,).
 
         Args:
-            scales: of all components (component,).
+            scales: of all components (component,), or a list of them, (point,) each.
             merged: merged monomials of every block.
             functions: of the stages of every block.
         """
@@ -215,15 +237,13 @@ class Group:
         for p in self.parts:
             (terms if p.is_whole else features).append(p.evaluate(scales, merged[p.block], functions[p.block]))
         if features:
-            terms.append((features[0] if len(features) == 1 else jnp.concatenate(features)) @ jnp.asarray(self.matrix))
+            terms.append(times(features[0] if len(features) == 1 else jnp.concatenate(features), self.matrix))
         values = functools.reduce(operator.add, terms)
         if not self.segments:
             return values
-        pieces, at = [], 0
-        for segment in self.segments:
-            pieces.append(values[at : at + len(segment)] @ jnp.asarray(segment))
-            at += len(segment)
-        return jnp.concatenate(pieces)
+        ends = np.cumsum([len(segment) for segment in self.segments])
+        pieces = jnp.split(values, ends[:-1])
+        return jnp.concatenate([times(piece, segment) for piece, segment in zip(pieces, self.segments, strict=True)])
 
     def counts(self, first: Array, weights: Weights, component: Component, table: Table) -> Array:
         """Counts (bin,) of the group from its first axis.
@@ -236,8 +256,10 @@ class Group:
         """
         if self.weighted is not None:
             at_nodes = weights.at(component, self.weighted.places)
-            first = (at_nodes * (first @ jnp.asarray(self.weighted.before))) @ jnp.asarray(self.weighted.after)
-        return first if self.second is None else jnp.ravel(first[:, None] * self.second.evaluate(table)[None, :])
+            if at_nodes.ndim < first.ndim:
+                at_nodes = at_nodes[:, None]
+            first = times(at_nodes * times(first, self.weighted.before), self.weighted.after)
+        return first if self.second is None else outer(first, self.second.evaluate(table, first.shape[1:]))
 
     @property
     def matrices(self) -> tuple[np.ndarray, ...]:
@@ -268,29 +290,40 @@ class ChannelPlan:
         return result
 
     def expected(self, components: tuple[Component, ...], monomials: Array, table: Table, pulls: Pulls) -> Array:
-        """Expected counts (bin,) from monomials (monomial,), the polynomials of the shape pulls, and the pulls."""
-        scales = self.scales.evaluate(components, pulls)
-        functions = [b.functions(table) for b in self.blocks]
-        merged = [None if b.monomials is None else monomials @ jnp.asarray(b.monomials) for b in self.blocks]
+        """Expected counts (bin,) from monomials (monomial,), the polynomials of the shape pulls, and the pulls.
+
+        Of a block of points: (bin, point) from monomials (monomial, point) and the others (..., point), those that all share
+        without that axis.
+        """
+        points, scales = monomials.shape[1:], self.scales
+        own = scales.evaluate_block(components, pulls, *points) if points else scales.evaluate(components, pulls)
+        functions = [b.functions(table, points) for b in self.blocks]
+        merged = [None if b.monomials is None else times(monomials, b.monomials) for b in self.blocks]
         weights = Weights(pulls)
         groups = [
-            g.counts(g.first_axis(scales, merged, functions), weights, components[g.first_component], table) for g in self.groups
+            g.counts(g.first_axis(own, merged, functions), weights, components[g.first_component], table) for g in self.groups
         ]
         return functools.reduce(operator.add, groups)
 
 
 class Weights:
-    """Weightings at one point; those with the same weight function at the same places evaluate it once."""
+    """Weightings at a point or a block of points; those with the same weight function at the same places evaluate it once."""
 
     def __init__(self, pulls: Pulls) -> None:
         self.pulls = pulls
         self.known: dict[tuple[int, bytes], Array] = {}
 
     def at(self, component: Component, places: np.ndarray) -> Array:
-        """Weights (place,) of a component's weighting."""
+        """Weights (place,) of a component's weighting, or (place, point)."""
         weighting = component.factors[0].weighting
         assert weighting is not None
         key = id(weighting.weight), places.tobytes()
         if key not in self.known:
-            self.known[key] = weighting.weight(jnp.asarray(places), self.pulls)
+            self.known[key] = at_every_point(lambda p: weighting.weight(jnp.asarray(places), p), self.pulls, weighting.pulls)
         return self.known[key]
+
+
+def at_every_point(function: Callable[[Pulls], Array], pulls: Pulls, names: tuple[str, ...]) -> Array:
+    """A function (...) of one point's pulls `names` at a block of points: (..., point), or (...) where all points share them."""
+    own = {name: pulls[name] for name in names if jnp.ndim(pulls[name])}
+    return jax.vmap(lambda mine: function({**pulls, **mine}), out_axes=-1)(own) if own else function(pulls)

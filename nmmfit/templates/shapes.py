@@ -2,7 +2,7 @@
 
 A fit of several pulls needs hundreds of basis functions T_k1(x1) T_k2(x2) ... but very few combinations of them matter, and these
 are few at every stage: of one pull, of a pair, of all (a hierarchical Tucker decomposition). A tree evaluates them from the
-leaves up.
+leaves up, at one point or at a block of points side by side (numerics/side_by_side.py).
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from typing import TypeAlias
 import jax.numpy as jnp
 import numpy as np
 
-from nmmfit.numerics.chebyshev import chebyshev_values
+from nmmfit.numerics.chebyshev import chebyshev_rows, chebyshev_values
+from nmmfit.numerics.side_by_side import is_block, outer, times
 from nmmfit.shapes import Array
 
 # Pulls with degrees up to this share one table of polynomials; a few of higher degree have their own.
@@ -53,9 +54,9 @@ class Leaf:
         return {self.pull: self.degree}
 
     def evaluate(self, table: Mapping[str, Array]) -> Array:
-        """Functions (rank,) from the polynomials of every pull."""
+        """Functions (rank,), or (rank, point), from the polynomials of every pull."""
         values = table[self.pull][: self.degree + 1]
-        return values if self.compress is None else values @ jnp.asarray(self.compress)
+        return values if self.compress is None else times(values, self.compress)
 
 
 @dataclass(frozen=True)
@@ -85,10 +86,13 @@ class LongLeaf:
         return {self.pull: self.m}
 
     def evaluate(self, table: Mapping[str, Array]) -> Array:
-        """Functions (rank,) from the polynomials of every pull."""
+        """Functions (rank,), or (rank, point), from the polynomials of every pull."""
         short = table[self.pull]
-        blocks = chebyshev_values(short[self.m], self.blocks - 1)
-        return jnp.ravel(blocks[:, None] * short[None, : self.m])
+        if is_block(short):
+            (blocks,) = chebyshev_rows(short[self.m : self.m + 1], (self.blocks - 1,))
+        else:
+            blocks = chebyshev_values(short[self.m], self.blocks - 1)
+        return outer(blocks, short[: self.m])
 
     def basis(self, n: int) -> np.ndarray:
         """(n, rank): T_0 ... T_(n-1) in terms of the products, by T_(mi+j) = 2 T_(mi) T_j - T_(mi-j)."""
@@ -125,16 +129,16 @@ class Node:
         return self.left.degrees | self.right.degrees
 
     def evaluate(self, table: Mapping[str, Array]) -> Array:
-        """Functions (rank,) from the polynomials of every pull."""
-        products = jnp.ravel(self.left.evaluate(table)[:, None] * self.right.evaluate(table)[None, :])
-        return products if self.transfer is None else products @ jnp.asarray(self.transfer)
+        """Functions (rank,), or (rank, point), from the polynomials of every pull."""
+        products = outer(self.left.evaluate(table), self.right.evaluate(table))
+        return products if self.transfer is None else times(products, self.transfer)
 
 
 Tree: TypeAlias = Leaf | LongLeaf | Node
 
 
 def polynomial_table(pulls: Mapping[str, Array], degrees: Mapping[str, int], half_width: float) -> dict[str, Array]:
-    """T_0 ... T_n of every pull in `degrees`, at least as many as it needs.
+    """T_0 ... T_n of every pull in `degrees`, at least as many as it needs, (n + 1,), or (n + 1, point) of pulls (point,).
 
     Outside +-half_width the value at the edge is used: the shape freezes there, and its derivative is zero.
     """
@@ -143,8 +147,9 @@ def polynomial_table(pulls: Mapping[str, Array], degrees: Mapping[str, int], hal
     alone = [[name] for name in degrees if name not in shared]
     for names in ([shared] if shared else []) + alone:
         x = jnp.clip(jnp.stack([pulls[name] for name in names]) / half_width, -1.0, 1.0)
-        values = chebyshev_values(x, max(degrees[name] for name in names))
-        table.update({name: values[i] for i, name in enumerate(names)})
+        own = tuple(degrees[name] for name in names)
+        rows = chebyshev_rows(x, own) if is_block(x) else chebyshev_values(x, max(own))
+        table.update({name: rows[i] for i, name in enumerate(names)})
     return table
 
 

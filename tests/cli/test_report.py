@@ -13,7 +13,7 @@ from report_folders import PROFILE, limits_payload, write_json_folder
 import nmmfit
 from nmmfit.cli.main import main
 from nmmfit.cli.report import WRITTEN_BY
-from nmmfit.results.report.folder import KINDS
+from nmmfit.results.written import KINDS
 
 
 @pytest.fixture(autouse=True)

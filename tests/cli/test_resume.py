@@ -23,9 +23,9 @@ from nmmfit.cli.main import main
 from nmmfit.errors import UserInputError
 from nmmfit.inference.joint import JointLikelihood
 from nmmfit.results.files import RunFolder
-from nmmfit.results.report.folder import read_results
 from nmmfit.results.resumable import ResumableFolder
 from nmmfit.results.store import read_run
+from nmmfit.results.written import read_results
 
 ROOT = Path(__file__).resolve().parents[2]
 SHORT = ("--sampler", "ensemble", "--chains", "4", "--warmup", "60", "--draws", "70", "--seed", "3", "--no-plots")

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import jax
 import jax.numpy as jnp
+import mpmath as mp
 import numpy as np
 import pytest
 import scipy.integrate
@@ -74,6 +76,58 @@ def test_implicit_solution_is_the_integral_of_the_beta_function(n_f):
     np.testing.assert_allclose(log_scale_ratio(jnp.asarray(a_1), jnp.asarray(a_0), beta), log_ratio, rtol=1e-12)
     np.testing.assert_allclose(anomalous_exponent(jnp.asarray(a_1), jnp.asarray(a_0), beta, gamma), exponent, rtol=1e-12)
     np.testing.assert_allclose(run_coupling(jnp.asarray(a_0), jnp.asarray(log_ratio), beta), a_1, rtol=1e-12)
+
+
+def _rate(beta, a):
+    """da / d ln mu."""
+    return -2 * a**2 * sum(mp.mpf(b) * a**i for i, b in enumerate(beta))
+
+
+def _implicit(beta, a_0, a_1):
+    """ln(mu_1 / mu_0) between two couplings, 30 digits."""
+    with mp.workdps(30):
+        return mp.quad(lambda a: 1 / _rate(beta, a), mp.linspace(a_0, a_1, 5))
+
+
+@pytest.mark.parametrize("loops", [1, 2, 3, 4])
+def test_couplings_from_the_charm_mass_to_m_w_satisfy_the_equation(loops):
+    # alpha_s from 0.10 at m_Z to 0.9 at the charm mass, both ways, and no way at all.
+    ways = ((5, 0.0103, -3.4), (5, 0.0080, -2.0), (5, 0.0215, 3.1), (4, 0.0196, -1.6), (4, 0.0121, -1.7), (4, 0.05, 1.5))
+    for n_f, a_0, way in ways:
+        beta = beta_series(n_f, loops)
+        a_1 = float(run_coupling(jnp.asarray(a_0), jnp.asarray(way), beta))
+        assert 0.005 < a_1 < 0.075
+        np.testing.assert_allclose(float(_implicit(beta, a_0, a_1)), way, rtol=1e-14)
+        np.testing.assert_allclose(float(log_scale_ratio(jnp.asarray(a_1), jnp.asarray(a_0), beta)), way, rtol=2e-14)
+        np.testing.assert_allclose(float(run_coupling(jnp.asarray(a_0), jnp.asarray(0.0), beta)), a_0, rtol=2e-16)
+
+
+@pytest.mark.parametrize(("n_f", "loops"), [(5, 4), (4, 1)])
+def test_derivatives_of_the_coupling_to_second_order(n_f, loops):
+    beta, a_0, way = beta_series(n_f, loops), 0.018, -0.7
+
+    def exact(shift_a, shift_way):
+        """The coupling by Newton's method in 30 digits."""
+        a = mp.mpf(float(run_coupling(jnp.asarray(a_0), jnp.asarray(way), beta)))
+        for _ in range(3):
+            off = way + shift_way - _implicit(beta, a_0 + shift_a, a)
+            a += off * _rate(beta, a)
+        return a
+
+    with mp.workdps(30):
+        h = mp.mpf("1e-6")
+        f = {(i, j): exact(i * h, j * h) for i in (-1, 0, 1) for j in (-1, 0, 1)}
+        first = [(f[1, 0] - f[-1, 0]) / (2 * h), (f[0, 1] - f[0, -1]) / (2 * h)]
+        cross = (f[1, 1] - f[1, -1] - f[-1, 1] + f[-1, -1]) / (4 * h**2)
+        second = [[(f[1, 0] - 2 * f[0, 0] + f[-1, 0]) / h**2, cross], [cross, (f[0, 1] - 2 * f[0, 0] + f[0, -1]) / h**2]]
+    x = jnp.array([a_0, way])
+
+    def run(x):
+        return run_coupling(x[0], x[1], beta)
+
+    np.testing.assert_allclose(jax.grad(run)(x), np.array(first, dtype=float), rtol=1e-7)
+    for hessian in (jax.jacfwd(jax.jacrev(run)), jax.jacrev(jax.jacfwd(run))):
+        np.testing.assert_allclose(hessian(x), np.array(second, dtype=float), rtol=1e-6)
 
 
 def test_allowed_inputs_have_a_coupling_down_to_the_charm_mass():

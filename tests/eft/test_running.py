@@ -20,6 +20,7 @@ from nmmfit.errors import UserInputError
 from nmmfit.inputs import StandardModelInputs, check
 
 REFERENCE = json.loads((Path(__file__).parents[1] / "reference" / "rg_reference.json").read_text())["records"]
+EDGES = json.loads((Path(__file__).parents[1] / "reference" / "rg_edges_reference.json").read_text())
 CASES = [(r, p) for r in REFERENCE for p in r["pairs"]]
 M_W = 80.379
 SCALES = st.floats(2.0, M_W)
@@ -54,6 +55,35 @@ def test_evolution_agrees_with_high_precision_solution(case):
     got = _everything(float(pair["from"]), float(pair["to"]), _inputs(record))
     for name, value in got.items():
         np.testing.assert_allclose(value, float(pair[name]), rtol=tolerance, atol=0.0, err_msg=name)
+
+
+def _factors(evolved):
+    """Everything of an evolution that the references have, by their names."""
+    found = {"dipole": evolved.dipole} | {f"mix_{f}": x for f, x in evolved.mixing.items()}
+    return found | {f"T_{k}": x for k, x in evolved.tensor.items()} | {f"S_{k}": x for k, x in evolved.scalar.items()}
+
+
+def test_edges_of_inputs_and_scales():
+    cases = [(edge["inputs"], pair) for edge in EDGES["edges"] for pair in edge["pairs"]]
+    scales = [np.array([float(pair[end]) for _, pair in cases]) for end in ("from", "to")]
+    given = {name: np.array([inputs[name] for inputs, _ in cases]) for name in cases[0][0]}
+    found = jax.vmap(lambda start, end, values: _factors(run(start, end, StandardModelInputs(**values))))(*scales, given)
+    for name, value in found.items():
+        np.testing.assert_allclose(value, [float(pair[name]) for _, pair in cases], rtol=2e-13, atol=0.0, err_msg=name)
+
+
+def test_derivatives_in_alpha_s_against_30_digits():
+    names = ("T_u", "S_d", "dipole", "mix_u", "mix_s", "mix_c", "mix_b", "mix_tau")
+
+    def factors(alpha_s_mz):
+        found = _factors(evolution(M_W, 2.0, StandardModelInputs(alpha_s_mz=alpha_s_mz)))
+        return jnp.stack([found[name] for name in names])
+
+    first = jax.jacfwd(factors)
+    found = jax.jit(jax.vmap(lambda a: (first(a), jax.jacfwd(first)(a))))(jnp.array([0.13, 0.1179]))
+    expected = np.array([EDGES["derivatives"][name] for name in names], dtype=float)
+    np.testing.assert_allclose(found[0][1], expected[:, 0], rtol=1e-11, atol=1e-14)
+    np.testing.assert_allclose(found[1][1], expected[:, 1], rtol=1e-8, atol=1e-12)
 
 
 def test_one_loop_tensor_factor_is_a_power_of_the_coupling():

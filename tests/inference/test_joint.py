@@ -7,12 +7,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.test_util import check_grads
+from numpyro import distributions as dist
 from numpyro.infer.util import log_density
 from scipy import stats
+from small_joint import DIPOLE, couplings, experiment
+from small_joint import joint as small_joint
 from synthetic import synthetic_joint
 
 from nmmfit.errors import DataError, UserInputError
 from nmmfit.experiment import Channel, check_counts
+from nmmfit.inference.joint import JointLikelihood
 
 POINT = {"L_dipole": 3.0, "L_T_u": -1.0, "theory.c_T": -3.1, "solar_like.flux": 0.4, "nuclear_like.timing": -1.2}
 
@@ -100,3 +104,35 @@ def test_channels_name_their_bins(joint):
     channel = joint.channels["nuclear_like.beam_on"]
     assert isinstance(channel, Channel)
     assert len(channel.observed) == np.prod([len(e) - 1 for e in channel.edges.values()])
+
+
+def test_gradients_of_many_points_are_the_slopes_of_poisson(joint):
+    """Many points at once, pulls beyond the box among them: against scipy's density of counts at points nearby."""
+    random = np.random.default_rng(7)
+    x = joint.start + random.normal(size=(3, len(joint.names)))
+    x[2, joint.names.index("nuclear_like.timing")] = 9.0
+    slopes = np.asarray(jax.jit(jax.vmap(jax.grad(joint.data_vector)))(jnp.asarray(x)))
+    step = 1e-4
+    shifts = step * np.concatenate([np.eye(x.shape[1]), -np.eye(x.shape[1])])
+    expected = joint.expected(joint.unpack(jnp.asarray(x[:, None] + shifts)))
+    densities = sum(stats.poisson.logpmf(joint.observed[k], np.asarray(v)).sum(axis=-1) for k, v in expected.items())
+    up, down = np.split(densities, 2, axis=1)
+    np.testing.assert_allclose(slopes, (up - down) / (2.0 * step), rtol=1e-5, atol=1e-5 * np.abs(slopes).max())
+    assert slopes[2, joint.names.index("nuclear_like.timing")] == 0.0
+
+
+def test_many_points_with_another_distribution_and_held_pulls():
+    observed, pulls = [3.0, 5.0], {"n": lambda p: 0.1 * p, "m": lambda p: -0.2 * p}
+
+    def counts(forms, pulls):
+        dipole = jnp.real(forms["dipole"][0, 0]) / DIPOLE**2
+        return forms["sm"] * jnp.array([4.0, 6.0]) + dipole * jnp.array([1.0, 0.5])
+
+    lab = experiment(observed, counts, pulls, lambda mean: dist.Normal(mean, 2.0))
+    direct = small_joint(lab, {"L": couplings(1.0)})
+    floated = [p for p in direct.parameters if p.name != "lab.m"]
+    joint = JointLikelihood((lab,), floated, direct.coupling_map, fixed={"lab.m": 0.5})
+    d, n = np.array([0.0, 1.0, 2.0]), np.array([0.3, -1.0, 2.0])
+    mean = np.exp(0.1 * n - 0.1)[:, None] * (np.array([4.0, 6.0]) + np.outer(d**2, [1.0, 0.5]))
+    found = joint.log_likelihood({"L": d, "lab.n": n})
+    np.testing.assert_allclose(found, stats.norm.logpdf(observed, mean, 2.0).sum(axis=1), rtol=1e-12)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -103,6 +104,10 @@ def test_nothing_is_written_where_caches_are_off(cache):
 @pytest.mark.parametrize("unknown", [{"mapping": None}, {"experiment": None}])
 def test_a_likelihood_made_by_hand_has_no_fingerprint(unknown):
     assert lab(**unknown).fingerprint is None
+
+
+def test_a_copy_which_may_be_changed_has_no_fingerprint():
+    assert copy.copy(lab()).fingerprint is None
 
 
 def test_an_unknown_family_of_priors_has_no_fingerprint():

@@ -8,7 +8,7 @@ import pytest
 from jax.test_util import check_grads
 from numpy.polynomial import chebyshev as reference
 
-from nmmfit.numerics.chebyshev import ChebyshevBasis, chebyshev_nodes, chebyshev_values, coefficients_1d
+from nmmfit.numerics.chebyshev import ChebyshevBasis, chebyshev_nodes, chebyshev_rows, chebyshev_values, coefficients_1d
 
 
 @pytest.mark.parametrize("degree", [0, 1, 2, 3, 9, 87])
@@ -46,3 +46,13 @@ def test_design_matrix_holds_the_products_of_polynomials():
 def test_gradients_to_second_order(degree):
     x = jnp.asarray([0.3, -0.55])
     check_grads(lambda v: chebyshev_values(v, degree) @ (0.5 ** jnp.arange(degree + 1.0)), (x,), order=2, modes=("fwd", "rev"))
+
+
+def test_several_variables_side_by_side() -> None:
+    """Each variable to a degree of its own, against numpy; derivatives backwards against finite differences."""
+    x, degrees = np.array([[-1.0, 0.3, 1.0, 0.0], [0.2, -0.7, 0.9, -1.0]]), (5, 2)
+    rows = chebyshev_rows(jnp.asarray(x), degrees)
+    for mine, values, degree in zip(rows, x, degrees, strict=True):
+        np.testing.assert_allclose(mine, reference.chebvander(values, degree).T, atol=1e-14)
+    inside = jnp.asarray(0.9 * x)
+    check_grads(lambda v: chebyshev_rows(v, degrees), (inside,), order=1, modes=("rev",))

@@ -44,6 +44,7 @@ CASES = {
         in_square(lambda x: mp.atanh(x) / x - 1, 0),
         [0.0, 1e-12, 0.2499, 0.2501, 0.5, 0.99, 0.999999],
     ),
+    "log1p_small": (special.log1p_small, mp.log1p, [-0.3, -0.04, -1e-12, 0.0, 1e-12, 0.04, 0.3]),
 }
 
 

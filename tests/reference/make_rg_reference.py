@@ -19,6 +19,7 @@ import mpmath as mp
 
 mp.mp.dps = 30
 M_Z, M_W, M_B, M_C, TWO = (mp.mpf(x) for x in ("91.1876", "80.379", "4.18", "1.27", "2"))
+ALPHA_S_MZ = mp.mpf("0.1179")
 MASSES = {"u": mp.mpf("0.00216"), "d": mp.mpf("0.00467"), "s": mp.mpf("0.093"), "c": M_C, "b": M_B}
 LEPTONS = {"e": mp.mpf("0.00051099895069"), "mu": mp.mpf("0.1056583755"), "tau": mp.mpf("1.77686")}
 QUARKS = ("u", "c", "d", "s", "b")
@@ -146,10 +147,10 @@ def everything(theory: Theory, active: tuple[str, ...]):
     return rhs
 
 
-def record(loops: int, loops_t: int, running_e: bool, pairs: list[tuple]) -> dict:
+def record(loops: int, loops_t: int, running_e: bool, pairs: list[tuple], digits: int = 20) -> dict:
     five, four = Theory(5, loops, loops_t, running_e), Theory(4, loops, loops_t, running_e)
     alpha_z = 1 / mp.mpf("127.952") if running_e else 1 / mp.mpf("137.035999177")
-    a5, alpha_b = solve(couplings_only(five), M_Z, [mp.mpf("0.1179"), alpha_z], M_B)
+    a5, alpha_b = solve(couplings_only(five), M_Z, [ALPHA_S_MZ, alpha_z], M_B)
     x = a5 / mp.pi
     alpha_terms = [0, 0, r(11, 72), r(564731, 124416) - r(82043, 27648) * Z3 - 4 * r(2633, 31104)]
     mass_terms = [
@@ -173,7 +174,7 @@ def record(loops: int, loops_t: int, running_e: bool, pairs: list[tuple]) -> dic
     for start, end in pairs:
         start, end = mp.mpf(start), mp.mpf(end)
         y = state(start) + one[:3] + one[:3] + [mp.mpf(1)] + [mp.mpf(0)] * 8
-        crossing = (start - M_B) * (end - M_B) < 0
+        crossing = (start >= M_B) != (end >= M_B)
         bottom = ("b",) if start >= M_B else ()
         legs = [(start, M_B), (M_B, end)] if crossing else [(start, end)]
         for first, last in legs:
@@ -181,7 +182,7 @@ def record(loops: int, loops_t: int, running_e: bool, pairs: list[tuple]) -> dic
             if first == M_B and crossing:
                 y[0], y[2:7] = (a5, high_b) if high else (a4, low_b)
             y = solve(everything(five if high else four, ("u", "c", "d", "s", *(bottom if high else ()))), first, y, last)
-        text = [mp.nstr(v, 20) for v in y]
+        text = [mp.nstr(v, digits) for v in y]
         names = ("alpha_s", "alpha", *(f"m_{q}" for q in QUARKS), "T_u", "T_d", "T_e", "S_u", "S_d", "S_e", "dipole")
         row = dict(zip((*names, *(f"mix_{f}" for f in (*QUARKS, *LEPTONS))), text, strict=True))
         out["pairs"].append({"from": str(mp.nstr(start, 12)), "to": str(mp.nstr(end, 12)), **row})

@@ -34,10 +34,10 @@ from nmmfit.config import validate
 from nmmfit.errors import UserInputError
 from nmmfit.results.report import make_document, page_of
 from nmmfit.results.report.document import Document
-from nmmfit.results.report.folder import read_results
 from nmmfit.results.report.references import PAPERS, SOFTWARE, formulae, identifiers, references_section
 from nmmfit.results.report.render import html, template_text
 from nmmfit.results.wording import measured, quantity_label, quantity_words, sentence, together, typeset, unit_text
+from nmmfit.results.written import read_results
 from nmmfit.runfile import read_toml
 
 NOTHING: dict[str, dict] = {"identified": {}, "parameters": {}}

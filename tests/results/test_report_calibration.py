@@ -27,8 +27,8 @@ from nmmfit.inference.calibration import Calibration
 from nmmfit.inference.ranks import UniformRanks
 from nmmfit.results.report import make_document, page_of
 from nmmfit.results.report.document import Document, Picture
-from nmmfit.results.report.folder import read_results
 from nmmfit.results.report.stored_calibration import stored_calibration
+from nmmfit.results.written import read_results
 
 EVIL = "$x^$</pre></section>\"'><script>alert(1)</script><img src=x onerror=alert(2)>{{ 7*7 }}"
 

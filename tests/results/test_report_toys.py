@@ -15,7 +15,7 @@ from nmmfit.errors import UserInputError
 from nmmfit.inference.toys import ToysResult
 from nmmfit.results.report import make_document, page_of
 from nmmfit.results.report.document import Document
-from nmmfit.results.report.folder import read_results
+from nmmfit.results.written import read_results
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,6 @@ from nmmfit.results.report.calibration import calibration_document
 from nmmfit.results.report.document import Document
 from nmmfit.results.report.fisher import fisher_document
 from nmmfit.results.report.fit import fit_document
-from nmmfit.results.report.folder import Results, read_results
 from nmmfit.results.report.impacts import impacts_document
 from nmmfit.results.report.leave_out import leave_out_document
 from nmmfit.results.report.limits import limits_document
@@ -21,6 +20,7 @@ from nmmfit.results.report.tension import tension_document
 from nmmfit.results.report.tighten import tighten_document
 from nmmfit.results.report.toys import toys_document
 from nmmfit.results.report.validation import validation_document
+from nmmfit.results.written import Results, read_results
 
 _MAKERS = {
     "fit": fit_document,

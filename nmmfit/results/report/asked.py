@@ -8,9 +8,9 @@ from typing import Any
 from nmmfit.config import RunConfig, TemplateSpec
 from nmmfit.presets import CHOICES
 from nmmfit.results.report.document import Section, Table, Text, table
-from nmmfit.results.report.folder import KINDS, Results
 from nmmfit.results.report.references import Told
 from nmmfit.results.wording import direction_lines, unit_text
+from nmmfit.results.written import KINDS, Results
 
 
 def asked_section(results: Results, experiments: Sequence[Told], question: str) -> Section:

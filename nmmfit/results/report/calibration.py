@@ -9,11 +9,11 @@ from nmmfit.inference.calibration_chunks import LOG_LIKELIHOOD
 from nmmfit.results.calibration import BAND, ecdf_figure, rank_figure, shown
 from nmmfit.results.report.asked import asked_section, made_facts, provenance_section
 from nmmfit.results.report.document import Document, Picture, Section, Table, table
-from nmmfit.results.report.folder import Results
 from nmmfit.results.report.pictures import drawn
 from nmmfit.results.report.references import asked_of
 from nmmfit.results.report.stored_calibration import stored_calibration
 from nmmfit.results.wording import fixed, number, quantity_words, sentence, typeset, unit_text
+from nmmfit.results.written import Results
 
 METHOD = (
     ("arXiv:1804.06788", "simulation-based calibration"),

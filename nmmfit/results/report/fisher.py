@@ -15,10 +15,10 @@ from nmmfit.inference.information import SHARED
 from nmmfit.results.fisher import LEAST_SHARE, SHOWN, along, direction_words, fisher_figure
 from nmmfit.results.report.asked import asked_section, made_facts, provenance_section
 from nmmfit.results.report.document import Document, Picture, Section, Table, table
-from nmmfit.results.report.folder import Results, finite, finite_or_none, known_or_nan, plain_unit, reading
 from nmmfit.results.report.pictures import drawn
 from nmmfit.results.report.references import asked_of
 from nmmfit.results.wording import common_scale, fixed, measured, number, typeset, unit_text
+from nmmfit.results.written import Results, finite, finite_or_none, known_or_nan, plain_unit, reading
 
 MOST_ANSWERS = 6
 """Directions that the answer puts into words, of those with information and of those without; the rest stands in the tables."""

@@ -19,7 +19,6 @@ from nmmfit.results.files import POSTERIOR
 from nmmfit.results.plots import coefficient_corner, identified_corner
 from nmmfit.results.report.asked import asked_section, made_facts, provenance_section
 from nmmfit.results.report.document import Document, Picture, Section, Table, table
-from nmmfit.results.report.folder import Results, finite, known_or_nan, plain_unit, reading
 from nmmfit.results.report.nuisances import Summaries, distinct, nuisances_section
 from nmmfit.results.report.pictures import drawn, stored
 from nmmfit.results.report.references import SAMPLING, asked_of
@@ -35,6 +34,7 @@ from nmmfit.results.wording import (
     together,
     unit_text,
 )
+from nmmfit.results.written import Results, finite, known_or_nan, plain_unit, reading
 
 MOST_ANSWERS = 6
 """Sentences at the top; the rest stands in the tables."""

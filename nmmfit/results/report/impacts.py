@@ -15,7 +15,6 @@ from nmmfit.results.impacts import SHOWN, impacts_figure
 from nmmfit.results.plots import distinct_quantities
 from nmmfit.results.report.asked import asked_section, made_facts, provenance_section
 from nmmfit.results.report.document import Document, Picture, Section, Table, table
-from nmmfit.results.report.folder import Results, finite, finite_or_none, known_or_nan, plain_unit, reading
 from nmmfit.results.report.pictures import drawn
 from nmmfit.results.report.references import asked_of
 from nmmfit.results.wording import (
@@ -30,6 +29,7 @@ from nmmfit.results.wording import (
     typeset,
     unit_text,
 )
+from nmmfit.results.written import Results, finite, finite_or_none, known_or_nan, plain_unit, reading
 
 MOST_ANSWERS = 6
 """Quantities that the answer puts into words; the rest stands in the tables."""

@@ -8,11 +8,11 @@ from typing import Any
 from nmmfit.results.forest import forest_figure
 from nmmfit.results.report.asked import asked_section, made_facts, provenance_section
 from nmmfit.results.report.document import Document, Section, Table, table
-from nmmfit.results.report.folder import Results, plain_unit, reading
 from nmmfit.results.report.pictures import drawn
 from nmmfit.results.report.references import SAMPLING, asked_of
 from nmmfit.results.tables import LIMIT_KINDS, LIMIT_SECTIONS
 from nmmfit.results.wording import common_scale, fixed, measured, quantity_label, quantity_words, sentence, unit_text
+from nmmfit.results.written import Results, plain_unit, reading
 
 MOST_ANSWERS = 8
 SECTIONS = tuple(LIMIT_SECTIONS.items())

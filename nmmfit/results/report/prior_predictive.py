@@ -17,10 +17,10 @@ from nmmfit.results.prior_predictive import (
 )
 from nmmfit.results.report.asked import asked_section, made_facts, provenance_section
 from nmmfit.results.report.document import Document, Picture, Section, Table, table
-from nmmfit.results.report.folder import Results, finite, reading
 from nmmfit.results.report.pictures import drawn
 from nmmfit.results.report.references import asked_of
 from nmmfit.results.wording import fixed, number
+from nmmfit.results.written import Results, finite, reading
 
 MOST_ANSWERS = 6
 """Sentences at the top; the others stand below."""

@@ -15,10 +15,10 @@ from nmmfit.results.plots import distinct_quantities
 from nmmfit.results.prior_sensitivity import picture_height, sensitivity_figure
 from nmmfit.results.report.asked import asked_section, made_facts, provenance_section
 from nmmfit.results.report.document import Document, Picture, Section, Table, Text, table
-from nmmfit.results.report.folder import Results, finite, plain_unit, reading
 from nmmfit.results.report.pictures import drawn
 from nmmfit.results.report.references import asked_of
 from nmmfit.results.wording import common_scale, fixed, number, quantity_words, sentence, together, unit_text
+from nmmfit.results.written import Results, finite, plain_unit, reading
 
 METHOD = (("arXiv:1507.02646", "Pareto-smoothed importance sampling"),)
 MOVES = 1.05

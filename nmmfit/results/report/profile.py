@@ -9,10 +9,10 @@ import numpy as np
 from nmmfit.results.report.asked import asked_section, made_facts, provenance_section
 from nmmfit.results.report.document import Document, Section, table
 from nmmfit.results.report.figures import LEVELS, profile_figure
-from nmmfit.results.report.folder import Results, plain_unit, reading
 from nmmfit.results.report.pictures import drawn
 from nmmfit.results.report.references import asked_of
 from nmmfit.results.wording import common_scale, fixed, measured, quantity_words, sentence, unit_text
+from nmmfit.results.written import Results, plain_unit, reading
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,11 @@ import numpy as np
 
 from nmmfit.results.report.asked import asked_section, made_facts, provenance_section
 from nmmfit.results.report.document import Document, Section, Table, table
-from nmmfit.results.report.folder import Results, finite, known_or_nan, plain_unit, reading
 from nmmfit.results.report.pictures import drawn
 from nmmfit.results.report.references import asked_of
 from nmmfit.results.scan import contour_words, interval_text, scan_figure
 from nmmfit.results.wording import common_scale, fixed, measured, number, quantity_words, sentence, unit_text
+from nmmfit.results.written import Results, finite, known_or_nan, plain_unit, reading
 
 MOST_ROWS = 200
 """Points of a curve that the page lists."""

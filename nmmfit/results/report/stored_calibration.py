@@ -13,7 +13,7 @@ from nmmfit.inference.ranks import UniformRanks
 from nmmfit.inference.settings import SamplerSettings
 from nmmfit.results import adapter
 from nmmfit.results.files import CALIBRATION_FILE
-from nmmfit.results.report.folder import Results, finite, plain_unit, reading
+from nmmfit.results.written import Results, finite, plain_unit, reading
 
 Stored = Mapping[str, np.ndarray]
 """Quantity -> its values (simulation,)."""

@@ -14,7 +14,7 @@ from nmmfit.inference.toy_intervals import CLs, Coverage, FeldmanCousins, ToysAt
 from nmmfit.inference.toys import ToysResult
 from nmmfit.results import adapter
 from nmmfit.results.files import TOYS_FILE
-from nmmfit.results.report.folder import Results, finite, finite_or_none, known_or_nan, plain_unit, reading
+from nmmfit.results.written import Results, finite, finite_or_none, known_or_nan, plain_unit, reading
 
 Samples = Mapping[str, np.ndarray]
 """Group of toys.nc -> q of the toys (test, toy), nan for those that failed; nothing where no toys are stored."""

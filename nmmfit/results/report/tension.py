@@ -12,11 +12,11 @@ from nmmfit.inference.tension import Part, Tension
 from nmmfit.results.plots import distinct_quantities
 from nmmfit.results.report.asked import asked_section, made_facts, provenance_section
 from nmmfit.results.report.document import Document, Section, Table, table
-from nmmfit.results.report.folder import Results, finite, plain_unit, reading
 from nmmfit.results.report.pictures import drawn
 from nmmfit.results.report.references import asked_of
 from nmmfit.results.tension import tension_figure
 from nmmfit.results.wording import fixed, measured, number, quantity_words, sentence, together, typeset, unit_text
+from nmmfit.results.written import Results, finite, plain_unit, reading
 
 AGREES_ABOVE = 0.05
 """p-value from which on the page says that experiments agree."""

@@ -11,7 +11,6 @@ from nmmfit.inference.tighten import KINDS, Bounds, Tightening
 from nmmfit.results.report.asked import asked_section, made_facts, provenance_section
 from nmmfit.results.report.courses import MATTERS, Course, courses
 from nmmfit.results.report.document import Document, Picture, Section, Table, table
-from nmmfit.results.report.folder import Results, finite, finite_or_none, plain_unit, reading
 from nmmfit.results.report.pictures import drawn
 from nmmfit.results.report.references import asked_of
 from nmmfit.results.tables import LIMIT_KINDS
@@ -27,6 +26,7 @@ from nmmfit.results.wording import (
     together,
     unit_text,
 )
+from nmmfit.results.written import Results, finite, finite_or_none, plain_unit, reading
 
 MOST_ANSWERS = 6
 """Quantities that the answer puts into words; the rest stands in the tables."""

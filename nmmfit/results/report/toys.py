@@ -8,12 +8,12 @@ from nmmfit.inference.toy_intervals import Coverage, FeldmanCousins, ToysAtValue
 from nmmfit.inference.toys import ToysResult
 from nmmfit.results.report.asked import asked_section, made_facts, provenance_section
 from nmmfit.results.report.document import Document, Picture, Section, Table, table
-from nmmfit.results.report.folder import Results
 from nmmfit.results.report.pictures import drawn
 from nmmfit.results.report.references import asked_of
 from nmmfit.results.report.stored_toys import stored_toys
 from nmmfit.results.toys import belt_figure, coverage_figure, q_figure, samples
 from nmmfit.results.wording import common_scale, fixed, measured, number, quantity_words, sentence, unit_text
+from nmmfit.results.written import Results
 
 METHOD = (
     ("physics/9711021", "intervals of Feldman and Cousins"),

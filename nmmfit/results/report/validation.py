@@ -7,12 +7,12 @@ from typing import Any
 from nmmfit.inference.validate import Validation
 from nmmfit.results.report.asked import provenance_section
 from nmmfit.results.report.document import Document, Picture, Section, Table, table
-from nmmfit.results.report.folder import Results, reading
 from nmmfit.results.report.pictures import stored
 from nmmfit.results.report.references import FOUNDING, references_section
 from nmmfit.results.validation import COMPARED, TARGETS, choices, comparisons, facts
 from nmmfit.results.validation_folder import stems_of
 from nmmfit.results.wording import typeset, unit_text
+from nmmfit.results.written import Results, reading
 
 
 def validation_document(results: Results) -> Document:
