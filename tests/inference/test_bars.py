@@ -114,7 +114,7 @@ def test_templates_of_the_default_run_against_quadrature(far_points: tuple[jax.A
 def test_a_millionth_costs_no_more_than_twice_a_ten_thousandth(
     far_points: tuple[jax.Array, np.ndarray], record_property: Callable[[str, object], None]
 ) -> None:
-    """The bar P8: tolerances are the largest tried that do it at these points (at others 1e-5 reaches 1e-4: docs/performance.md)."""
+    """The bar P8: the largest tolerances tried that do it at these points (docs/performance.md has others)."""
     coarse = default_run(["templates.tolerances.borexino_phase2=7e-6"]).joint()
     fine = default_run(["templates.tolerances.borexino_phase2=3e-8", "templates.tolerances.coherent_csi_2021=3e-7"]).joint()
     errors = [errors_at(joint, far_points).max() for joint in (coarse, fine)]
