@@ -207,7 +207,7 @@ def test_schema_describes_the_embedded_run(capsys: pytest.CaptureFixture[str]) -
     schema = answer(capsys, "schema", "--json")
     assert schema["additionalProperties"] is False
     keys = {"scale_gev", "experiments", "allow_overlaps", "parameters", "combinations", "model", "theory", "pulls", "options"}
-    assert keys | {"sampler", "directions"} == set(schema["properties"])
+    assert keys | {"sampler", "directions", "templates"} == set(schema["properties"])
     assert main(["schema"]) == 0
     assert json.loads(capsys.readouterr().out) == schema
 
