@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -26,6 +27,19 @@ def document_of(path: Path, verb: str, payload: Any, run: str) -> Document:
     """The report of a folder with one payload and one run file."""
     path.mkdir(exist_ok=True)
     return make_document(read_results(write_json_folder(path / "x", verb, payload, run)))
+
+
+def changed(payload: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
+    """The payload with the entry at a path (words between slashes) replaced; deleted where the value is `...`."""
+    made = copy.deepcopy(payload)
+    *above, last = path.split("/")
+    place = made
+    for key in above:
+        place = place[key]
+    place[last] = value
+    if value is ...:
+        del place[last]
+    return made
 
 
 def plain(text: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import hashlib
 import json
@@ -13,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import report_documents as documents
-from report_documents import build_without_tables, cells, plain, section, tables
+from report_documents import build_without_tables, cells, changed, plain, section, tables
 from report_folders import (
     TWO,
     calibration_result,
@@ -103,19 +102,6 @@ def test_calibrated_and_too_many_left_out(tmp_path: Path) -> None:
     assert not failed.converged
     assert failed.verdict == "NOT calibrated: 20 of 60 posteriors could not be sampled well enough."
     assert "20 of 60 posteriors were not sampled well enough to count" in section(failed, "Diagnostics").points[0]
-
-
-def changed(payload: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
-    """The payload with the entry at a path (words between slashes) replaced; deleted where the value is `...`."""
-    made = copy.deepcopy(payload)
-    *above, last = path.split("/")
-    place = made
-    for key in above:
-        place = place[key]
-    place[last] = value
-    if value is ...:
-        del place[last]
-    return made
 
 
 @pytest.mark.parametrize(

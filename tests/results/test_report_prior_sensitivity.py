@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import report_documents as documents
-from report_documents import build_without_tables, cells, plain, section
+from report_documents import build_without_tables, cells, changed, plain, section
 from report_folders import PRIOR_SENSITIVITY, RUN, write_json_folder
 
 from nmmfit.errors import UserInputError
@@ -21,19 +21,6 @@ document_of = partial(documents.document_of, verb="prior-sensitivity", run=RUN)
 @pytest.fixture(autouse=True)
 def _lab(monkeypatch: pytest.MonkeyPatch) -> None:
     build_without_tables(monkeypatch)
-
-
-def changed(path: str, value: Any) -> dict[str, Any]:
-    """The payload with the entry at a path (words between slashes) replaced; deleted where the value is `...`."""
-    payload = copy.deepcopy(PRIOR_SENSITIVITY)
-    *above, last = path.split("/")
-    place = payload
-    for key in above:
-        place = place[key]
-    place[last] = value
-    if value is ...:
-        del place[last]
-    return payload
 
 
 def test_prior_sensitivity_in_words_and_tables(tmp_path: Path) -> None:
@@ -130,7 +117,7 @@ def test_hostile_strings_are_text(tmp_path: Path) -> None:
     ],
 )
 def test_a_broken_file_is_one_line(path: str, value: Any, expected: str, tmp_path: Path) -> None:
-    folder = write_json_folder(tmp_path / "x", "prior-sensitivity", changed(path, value))
+    folder = write_json_folder(tmp_path / "x", "prior-sensitivity", changed(PRIOR_SENSITIVITY, path, value))
     with pytest.raises(UserInputError) as error:
         page_of(folder)
     assert expected in str(error.value)
