@@ -36,15 +36,14 @@ def kept_program(
 
     options = quick_options() if once else None
     path = None if fingerprint is None else _place(fingerprint, given)
-    if path is None:
-        return jax.jit(function).lower(*given).compile(options)
     leaves, tree = jax.tree.flatten(given)
-    content = kept_content(path)
-    if content is None:
+    content = None if path is None else kept_content(path)
+    if path is not None and content is None:
         content = _exported(function, leaves, tree)
-        if content is None:
-            return jax.jit(function).lower(*given).compile(options)
-        keep_content(path, content)
+        if content is not None:
+            keep_content(path, content)
+    if content is None:
+        return jax.jit(function).lower(*given).compile(options)
     # The same way in the process that traced it, so that both compute the same bits.
     raw, example = pickle.loads(content)
     _prepare_linear_algebra()
