@@ -10,24 +10,31 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from types import FunctionType
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 
 from nmmfit import precision as precision
 from nmmfit.kept import digest
 from nmmfit.kept_programs import remembered_program
+from nmmfit.processors import processors
+from nmmfit.shapes import Array
 
 WIDER = 64
 """How many times as many points a chunk has on an accelerator, which is idle with few."""
 
 SHARE = 0.5
 """Fraction of a device's free memory that a call may take."""
+
+SHARE_BLOCKS = 16
+"""Blocks of points that are worth a thread of their own: some milliseconds."""
 
 _log = logging.getLogger(__name__)
 
@@ -121,6 +128,34 @@ def in_batches(
         kept = slice(len(here))
         put(here, jax.tree.map(lambda leaf, kept=kept: leaf[kept], found))
         first += size
+
+
+def over_processors(function: Callable[[Array], Any], block: int) -> Callable[[Array], Any]:
+    """A compiled function of points (point, ...) that gives large batches to all processors of this process, a thread each.
+
+    XLA runs a program on a CPU in one thread but for its largest matrix products. The function must not call LAPACK, whose
+    batches in two threads can wait for each other for ever.
+
+    Args:
+        function: returns a tree of arrays with a leading axis of points; may be called inside another trace, too.
+        block: points that it has side by side; a share of less than SHARE_BLOCKS of them is not worth a thread.
+    """
+
+    def call(points: Array) -> Any:
+        here = jax.default_backend() == "cpu" and jax.local_device_count() == 1 and not isinstance(points, jax.core.Tracer)
+        shares = min(processors(), len(points) // (SHARE_BLOCKS * block)) if here else 1
+        if shares < 2:
+            return function(points)
+        # Shares of one size, the last overlapping the one before it, so that one program serves all.
+        size = -(-len(points) // shares)
+        begins = [min(k * size, len(points) - size) for k in range(shares)]
+        with ThreadPoolExecutor(shares) as pool:
+            parts = list(pool.map(lambda begin: jax.block_until_ready(function(points[begin : begin + size])), begins))
+        new = [k * size - begin for k, begin in enumerate(begins)]
+        kept = [jax.tree.map(lambda leaf, first=first: leaf[first:], part) for first, part in zip(new, parts, strict=True)]
+        return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *kept)
+
+    return call
 
 
 def is_out_of_memory(problem: Exception) -> bool:

@@ -13,9 +13,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nmmfit.inference.minimise import Problems, no_quantities, solve_point
-from nmmfit.inference.slopes import n_curved
+from nmmfit.inference.minimise import Problems, no_quantities, rounding_of, solve_point
+from nmmfit.inference.slopes import counts_of, gradient_and_curvature, n_curved, slopes_apart
 from nmmfit.inference.toy_fits import Data, ToyLikelihood
+from nmmfit.kept import digest
 from nmmfit.shapes import Array
 
 BLOCK = 64
@@ -23,6 +24,9 @@ BLOCK = 64
 
 CORE_HESSIANS, CORE_CHORDS, CORE_TOLERANCE = 20, 2, 1e-9
 """Most Hessians of the small problem, quasi-Newton steps per Hessian, and height above its minimum to stop at."""
+
+LOOK_HESSIANS = 4
+"""Most Hessians from each of several starts; the lowest end goes on to the minimum. A block waits for its slowest start."""
 
 FEASIBLE = 1e-6
 """Relative distance to what is held at which a constraint counts as fulfilled."""
@@ -51,6 +55,12 @@ class Core:
 
     def __hash__(self) -> int:
         return hash((Core, self.likelihood))
+
+    @property
+    def fingerprint(self) -> str | None:
+        """Digest of all that its functions depend on; None where the likelihood has none."""
+        known = self.likelihood.fingerprint
+        return None if known is None else digest([type(self).__qualname__, known])
 
     def _whole(self, y: Array) -> Array:
         """The likelihood's vector with nominal nuisances."""
@@ -87,14 +97,15 @@ class Core:
 
     def metric(self, w: Array, data: Data) -> Array:
         """G (m + nuisance, m + nuisance), without second derivatives of counts."""
-        mean, push = jax.linearize(self.counts, w)
-        jacobian = jax.vmap(push)(jnp.eye(w.shape[0]))
-        bend = self.likelihood.bend(mean, jnp.asarray(data.counts))
+        experiments = range(len(self.joint.experiments))
+        parts = [slopes_apart(self.joint, self.space.ranges.to_parameters, w, k) for k in experiments]
+        bend = self.likelihood.bend(counts_of(parts), jnp.asarray(data.counts))
 
         def constraint(v: Array) -> Array:
             return -self.likelihood.constraint(self._vector(v), jnp.asarray(data.centres))
 
-        return (jacobian * bend) @ jacobian.T + jax.hessian(constraint)(w)
+        curvature = gradient_and_curvature(len(w), parts, jnp.zeros_like(bend), bend)[1]
+        return curvature + jax.hessian(constraint)(w)
 
     def __call__(self, s: Array, form: tuple[Array, Array, Array]) -> Array:
         """The small problem: form = (origin u_k, r, damped S)."""
@@ -180,50 +191,68 @@ def learned(metric: Array, step: Array, change: Array) -> Array:
     return jnp.where(usable, updated, metric)
 
 
-@partial(jax.jit, static_argnums=(0, 1))
-def one_round(
-    core: Core,
-    constrained: bool,
-    state: State,
-    data: Data,
-    free: Array,
-    starts: Array,
-    basis: Array,
-    weights: Array,
-    target: Array,
-) -> State:
-    """One round of toys; starts (toy, start, k) of the small problem besides the present point."""
-    quantities = core.quantities if constrained else no_quantities
+class Held(NamedTuple):
+    """What is held in the fits of a batch of toys: the nuisances that are `free` (nuisance,), the `basis` (k, k) of the core, and
+    the constraint's `weights` on it and on `Core.quantities`, zero for none."""
 
-    def one(now: State, measured: Data, others: Array, aim: Array) -> State:
-        down, across = now.gradient[: core.m], jnp.where(free, now.gradient[core.m :], 0.0)
-        form = reduced(core, now.metric, free, across)
-        origin = core.place(now.s)
-        stiff = 1.0 + now.damping
-        linear = down - form.follow.T @ across
+    free: Array
+    basis: Array
+    weights: Array
+
+
+class _Small:
+    """The small problem of one toy's round, while it is traced."""
+
+    def __init__(self, core: Core, constrained: bool, now: State, held: Held, aim: Array) -> None:
+        self.core, self.constrained, self.held, self.aim = core, constrained, held, aim
+        down, self.across = now.gradient[: core.m], jnp.where(held.free, now.gradient[core.m :], 0.0)
+        self.form = reduced(core, now.metric, held.free, self.across)
+        self.origin = core.place(now.s)
+        self.stiff = 1.0 + now.damping
+        self.linear = down - self.form.follow.T @ self.across
+
+    def solve(self, start: Array, hessians: int) -> tuple[Array, Array]:
+        """Where the minimum from a start (k,) is, and its value; infinite where the constraint was not reached."""
+        core, weights = self.core, self.held.weights
+        quantities = core.quantities if self.constrained else no_quantities
         zero = jnp.zeros(core.k)
-        on_quantities = weights[core.k :]
+        problem = Problems(start, self.held.basis, weights if self.constrained else zero, self.aim, zero, zero)
+        given = (self.origin, self.linear, self.stiff * self.form.square)
+        limit, tolerance = jnp.asarray(hessians), jnp.asarray(CORE_TOLERANCE)
+        found = solve_point(core, quantities, CORE_CHORDS, problem, given, limit, tolerance)
+        reached = jnp.isfinite(found.value) & jnp.isfinite(found.distance)
+        if self.constrained:
+            off = jnp.abs(weights[core.k :] @ quantities(found.x) - self.aim)
+            reached = reached & (off <= FEASIBLE * jnp.abs(self.aim) + 1e-300)
+        return found.x, jnp.where(reached, found.value, jnp.inf)
 
-        def small(start: Array) -> tuple[Array, Array]:
-            problem = Problems(start, basis, weights if constrained else zero, aim, zero, zero)
-            given = (origin, linear, stiff * form.square)
-            limit, tolerance = jnp.asarray(CORE_HESSIANS), jnp.asarray(CORE_TOLERANCE)
-            found = solve_point(core, quantities, CORE_CHORDS, problem, given, limit, tolerance)
-            reached = jnp.isfinite(found.value) & jnp.isfinite(found.distance)
-            if constrained:
-                off = jnp.abs(on_quantities @ quantities(found.x) - aim)
-                reached = reached & (off <= FEASIBLE * jnp.abs(aim) + 1e-300)
-            return found.x, jnp.where(reached, found.value, jnp.inf)
 
-        points, values = jax.vmap(small)(jnp.concatenate([now.s[None], others]))
-        best = jnp.argmin(values)
-        s = points[best]
+@partial(jax.jit, static_argnums=(0, 1))
+def look_around(core: Core, constrained: bool, state: State, starts: Array, held: Held, aim: Array) -> Array:
+    """The lowest end (toy, k) of the small problem from the present point and from other starts (toy, start, k)."""
+
+    def one(now: State, others: Array, at: Array) -> Array:
+        small = _Small(core, constrained, now, held, at)
+        ends, values = jax.vmap(partial(small.solve, hessians=LOOK_HESSIANS))(jnp.concatenate([now.s[None], others]))
+        return jnp.where(jnp.isfinite(jnp.min(values)), ends[jnp.argmin(values)], now.s)
+
+    return jax.vmap(one)(state, starts, aim)
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def one_round(core: Core, constrained: bool, state: State, data: Data, begin: Array, held: Held, aim: Array) -> State:
+    """One round of toys, whose small problem starts at `begin` (toy, k)."""
+
+    def one(now: State, measured: Data, start: Array, at: Array) -> State:
+        small = _Small(core, constrained, now, held, at)
+        form, across, origin, stiff = small.form, small.across, small.origin, small.stiff
+        s, lowest = small.solve(start, CORE_HESSIANS)
         u = core.place(s)
         nu = now.nu - form.along / stiff - form.follow @ (u - origin)
-        expected = 0.5 * across @ form.along / stiff - values[best]
+        expected = 0.5 * across @ form.along / stiff - lowest
         value, gradient = jax.value_and_grad(core.value)(jnp.concatenate([u, nu]), measured)
-        rounding = 4.0 * jnp.finfo(jnp.float64).eps * jnp.abs(value)
-        finite = jnp.isfinite(value) & jnp.all(jnp.isfinite(gradient)) & jnp.isfinite(values[best])
+        rounding = rounding_of(value)
+        finite = jnp.isfinite(value) & jnp.all(jnp.isfinite(gradient)) & jnp.isfinite(lowest)
         good = finite & (value <= now.value + rounding)
         # what the trial tells about curvature is true whether it went down or not
         step = jnp.concatenate([u - origin, nu - now.nu])
@@ -235,7 +264,7 @@ def one_round(
         old = now._replace(metric=metric, damping=jnp.maximum(0.5, 4.0 * now.damping), height=height)
         return jax.tree.map(lambda a, b: jnp.where(good, a, b), new, old)
 
-    return jax.vmap(one)(state, data, starts, target)
+    return jax.vmap(one)(state, data, begin, aim)
 
 
 @partial(jax.jit, static_argnums=0)

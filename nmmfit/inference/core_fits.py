@@ -16,6 +16,7 @@ G, then the minimiser with exact Hessians (`nmmfit.inference.toy_fits.fit_toys`)
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import Any
 
 import jax
@@ -26,10 +27,12 @@ from nmmfit.inference.batches import Program, in_batches
 from nmmfit.inference.core import (
     BLOCK,
     Core,
+    Held,
     State,
     coordinates_of,
     gradients,
     in_blocks,
+    look_around,
     metrics,
     natural_of,
     one_round,
@@ -52,6 +55,9 @@ THROWS = (1.0, 1.0, 3.0, 3.0, 10.0)
 
 THOROUGH = 2
 """Passes that begin with the small problem solved from all starts, and not from the present point alone."""
+
+HOPELESS = 100.0
+"""Damping beyond which a fit from a scattered point is given up: with its own G it went down in none of a handful of rounds."""
 
 BETTER = 1e-4
 """By how much another well must be lower for a fit that has converged to go on from there."""
@@ -113,23 +119,32 @@ class CoreFits:
             start: where to begin (toy, n); None: where the toys were made.
         Returns: vectors, values without what depends on Poisson data alone, and whether each converged.
         """
-        begin = [np.tile(self.z, (len(data.counts), 1))] if start is None else [np.array(start)]
+        toys = len(data.counts)
         if start is None:
-            # From elsewhere the small problem looks different: another well may be found.
-            begin.append(np.tile(self.elsewhere, (len(data.counts), 1)))
-        found = self._from(data, begin[0], target, at, hint)
-        for z in begin[1:]:
-            found = _lowest(found, self._from(data, z, target, at, hint))
-        for z in self.scattered if start is None and target is None else ():
-            # Downhill from there, without a look around that would lead to the wells that are known already.
-            local = self._from(data, np.tile(z, (len(data.counts), 1)), target, at, None, thorough=False)
-            found = _lowest(found, local)
-        return self._last(found, data, target, at)
+            # From elsewhere the small problem looks different: another well may be found. From scattered points a fit goes
+            # downhill without a look around, which would lead to the wells that are known already.
+            look = [self.z, self.elsewhere]
+            local = self.scattered if target is None else ()
+            begin = np.repeat([*look, *local], toys, axis=0)
+            thorough = np.arange(len(begin)) < toys * len(look)
+        else:
+            begin, thorough = np.array(start), np.ones(toys, dtype=bool)
+        times = len(begin) // toys
+        found = self._from(
+            Data(*(np.tile(part, (times, 1)) for part in data)),
+            begin,
+            target,
+            at,
+            None if hint is None else np.tile(hint, (times, 1, 1)),
+            thorough,
+        )
+        parts = [found.take(np.arange(k * toys, (k + 1) * toys)) for k in range(times)]
+        return self._last(reduce(_lowest, parts), data, target, at)
 
     def _from(
-        self, data: Data, z: np.ndarray, target: Target | None, at: float, hint: np.ndarray | None, thorough: bool = True
+        self, data: Data, z: np.ndarray, target: Target | None, at: float, hint: np.ndarray | None, thorough: np.ndarray
     ) -> Fitted:
-        """Fits that begin at vectors (toy, n)."""
+        """Fits that begin at vectors (toy, n); `thorough` (toy,): which of them look around for other wells."""
         core = self.core
         free = np.ones(self.likelihood.n - core.k, dtype=bool)
         weights = np.zeros(core.k + self.likelihood.space.n_quantities + core.k)
@@ -140,8 +155,8 @@ class CoreFits:
                 z[:, held] = self._image(target, held, at)
             else:
                 weights[core.k :] = np.concatenate([target.weights[self.likelihood.n :], target.weights[: core.k]])
-        work = _Work(self, data, z, free, weights, at, hint)
-        work.run(thorough)
+        work = _Work(self, data, z, free, weights, at, hint, thorough)
+        work.run()
         return work.found()
 
     def _held(self, target: Target) -> int | None:
@@ -180,22 +195,42 @@ def _lowest(one: Fitted, other: Fitted) -> Fitted:
     return found._replace(converged=found.converged & (found.value <= hint + UNDERCUT))
 
 
-def _one_round(core: Core, constrained: bool, batch: tuple[State, Data, Any, Any], shared: tuple[Any, Any, Any]) -> State:
-    state, data, starts, target = batch
-    free, basis, weights = shared
-    return one_round(core, constrained, state, data, free, starts, basis, weights, target)
+def _gradients(core: Core, batch: tuple[Any, Any, Data], shared: None) -> Any:
+    return gradients(core, *batch)
+
+
+def _metrics(core: Core, batch: tuple[Any, Any, Data], shared: None) -> Any:
+    return metrics(core, *batch)
+
+
+def _look_around(core: Core, constrained: bool, batch: tuple[State, Any, Any], held: Held) -> Any:
+    state, starts, aim = batch
+    return look_around(core, constrained, state, starts, held, aim)
+
+
+def _one_round(core: Core, constrained: bool, batch: tuple[State, Data, Any, Any], held: Held) -> State:
+    state, data, begin, aim = batch
+    return one_round(core, constrained, state, data, begin, held, aim)
 
 
 class _Work:
     """The state of the fits of one batch of toys."""
 
     def __init__(
-        self, fits: CoreFits, data: Data, z: np.ndarray, free: np.ndarray, weights: np.ndarray, at: float, hint: np.ndarray | None
+        self,
+        fits: CoreFits,
+        data: Data,
+        z: np.ndarray,
+        free: np.ndarray,
+        weights: np.ndarray,
+        at: float,
+        hint: np.ndarray | None,
+        thorough: np.ndarray,
     ) -> None:
         core, toys = fits.core, len(z)
-        self.fits, self.core, self.data, self.free = fits, core, data, free
-        self.weights, self.at = weights, at
-        self.constrained = bool(np.any(weights))
+        self.fits, self.core, self.data, self.at = fits, core, data, at
+        self.held = Held(jnp.asarray(free), jnp.asarray(fits.basis[: core.k, : core.k]), jnp.asarray(weights))
+        self.constrained, self.thorough = bool(np.any(weights)), thorough
         self.hint = None if hint is None else self._coordinates(hint[..., : core.k])
         size = core.m + len(free)
         # The first round judges nothing: the start need not fulfil the constraint.
@@ -204,72 +239,81 @@ class _Work:
         # Arrays of numpy, which change in place.
         state: Any = (self._coordinates(z[:, : core.k]), z[:, core.k :].copy(), value, gradient, metric, np.zeros(toys), height)
         self.state: Any = State(*state)
-        for index, filled in self._blocks(np.arange(toys)):
-            part = jax.tree.map(lambda leaf, filled=filled: leaf[filled], (self.state.s, self.state.nu, data))
-            gradient[index] = np.asarray(gradients(core, *part))[: len(index)]
+        in_batches(Program(_gradients, (core,)), np.arange(toys), self._points, None, gradient.__setitem__, BLOCK)
 
     def _coordinates(self, y: np.ndarray) -> np.ndarray:
         """Coordinates of cores (..., k)."""
         return in_blocks(coordinates_of, self.core, y.reshape(-1, self.core.k)).reshape(y.shape)
 
-    def _blocks(self, index: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Places of toys, a block at a time, and the same filled up to a whole block."""
-        parts = [index[first : first + BLOCK] for first in range(0, len(index), BLOCK)]
-        return [(part, np.resize(part, BLOCK)) for part in parts]
+    def _points(self, index: np.ndarray) -> tuple[np.ndarray, np.ndarray, Data]:
+        """Where toys stand, and their data."""
+        return self.state.s[index], self.state.nu[index], self.data.take(index)
+
+    @property
+    def converged(self) -> np.ndarray:
+        """Which fits have converged, (toy,)."""
+        return (np.abs(self.state.height) < TOLERANCE) & np.isfinite(self.state.value)
 
     @property
     def open(self) -> np.ndarray:
-        """Places of toys whose fit has not converged."""
-        return np.flatnonzero(~(np.abs(self.state.height) < TOLERANCE) | ~np.isfinite(self.state.value))
+        """Places of toys whose fit has not converged, and is not given up."""
+        return np.flatnonzero(~self.converged & (self.thorough | (self.state.damping < HOPELESS)))
 
-    def run(self, thorough: bool = True) -> None:
-        """All rounds: one with the G where the toys were made, then passes with a toy's own, and a look for deeper wells.
-
-        `thorough`: look for them at all.
-        """
-        self._round(self.open, thorough)
-        self._passes(THOROUGH if thorough else 0)
-        if not thorough:
-            return
-        settled = np.setdiff1d(np.arange(len(self.state.s)), self.open)
+    def run(self) -> None:
+        """All rounds: one with the G where the toys were made, then passes with a toy's own, and a look for deeper wells."""
+        everybody = np.ones_like(self.thorough)
+        self._round(self.open, self.thorough)
+        self._passes(everybody, THOROUGH)
+        settled = np.flatnonzero(self.thorough & self.converged)
         before = self.state.value[settled].copy()
         height = self.state.height[settled].copy()
         self._renew(settled)
-        self._round(settled, thorough=True)
+        self._round(settled, self.thorough)
         same = self.state.value[settled] > before - BETTER
         self.state.height[settled[same]] = height[same]
-        self._passes(0)
+        self._passes(self.thorough, 0)
 
-    def _passes(self, thorough: int) -> None:
+    def _passes(self, among: np.ndarray, looks: int) -> None:
+        """Passes of those that are open `among` all (toy,); the first `looks` of them begin with a look around."""
+        nobody = np.zeros_like(self.thorough)
         for count in range(PASSES):
-            waiting = self.open
+            waiting = self.open[among[self.open]]
             if not len(waiting):
                 return
             self._renew(waiting)
             for again in range(ROUNDS):
-                self._round(self.open, thorough=count < thorough and not again)
+                waiting = self.open[among[self.open]]
+                self._round(waiting, self.thorough if count < looks and not again else nobody)
 
     def _renew(self, index: np.ndarray) -> None:
         """Give toys their own G."""
-        for part, filled in self._blocks(index):
-            s, nu, data = jax.tree.map(lambda leaf, filled=filled: leaf[filled], (self.state.s, self.state.nu, self.data))
-            self.state.metric[part] = np.asarray(metrics(self.core, s, nu, data))[: len(part)]
-            self.state.damping[part] = 0.0
+        in_batches(Program(_metrics, (self.core,)), index, self._points, None, self.state.metric.__setitem__, BLOCK)
+        self.state.damping[index] = 0.0
 
-    def _round(self, index: np.ndarray, thorough: bool) -> None:
-        basis = self.fits.basis[: self.core.k, : self.core.k]
+    def _round(self, index: np.ndarray, thorough: np.ndarray) -> None:
+        """One round of the toys at these places; those that are `thorough` (toy,) look around first."""
+        begin = self.state.s.copy()
 
-        def take(filled: np.ndarray) -> tuple[Any, Data, np.ndarray, np.ndarray]:
-            state, data = jax.tree.map(lambda leaf: leaf[filled], (self.state, self.data))
-            starts = self._starts(filled) if thorough else np.zeros((len(filled), 0, self.core.k))
-            return state, data, starts, np.full(len(filled), self.at)
+        def starts(filled: np.ndarray) -> tuple[State, np.ndarray, np.ndarray]:
+            return self._taken(filled), self._starts(filled), np.full(len(filled), self.at)
+
+        def found(part: np.ndarray, ends: np.ndarray) -> None:
+            begin[part] = ends
+
+        def take(filled: np.ndarray) -> tuple[State, Data, np.ndarray, np.ndarray]:
+            return self._taken(filled), self.data.take(filled), begin[filled], np.full(len(filled), self.at)
 
         def put(part: np.ndarray, new: State) -> None:
             for mine, theirs in zip(self.state, new, strict=True):
                 mine[part] = theirs
 
-        program = Program(_one_round, (self.core, self.constrained))
-        in_batches(program, index, take, (jnp.asarray(self.free), basis, self.weights), put, BLOCK)
+        static = (self.core, self.constrained)
+        in_batches(Program(_look_around, static), index[thorough[index]], starts, self.held, found, BLOCK)
+        in_batches(Program(_one_round, static), index, take, self.held, put, BLOCK)
+
+    def _taken(self, index: np.ndarray) -> State:
+        taken: State = jax.tree.map(lambda leaf: leaf[index], self.state)
+        return taken
 
     def _starts(self, index: np.ndarray) -> np.ndarray:
         common = np.broadcast_to(self.fits.starts, (len(index), *self.fits.starts.shape))
@@ -277,7 +321,5 @@ class _Work:
 
     def found(self) -> Fitted:
         """Where the fits stand."""
-        converged = np.ones(len(self.state.s), dtype=bool)
-        converged[self.open] = False
         y = in_blocks(natural_of, self.core, self.state.s)
-        return Fitted(np.concatenate([y, self.state.nu], axis=1), self.state.value, converged)
+        return Fitted(np.concatenate([y, self.state.nu], axis=1), self.state.value, self.converged)

@@ -34,7 +34,7 @@ class Counts(NamedTuple):
     def of(cls, channels: Mapping[str, Channel], *sets: Mapping[str, np.ndarray]) -> Counts:
         """Data sets, each `experiment.channel` -> counts (bin,), of the channels given."""
         poisson = [name for name, channel in channels.items() if channel.distribution is dist.Poisson]
-        constant = -sum(float(np.sum(gammaln(np.asarray(one[name]) + 1.0))) for one in sets for name in poisson)
+        constant = sum(poisson_constant(*(np.asarray(one[name]) for one in sets)) for name in poisson)
         whole = tuple({name: jnp.asarray(one[name], dtype=jnp.float64) for name in channels} for one in sets)
         return cls(whole, jnp.asarray(constant))
 
@@ -58,14 +58,37 @@ class Counts(NamedTuple):
 def log_probability(channel: Channel, mean: Array, counts: Array | np.ndarray, sets: int = 1) -> Array:
     """Log probability (*points) of counts (bin,), or (bin, point), of a channel at their mean (bin, *points).
 
-    For Poisson counts without the part that does not depend on the mean, of the sum of so many `sets`.
+    For Poisson counts without `poisson_constant`, of the sum of so many `sets`.
     """
     if channel.distribution is dist.Poisson:
         if mean.ndim > counts.ndim:
             counts = counts[:, None]
         # A plain sum: a dot product would keep the compiler from vectorising the logarithms.
-        return jnp.sum(counts * jnp.log(mean) - (mean if sets == 1 else sets * mean), axis=0)
+        return jnp.sum(poisson(mean, counts, sets), axis=0)
     if mean.ndim == 1:
         return jnp.sum(channel.distribution(mean).log_prob(counts))
     many = jnp.broadcast_to(counts if counts.ndim > 1 else counts[:, None], mean.shape)
     return jax.vmap(lambda m, n: jnp.sum(channel.distribution(m).log_prob(n)), in_axes=1)(mean, many)
+
+
+def poisson(mean: Array, counts: Array | np.ndarray, sets: int = 1) -> Array:
+    """What of the log probability of Poisson counts depends on their mean, in every bin.
+
+    n log(mean / s) - s (mean / s - 1) with s = max(n, 1): zero where the mean is the data. As n log(mean) - mean, a bin of a
+    million counts would carry the rounding of ten million, and minimisers could not see the last 1e-9 of a descent.
+
+    Args:
+        mean: expected counts, those of one set.
+        counts: sums over `sets` sets, of a shape that broadcasts against `mean`.
+    """
+    counts = jnp.asarray(counts)
+    scale = jnp.maximum(counts / sets, 1.0)
+    relative = mean * (1.0 / scale)
+    return counts * jnp.log(relative) - sets * scale * (relative - 1.0)
+
+
+def poisson_constant(*sets: np.ndarray) -> float:
+    """What `poisson`, summed over bins, lacks of the log probability of independent sets of counts."""
+    total = np.sum(sets, axis=0)
+    scale = np.maximum(total / len(sets), 1.0)
+    return float(np.sum(total * np.log(scale) - len(sets) * scale) - sum(np.sum(gammaln(one + 1.0)) for one in sets))

@@ -16,13 +16,12 @@ import jax.numpy as jnp
 import numpy as np
 import numpyro
 from numpyro import distributions as dist
-from scipy.special import gammaln
 
 from nmmfit.checks import broadcasting
 from nmmfit.errors import UserInputError, unknown
 from nmmfit.experiment import BinnedExperiment, Channel, constraints
-from nmmfit.inference.batches import wider
-from nmmfit.inference.data import Counts, log_probability
+from nmmfit.inference.batches import over_processors, wider
+from nmmfit.inference.data import Counts, log_probability, poisson_constant
 from nmmfit.inference.derived import Derived
 from nmmfit.inference.many import in_blocks
 from nmmfit.inference.parameters import Identified, Parameter, log_prior
@@ -395,20 +394,20 @@ class JointLikelihood:
     def data_vector(self, vector: Array, data: Counts | None = None) -> Array:
         """Data log-likelihood, all channels and bins, at a vector (parameter,); `data` in place of what was observed."""
         if self.method == "direct":
-            return self._log_likelihood(self.expected_vector(vector), data)
+            return self.data_of_counts(self.expected_vector(vector), data)
         return self._data(vector, data)
 
     def _data_of_one(self, vector: Array, data: Counts | None) -> Array:
         """Data log-likelihood from templates, (), at a vector (parameter,)."""
-        return self._log_likelihood(self.expected_vector(vector), data)
+        return self.data_of_counts(self.expected_vector(vector), data)
 
     def _data_of_many(self, vectors: Array, data: Counts | None) -> Array:
         """The same of many points, (point,), at vectors (parameter, point) and counts (bin, point) or (bin, 1)."""
         products = jax.vmap(self._products, in_axes=1, out_axes=1)(vectors)
-        values = self._log_likelihood(self._from_templates(products, vectors), data)
+        values = self.data_of_counts(self._from_templates(products, vectors), data)
         return jnp.broadcast_to(values, vectors.shape[1:])
 
-    def _log_likelihood(self, expected: Mapping[str, Array], data: Counts | None) -> Array:
+    def data_of_counts(self, expected: Mapping[str, Array], data: Counts | None = None) -> Array:
         """Data log-likelihood (*points), all channels and bins, at expected counts (bin, *points)."""
         if data is not None:
             return data.log_probability(self.channels, expected)
@@ -418,7 +417,7 @@ class JointLikelihood:
             total = total + log_probability(channel, expected[name], counts)
             if channel.distribution is dist.Poisson:
                 # The constant is formed once, while tracing; only a logarithm per bin is left to evaluate.
-                total = total - float(np.sum(gammaln(counts + 1.0)))
+                total = total + poisson_constant(counts)
         return total
 
     def constraint_vector(self, vector: Array) -> Array:
@@ -445,10 +444,11 @@ class JointLikelihood:
     # -- the public, batched face -------------------------------------------------------------------------------------
 
     def batched(self, purpose: str, function: Callable[[Array], Any]) -> Callable[[Array], Any]:
-        """`function` of one vector as a compiled function of (point, parameter), in blocks of BLOCK points."""
+        """`function` of one vector as a compiled function of (point, parameter), in blocks of BLOCK points, on all processors."""
         if purpose not in self.compiled:
             block = wider(DIRECT_BLOCK if self.floats_mass else BLOCK)
-            self.compiled[purpose] = jax.jit(lambda xs: jax.lax.map(function, xs, batch_size=min(block, xs.shape[0])))
+            whole = jax.jit(lambda xs: jax.lax.map(function, xs, batch_size=min(block, xs.shape[0])))
+            self.compiled[purpose] = over_processors(whole, block)
         return self.compiled[purpose]
 
     def jit_once(self, function: Callable[..., Any]) -> Callable[..., Any]:

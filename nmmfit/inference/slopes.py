@@ -73,6 +73,20 @@ def slopes_of(joint: JointLikelihood, to_parameters: ToParameters, z: Array, k: 
     return Slopes(places, mean, jax.vmap(push)(jnp.eye(len(places)), moved))
 
 
+def slopes_apart(joint: JointLikelihood, to_parameters: ToParameters, w: Array, k: int) -> Slopes:
+    """Counts of the k-th experiment and their derivatives at w = (products of amplitudes, vector), all entries independent."""
+    seen = places_seen(joint, k)
+    n_products = len(w) - len(joint.parameters)
+    places = np.concatenate([np.arange(n_products), n_products + seen])
+
+    def counts(some: Array) -> Array:
+        values, few = some[:n_products], some[n_products:]
+        return joint.counts_of_experiment(k, to_parameters(w[n_products:].at[seen].set(few)), values)
+
+    mean, push = jax.linearize(counts, w[places])
+    return Slopes(places, mean, jax.vmap(push)(jnp.eye(len(places))))
+
+
 def slopes_of_all(joint: JointLikelihood, to_parameters: ToParameters, z: Array) -> list[Slopes]:
     """The same for every experiment, in order."""
     products = products_at(joint, to_parameters, z)

@@ -19,12 +19,14 @@ from jax.scipy.special import gammaln
 from numpyro import distributions as dist
 
 from nmmfit.experiment import Channel
+from nmmfit.inference.data import poisson
 from nmmfit.inference.joint import JointLikelihood
 from nmmfit.inference.minimise import Problems, Progress, minimise, no_quantities
 from nmmfit.inference.shear import Shear
 from nmmfit.inference.slopes import Slopes, counts_of, gradient_and_curvature, n_curved, products_at, slopes_of, slopes_of_all
 from nmmfit.inference.space import Target, space_of
 from nmmfit.inference.vector import curvature_of_counts
+from nmmfit.kept import digest
 from nmmfit.shapes import Array
 
 TOLERANCE = 1e-5
@@ -85,6 +87,12 @@ class ToyLikelihood:
 
     def __reduce__(self) -> Any:
         return ToyLikelihood, (self.joint, self.apart)
+
+    @property
+    def fingerprint(self) -> str | None:
+        """Digest of all that the function depends on; None where the likelihood has none."""
+        known = self.joint.fingerprint
+        return None if known is None else digest([type(self).__qualname__, str(self.apart), known])
 
     # -- vectors ------------------------------------------------------------------------------------------------------
 
@@ -154,7 +162,7 @@ class ToyLikelihood:
         for channel, size in self._channels:
             here = slice(first, first + size)
             if channel.distribution is dist.Poisson:
-                total = total + jnp.sum(data[here] * jnp.log(mean[here]) - mean[here])
+                total = total + jnp.sum(poisson(mean[here], data[here]))
             else:
                 total = total + jnp.sum(channel.distribution(mean[here]).log_prob(data[here]))
             first += size
@@ -276,7 +284,8 @@ class ToyLikelihood:
 def _log_prob(channel: Channel, mean: Array, data: Array) -> Array:
     """Log probability of a channel's bins; of a Poisson distribution also for data that are no whole numbers (Asimov)."""
     if channel.distribution is dist.Poisson:
-        return data * jnp.log(mean) - mean - gammaln(data + 1.0)
+        scale = jnp.maximum(data, 1.0)
+        return poisson(mean, data) + (data * jnp.log(scale) - scale - gammaln(data + 1.0))
     return jnp.asarray(channel.distribution(mean).log_prob(data))
 
 

@@ -141,13 +141,12 @@ class NegativeLogLikelihood(_OfJoint):
 
     def of_counts(self, mean: Array) -> Array:
         """Minus log probability of the data, from expected counts (bin,)."""
-        total, first = jnp.zeros(()), 0
+        expected, first = {}, 0
         for name, channel in self.joint.channels.items():
-            observed = self.joint.observed[name]
-            here = mean[first : first + len(observed)]
-            total = total - jnp.sum(channel.distribution(here).log_prob(observed))
-            first += len(observed)
-        return total
+            expected[name] = mean[first : first + len(channel.observed)]
+            first += len(channel.observed)
+        value: Array = -self.joint.data_of_counts(expected)
+        return value
 
     def second_order(self, z: Array) -> tuple[Array, Array, Array]:
         """Value, gradient (n,) and Hessian (n, n), the latter without the second derivatives of counts in the nuisances.

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from nmmfit.inference import batches
-from nmmfit.inference.batches import Program, fitting, in_batches
+from nmmfit.inference.batches import Program, fitting, in_batches, over_processors
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -155,3 +155,39 @@ def test_two_devices_compute_what_one_does() -> None:
     # Chains are chaotic: equal here means that each saw the same rounding, or parted late.
     assert np.allclose(one["draws"], two["draws"], rtol=1e-6, atol=1e-6)
     assert one["divergences"] == two["divergences"]
+
+
+@pytest.mark.parametrize("points", [1, 63, 64, 97, 200])
+def test_processors_share_large_batches(points: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three of them, blocks of two points: every point once and in order, whatever is left over."""
+    monkeypatch.setattr(batches, "processors", lambda: 3)
+    sizes = []
+
+    def function(x):
+        sizes.append(len(x))
+        return {"square": jnp.sum(x**2, axis=1), "x": x}
+
+    whole = over_processors(function, 2)
+    x = np.arange(3.0 * points).reshape(points, 3)
+    found = whole(jnp.asarray(x))
+    assert np.array_equal(found["x"], x)
+    assert np.asarray(found["square"]) == pytest.approx(np.sum(x**2, axis=1), rel=1e-15)
+    assert len(sizes) == min(3, max(1, points // 32)), "a share of less than sixteen blocks is not worth a thread"
+    assert len(set(sizes)) == 1
+
+
+def test_a_batch_inside_a_trace_stays_one_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batches, "processors", lambda: 2)
+    whole = over_processors(jax.jit(lambda x: 2.0 * x), 1)
+    found = jax.jit(jax.grad(lambda x: jnp.sum(whole(x))))(jnp.ones(64))
+    assert np.array_equal(found, np.full(64, 2.0))
+
+
+def test_what_a_thread_raises_arrives(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batches, "processors", lambda: 2)
+
+    def broken(x):
+        raise MemoryError("no room")
+
+    with pytest.raises(MemoryError, match="no room"):
+        over_processors(broken, 1)(jnp.ones(64))
