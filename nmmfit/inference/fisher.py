@@ -22,9 +22,10 @@ from nmmfit.errors import UserInputError, unknown
 from nmmfit.inference.directions import Axes, Direction, sd_of_curvature, split_by_information, without_information
 from nmmfit.inference.fit import WEAK_CURVATURE, fit
 from nmmfit.inference.information import SHARED, observed_information
-from nmmfit.inference.joint import JointLikelihood, Point
+from nmmfit.inference.joint import JointLikelihood
 from nmmfit.inference.kept_minima import Stores, store_of_minima
 from nmmfit.inference.minimise import Progress
+from nmmfit.inference.parameter_vector import Point
 from nmmfit.inference.region import Here, about_own, information_at, mean_information, off_zero, region
 from nmmfit.inference.space import Space, space_of
 from nmmfit.precision import require_double_precision

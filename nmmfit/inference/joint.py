@@ -17,13 +17,13 @@ import numpy as np
 import numpyro
 from numpyro import distributions as dist
 
-from nmmfit.checks import broadcasting
 from nmmfit.errors import UserInputError, unknown
 from nmmfit.experiment import BinnedExperiment, Channel, constraints
 from nmmfit.inference.batches import over_processors, wider
 from nmmfit.inference.data import Counts, log_probability, poisson_constant
 from nmmfit.inference.derived import Derived
 from nmmfit.inference.many import in_blocks
+from nmmfit.inference.parameter_vector import ParameterVector, Point
 from nmmfit.inference.parameters import Identified, Parameter, log_prior
 from nmmfit.inference.priors import exact_description
 from nmmfit.kept import digest, program_digest
@@ -43,7 +43,6 @@ from nmmfit.templates.experiment import polynomials
 if TYPE_CHECKING:
     from nmmfit.config import RunConfig
 
-Point = Mapping[str, Any]
 BLOCK = 128
 DIRECT_BLOCK = 16
 """Points side by side in templates, and in direct evaluations, whose intermediate results are a thousand times larger."""
@@ -85,7 +84,7 @@ def _by_experiment(tolerance: float | Mapping[str, float], names: Sequence[str])
     return {name: float(tolerance.get(name, DEFAULT_TOLERANCE)) for name in names}
 
 
-class JointLikelihood:
+class JointLikelihood(ParameterVector):
     """Joint likelihood of several experiments as a function of coefficients, theory inputs and nuisances.
 
     Attributes:
@@ -124,13 +123,11 @@ class JointLikelihood:
         if method not in ("templates", "direct"):
             raise unknown("method", method, ("templates", "direct"))
         self.experiments = tuple(experiments)
-        order = {"coefficient": 0, "model": 1, "theory": 2, "nuisance": 3}
-        self.parameters = tuple(sorted(parameters, key=lambda p: order[p.kind]))
+        super().__init__(parameters, derived)
         self.coupling_map = couplings
         self.identified = tuple(identified)
         self.fixed = dict(fixed or {})
         self.fixed_coefficients = dict(fixed_coefficients or {})
-        self.derived = derived
         self.method = method
         self.tolerances = _by_experiment(tolerance, [e.name for e in self.experiments])
         self.choices = dict(choices or {})
@@ -177,65 +174,6 @@ class JointLikelihood:
         from nmmfit.inference.assemble import joint_from_config
 
         return joint_from_config(config, method)
-
-    # -- names and vectors --------------------------------------------------------------------------------------------
-
-    @cached_property
-    def names(self) -> tuple[str, ...]:
-        """Parameter names in the order of the vector."""
-        return tuple(p.name for p in self.parameters)
-
-    def of_kind(self, kind: str) -> tuple[Parameter, ...]:
-        """Parameters of one kind, in order."""
-        return tuple(p for p in self.parameters if p.kind == kind)
-
-    @property
-    def n_coefficients(self) -> int:
-        """Number of coefficient parameters; they come first in the vector."""
-        return len(self.of_kind("coefficient"))
-
-    @property
-    def n_own(self) -> int:
-        """Number of the user's parameters, of kind "coefficient" and "model"; they come first in the vector."""
-        return self.n_coefficients + len(self.of_kind("model"))
-
-    @property
-    def own(self) -> tuple[Parameter, ...]:
-        """The user's parameters: what is fitted, and whose priors enter the posterior only."""
-        return self.parameters[: self.n_own]
-
-    @property
-    def switches(self) -> tuple[str, ...]:
-        """Parameters that give the Standard Model where they are all 0, apart from coefficients that are held."""
-        return (*(p.name for p in self.of_kind("coefficient")), *(self.derived.zero if self.derived is not None else ()))
-
-    @cached_property
-    def start(self) -> np.ndarray:
-        """Vector where fits begin: coefficients 0, everything else at its nominal value."""
-        return np.asarray([p.start for p in self.parameters])
-
-    def pack(self, point: Point) -> Array:
-        """Vector (..., parameter) of a point; names left out are at their start value.
-
-        A value that is nan or infinite gives a result that is nan or infinite.
-        Raises: UserInputError for a name that is no parameter of this likelihood, a value that is no real number, or shapes that
-            do not broadcast.
-        """
-        require_double_precision()
-        if not isinstance(point, Mapping):
-            raise UserInputError(f"point: expected a mapping of parameter names to values, got {type(point).__name__}")
-        for name, value in point.items():
-            if name not in self.names:
-                raise unknown("parameter", name, self.names, "point")
-            if not isinstance(value, jax.core.Tracer) and np.asarray(value).dtype.kind not in "fiub":
-                raise UserInputError(f"point: {name}: expected real numbers, got {value!r}")
-        broadcasting(point, "point")
-        values = [jnp.asarray(point.get(p.name, p.start), dtype=jnp.float64) for p in self.parameters]
-        return jnp.stack(jnp.broadcast_arrays(*values), axis=-1) if values else jnp.zeros(0)
-
-    def unpack(self, vector: Array) -> dict[str, Array]:
-        """Point of a vector (..., parameter)."""
-        return {name: vector[..., i] for i, name in enumerate(self.names)}
 
     @cached_property
     def fingerprint(self) -> str | None:

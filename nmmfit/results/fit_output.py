@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from nmmfit.config.run import DirectionSpec
-from nmmfit.inference.joint import JointLikelihood, Point
+from nmmfit.inference.joint import JointLikelihood
 from nmmfit.inference.landscape import landscape
+from nmmfit.inference.parameter_vector import Point
 from nmmfit.inference.polish import polish
 from nmmfit.inference.result import SampleResult
 from nmmfit.results.diagnostics import FitSummary, finite_or_null, summarise_fit

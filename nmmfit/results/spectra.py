@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nmmfit.inference.joint import JointLikelihood, Point
+from nmmfit.inference.joint import JointLikelihood
+from nmmfit.inference.parameter_vector import Point
 from nmmfit.results.figure import BLACK, BLUE, DARK_GREY, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILLION, YELLOW, new_figure, style
 from nmmfit.results.residuals import measured_errors, poisson_errors, pulls
 
