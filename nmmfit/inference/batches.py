@@ -70,6 +70,11 @@ class Program:
             return self(batch, shared)
         return remembered_program(self, (batch, shared), self.fingerprint)(batch, shared)
 
+    def ready(self, batch: Any, shared: Any) -> None:
+        """Compile what `run` will call for arguments of these shapes, or find it, where there is a fingerprint."""
+        if self.fingerprint is not None:
+            remembered_program(self, (batch, shared), self.fingerprint)
+
 
 def _told(part: Any) -> str | None:
     """What tells a function of a module, a plain value or an object with a fingerprint from others."""

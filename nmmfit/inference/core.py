@@ -16,6 +16,7 @@ import numpy as np
 from nmmfit.inference.minimise import Problems, no_quantities, rounding_of, solve_point
 from nmmfit.inference.slopes import counts_of, gradient_and_curvature, n_curved, slopes_apart
 from nmmfit.inference.toy_fits import Data, ToyLikelihood
+from nmmfit.inference.vector import curvature_of_constraints
 from nmmfit.kept import digest
 from nmmfit.shapes import Array
 
@@ -101,11 +102,10 @@ class Core:
         parts = [slopes_apart(self.joint, self.space.ranges.to_parameters, w, k) for k in experiments]
         bend = self.likelihood.bend(counts_of(parts), jnp.asarray(data.counts))
 
-        def constraint(v: Array) -> Array:
-            return -self.likelihood.constraint(self._vector(v), jnp.asarray(data.centres))
-
         curvature = gradient_and_curvature(len(w), parts, jnp.zeros_like(bend), bend)[1]
-        return curvature + jax.hessian(constraint)(w)
+        tight = curvature_of_constraints(self.joint, self.space.ranges, self._vector(w))
+        first = self.m - self.k
+        return curvature.at[first:, first:].add(-tight)
 
     def __call__(self, s: Array, form: tuple[Array, Array, Array]) -> Array:
         """The small problem: form = (origin u_k, r, damped S)."""

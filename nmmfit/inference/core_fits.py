@@ -38,6 +38,7 @@ from nmmfit.inference.core import (
     one_round,
     values_of,
 )
+from nmmfit.inference.slopes import n_curved
 from nmmfit.inference.space import Target
 from nmmfit.inference.toy_fits import UNDERCUT, Data, Fitted, ToyLikelihood, fit_toys, lower, thrown
 
@@ -97,9 +98,8 @@ class CoreFits:
         if far or len(scattered):
             self.elsewhere[:k] = nothing if far else scattered[len(scattered) // 2]
         self.starts = in_blocks(coordinates_of, self.core, starts)
-        s, nu = jnp.asarray(self.starts[:1]), jnp.asarray(self.z[None, k:])
-        data = jax.tree.map(lambda part: jnp.asarray(part)[None], likelihood.expected(self.z))
-        self.metric = np.asarray(metrics(self.core, s, nu, data)[0])
+        expected = jax.tree.map(lambda part: np.asarray(part)[None], likelihood.expected(self.z))
+        self.metric = metrics_of(self.core, self.starts[:1], self.z[None, k:], expected)[0]
         """G where the toys were made, of data as expected there."""
 
     def fit(
@@ -149,7 +149,7 @@ class CoreFits:
         free = np.ones(self.likelihood.n - core.k, dtype=bool)
         weights = np.zeros(core.k + self.likelihood.space.n_quantities + core.k)
         if target is not None:
-            held = self._held(target)
+            held = _held(self.likelihood, target)
             if held is not None:
                 free[held - core.k] = False
                 z[:, held] = self._image(target, held, at)
@@ -159,21 +159,19 @@ class CoreFits:
         work.run()
         return work.found()
 
-    def _held(self, target: Target) -> int | None:
-        """The place of a nuisance that is the target; None for anything in the core."""
-        name = target.name
-        names = self.likelihood.space.names
-        place = names.index(name) if name in names else -1
-        return place if place >= self.core.k else None
-
     def _image(self, target: Target, place: int, at: float) -> float:
         x = np.array(self.likelihood.space.ranges.to_parameters(self.z))
         x[place] = at
         return float(self.likelihood.space.ranges.from_parameters(x)[place])
 
     def _last(self, found: Fitted, data: Data, target: Target | None, at: float) -> Fitted:
-        """What was found, toys that did not converge fitted with exact Hessians."""
+        """What was found, toys that did not converge fitted once more, and with exact Hessians where that did not help."""
         bad = np.flatnonzero(~found.converged)
+        if len(bad):
+            # From where it stopped, with a Hessian of its own: nothing is compiled for it.
+            again = self._from(data.take(bad), found.z[bad].copy(), target, at, None, np.ones(len(bad), dtype=bool))
+            _put(found, bad, _lowest(found.take(bad), again))
+            bad = np.flatnonzero(~found.converged)
         if not len(bad):
             return found
         rng = np.random.default_rng(self.seed)
@@ -182,10 +180,42 @@ class CoreFits:
         # Whole blocks, so that one program serves all.
         filled = np.resize(np.arange(len(bad)), BLOCK * -(-len(bad) // BLOCK))
         value = np.asarray(values_of(self.core, jnp.asarray(again.z[filled]), data.take(bad[filled])))[: len(bad)]
-        best = _lowest(found.take(bad), again._replace(value=value))
-        for mine, theirs in zip(found, best, strict=True):
-            mine[bad] = theirs
+        _put(found, bad, _lowest(found.take(bad), again._replace(value=value)))
         return found
+
+
+def _held(likelihood: ToyLikelihood, target: Target) -> int | None:
+    """The place of a nuisance that is the target; None for anything in the core."""
+    names = likelihood.space.names
+    place = names.index(target.name) if target.name in names else -1
+    return place if place >= n_curved(likelihood.joint) else None
+
+
+def _put(found: Fitted, index: np.ndarray, better: Fitted) -> None:
+    """Write fits of the toys at these places."""
+    for mine, theirs in zip(found, better, strict=True):
+        mine[index] = theirs
+
+
+def programs(likelihood: ToyLikelihood, target: Target | None) -> list[tuple[Program, Any, Any]]:
+    """What fits of toys call, free ones and with a target held, with arguments of the shapes that it is called with."""
+    core = Core(likelihood)
+    k, rest = core.k, likelihood.n - core.k
+    size, scattered = core.m + rest, len(THROWS) if likelihood.joint.n_own else 0
+
+    def zeros(*shape: int) -> np.ndarray:
+        return np.zeros((BLOCK, *shape))
+
+    state = State(*(jnp.asarray(zeros(*shape)) for shape in ((k,), (rest,), (), (size,), (size, size), (), ())))
+    data = Data(*(zeros(len(part)) for part in likelihood.observed))
+    held = Held(jnp.ones(rest, dtype=bool), jnp.zeros((k, k)), jnp.zeros(2 * k + likelihood.space.n_quantities))
+    point = zeros(k), zeros(rest), data
+    wanted: list[tuple[Program, Any, Any]] = [(Program(_metrics, (core,)), point, None)]
+    for constrained in (False,) if target is None or _held(likelihood, target) is not None else (False, True):
+        starts = zeros(2 + scattered + constrained, k)
+        wanted.append((Program(_one_round, (core, constrained)), (state, data, zeros(k), zeros()), held))
+        wanted.append((Program(_look_around, (core, constrained)), (state, starts, zeros()), held))
+    return [*wanted, (Program(_gradients, (core,)), point, None)]
 
 
 def _lowest(one: Fitted, other: Fitted) -> Fitted:
@@ -211,6 +241,18 @@ def _look_around(core: Core, constrained: bool, batch: tuple[State, Any, Any], h
 def _one_round(core: Core, constrained: bool, batch: tuple[State, Data, Any, Any], held: Held) -> State:
     state, data, begin, aim = batch
     return one_round(core, constrained, state, data, begin, held, aim)
+
+
+def metrics_of(core: Core, s: np.ndarray, nu: np.ndarray, data: Data) -> np.ndarray:
+    """Own G (toy, m + nuisance, m + nuisance) of toys at points (s, nu)."""
+    size = core.m + nu.shape[1]
+    found = np.empty((len(s), size, size))
+
+    def take(index: np.ndarray) -> tuple[np.ndarray, np.ndarray, Data]:
+        return s[index], nu[index], data.take(index)
+
+    in_batches(Program(_metrics, (core,)), np.arange(len(s)), take, None, found.__setitem__, BLOCK)
+    return found
 
 
 class _Work:
@@ -287,7 +329,7 @@ class _Work:
 
     def _renew(self, index: np.ndarray) -> None:
         """Give toys their own G."""
-        in_batches(Program(_metrics, (self.core,)), index, self._points, None, self.state.metric.__setitem__, BLOCK)
+        self.state.metric[index] = metrics_of(self.core, *self._points(index))
         self.state.damping[index] = 0.0
 
     def _round(self, index: np.ndarray, thorough: np.ndarray) -> None:

@@ -152,7 +152,7 @@ class JointLikelihood(ParameterVector):
     def _bind(self) -> None:
         """Functions of this very likelihood, compiled on their own, so that everything that uses them traces them once."""
         self._template_counts = jax.jit(self._counts_by_channel)
-        self._constraints = jax.jit(self._sum_of_constraints)
+        self.own_constraints_vector = jax.jit(self._sum_of_constraints)
         self._data = in_blocks(self._data_of_one, self._data_of_many)
 
     def __reduce__(self) -> tuple[Callable[..., JointLikelihood], tuple[Any, ...]]:
@@ -360,7 +360,17 @@ class JointLikelihood(ParameterVector):
 
     def constraint_vector(self, vector: Array) -> Array:
         """Constraint terms: experiments' own constraints and the priors of theory inputs and nuisances."""
-        return log_prior(self.parameters[self.n_own :], vector[self.n_own :]) + self._constraints(vector)
+        return self.other_prior_vector(vector) + self.own_constraints_vector(vector)
+
+    def other_prior_vector(self, vector: Array) -> Array:
+        """Log prior density of theory inputs and nuisances, which are independent, at a vector (parameter,)."""
+        return log_prior(self.parameters[self.n_own :], vector[self.n_own :])
+
+    @cached_property
+    def constrained(self) -> np.ndarray:
+        """Places in the vector of the nuisances that experiments' own constraints may depend on."""
+        own = {name for e in self.experiments if e.constraint is not None for name in e.pulls}
+        return np.array([i for i, p in enumerate(self.parameters) if p.name in own], dtype=int)
 
     def own_prior_vector(self, vector: Array) -> Array:
         """Log prior density of the user's parameters at a vector (parameter,)."""

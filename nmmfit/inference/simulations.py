@@ -41,7 +41,7 @@ class PriorDraws:
         keys = jax.random.split(key, len(self.joint.parameters))
         columns = [p.prior.sample(k, (number,)) for p, k in zip(self.joint.parameters, keys, strict=True)]
         x = jnp.stack([jnp.asarray(c, dtype=jnp.float64) for c in columns], axis=1)
-        return x, jax.vmap(self.joint._sum_of_constraints)(x) if self.constrained else jnp.zeros(number)
+        return x, jax.vmap(self.joint.own_constraints_vector)(x) if self.constrained else jnp.zeros(number)
 
     def __call__(self, key: Array) -> np.ndarray:
         """One draw (parameter,). Raises: NotConvergedError if the constraints leave next to nothing of the priors."""

@@ -9,7 +9,7 @@ A likelihood may be taken apart: every experiment then has its own copy of the u
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import jax
@@ -25,8 +25,9 @@ from nmmfit.inference.minimise import Problems, Progress, minimise, no_quantitie
 from nmmfit.inference.shear import Shear
 from nmmfit.inference.slopes import Slopes, counts_of, gradient_and_curvature, n_curved, products_at, slopes_of, slopes_of_all
 from nmmfit.inference.space import Target, space_of
-from nmmfit.inference.vector import curvature_of_counts
+from nmmfit.inference.vector import curvature_of_constraints, curvature_of_counts
 from nmmfit.kept import digest
+from nmmfit.run_once import jit_once
 from nmmfit.shapes import Array
 
 TOLERANCE = 1e-5
@@ -210,9 +211,11 @@ class ToyLikelihood:
             return -self.constraint(y, jnp.asarray(data.centres))
 
         shared = self.places(0)
-        pull, tight = jax.value_and_grad(constraint)(z[shared]), jax.hessian(constraint)(z[shared])
+        pull = jax.value_and_grad(constraint)(z[shared])
         gradient, hessian = gradient_and_curvature(self.n, parts, slope, bend)
-        hessian = hessian.at[np.ix_(shared, shared)].add(tight)
+        # Centres move constraints that are normal in the vector itself: curvatures stay.
+        tight = curvature_of_constraints(self.joint, self.space.ranges, z[shared])
+        hessian = hessian.at[np.ix_(shared, shared)].add(-tight)
         few = n_curved(self.joint)
         for copy in range(self.copies):
             curved = self.places(copy)[:few]
@@ -277,7 +280,7 @@ class ToyLikelihood:
 
     def draw(self, z: np.ndarray, keys: Array) -> Data:
         """Toys drawn at a vector (n,), one per key, arrays with leading axis `toy`."""
-        counts, centres = _drawn(self, jnp.asarray(z), keys)
+        counts, centres = _drawing(self)(jnp.asarray(z), keys)
         return Data(np.asarray(counts), np.asarray(centres))
 
 
@@ -294,7 +297,12 @@ def _counts(likelihood: ToyLikelihood, z: Array) -> Array:
     return likelihood.counts(z)
 
 
-@partial(jax.jit, static_argnums=0)
+@lru_cache(maxsize=8)
+def _drawing(likelihood: ToyLikelihood) -> Any:
+    """Compiled quickly: what draws a chunk takes longer to compile than to run."""
+    return jit_once(partial(_drawn, likelihood))
+
+
 def _drawn(likelihood: ToyLikelihood, z: Array, keys: Array) -> tuple[Array, Array]:
     mean, pulls = likelihood.counts(z), z[likelihood.places(0)][likelihood._normal]
 

@@ -7,9 +7,12 @@ and nuisance at its best fit (`nmmfit.inference.toy_truths`), fitted again in ev
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -18,11 +21,13 @@ from nmmfit.checks import confidence_level, finite_number, whole_number
 from nmmfit.durable import Engine
 from nmmfit.errors import UserInputError, unknown
 from nmmfit.inference.asimov import Asimov, asimov
+from nmmfit.inference.core_fits import programs
 from nmmfit.inference.joint import JointLikelihood
 from nmmfit.inference.kept_minima import Stores
 from nmmfit.inference.minimise import Progress
-from nmmfit.inference.space import Space, compensators, space_of
+from nmmfit.inference.space import Space, Target, compensators, space_of
 from nmmfit.inference.toy_ensemble import Ensemble, Toys, run
+from nmmfit.inference.toy_fits import ToyLikelihood
 from nmmfit.inference.toy_intervals import (
     GRID_POINTS,
     CLs,
@@ -186,9 +191,10 @@ def toys(
         kinds = tuple(kind for kind in kinds if kind != "asimov")
     counter = _Counter(_estimated_toys(kinds, toys, chosen_grid, tested_at, at), progress, longest_s, stores, engine)
 
-    profile = DataProfile(joint, name, starts=starts, seed=seed)
     level = chi_square_quantile(cl, 1)
-    region = profile.region(level)
+    with _prepared(joint, target if set(kinds) - {"asimov"} else None):
+        profile = DataProfile(joint, name, starts=starts, seed=seed)
+        region = profile.region(level)
     lower, upper = region.lower.value, region.upper.value
     if target.positive and lower is None and region.lower.boundary:
         lower = 0.0
@@ -230,6 +236,28 @@ def toys(
         p_values=p_values,
         warnings=counter.warnings(),
     )
+
+
+@contextmanager
+def _prepared(joint: JointLikelihood, target: Target | None) -> Iterator[None]:
+    """What fits of toys call is compiled meanwhile, by another thread; nothing without a target."""
+    if target is None:
+        yield
+        return
+    stop = Event()
+
+    def prepare() -> None:
+        for program, batch, shared in programs(ToyLikelihood(joint), target):
+            if not stop.is_set():
+                program.ready(batch, shared)
+
+    with ThreadPoolExecutor(1) as pool:
+        prepared = pool.submit(prepare)
+        try:
+            yield
+            prepared.result()
+        finally:
+            stop.set()
 
 
 def _checked_kinds(what: Sequence[str]) -> tuple[str, ...]:

@@ -119,6 +119,27 @@ def curvature_of_counts(
     return jax.hessian(lambda y: weights @ products(y))(few)
 
 
+def curvature_of_constraints(joint: JointLikelihood, ranges: Ranges, z: Array) -> Array:
+    """Hessian (n, n) of the log densities of constraints, pulls and theory inputs at a vector (n,).
+
+    Priors are independent: one product with ones gives their second derivatives, all on the diagonal. Experiments' own
+    constraints are differentiated in the nuisances that they may depend on.
+    """
+
+    def priors(y: Array) -> Array:
+        return joint.other_prior_vector(ranges.to_parameters(y))
+
+    found = jnp.diag(jax.jvp(jax.grad(priors), (z,), (jnp.ones_like(z),))[1])
+    places = joint.constrained
+    if not len(places):
+        return found
+
+    def own(some: Array) -> Array:
+        return joint.own_constraints_vector(ranges.to_parameters(z.at[places].set(some)))
+
+    return found.at[np.ix_(places, places)].add(jax.hessian(own)(z[places]))
+
+
 class NegativeLogLikelihood(_OfJoint):
     """Minus log likelihood with constraint, pull and theory-prior terms; coefficient priors do not enter.
 
@@ -164,7 +185,7 @@ class NegativeLogLikelihood(_OfJoint):
         bent = curvature_of_counts(self.joint, self.ranges, z, residual, self.joint.counts_of_products)
         constraint, pull = jax.value_and_grad(self.constraint)(z)
         gradient, hessian = gradient_and_curvature(z.shape[0], parts, residual, curved)
-        hessian = (hessian - jax.hessian(self.constraint)(z)).at[: self.curved, : self.curved].add(bent)
+        hessian = (hessian - curvature_of_constraints(self.joint, self.ranges, z)).at[: self.curved, : self.curved].add(bent)
         return of_data - constraint, gradient - pull, hessian
 
 

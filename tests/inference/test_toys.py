@@ -13,11 +13,12 @@ from scipy.stats import norm, poisson
 from small_joint import counts_of, couplings, experiment, joint
 
 import nmmfit
+from nmmfit import kept_programs
 from nmmfit.durable import ChunkStore
 from nmmfit.errors import UserInputError
-from nmmfit.inference import toy_ensemble, toy_intervals
+from nmmfit.inference import core_fits, toy_ensemble, toy_intervals
 from nmmfit.inference.asimov import asimov
-from nmmfit.inference.core_fits import CoreFits
+from nmmfit.inference.core_fits import CoreFits, programs
 from nmmfit.inference.space import space_of
 from nmmfit.inference.toy_ensemble import Ensemble, critical, fraction, p_value, run
 from nmmfit.inference.toy_fits import ToyLikelihood, fit_toys, thrown
@@ -55,6 +56,34 @@ def test_statistics_of_toys_are_the_closed_form() -> None:
     assert found.q[0] == pytest.approx(ratio(n, 1.5**2), abs=1e-5)
     assert found.best[0] ** 2 == pytest.approx(np.maximum(n - BACKGROUND, 0.0), abs=2e-3)
     assert np.mean(n) == pytest.approx(BACKGROUND + 1.5**2, abs=4.0 * np.sqrt((BACKGROUND + 1.5**2) / 200))
+
+
+def test_what_fits_call_is_what_is_compiled_before() -> None:
+    """Programs made ready ahead are those that free and held fits call: none is made after that."""
+    likelihood = ToyLikelihood(joint(experiment([4.0], counts_of([BACKGROUND], [1.0])), {"L": couplings(dipole=1.0)}))
+    likelihood.joint.fingerprint = "of a test, one counting experiment"
+    target = likelihood.space.target("mu")
+    ahead = programs(likelihood, target)
+    for program, batch, shared in ahead:
+        program.ready(batch, shared)
+    before = kept_programs._remembered.cache_info()
+    found = run(Ensemble(likelihood, likelihood.space.vector({"L": 1.5}), ((target, 1.5),), 20, 1))
+    after = kept_programs._remembered.cache_info()
+    assert found.failed == 0
+    assert after.misses == before.misses
+    assert after.hits >= before.hits + len(ahead)
+
+
+def test_a_fit_that_stopped_early_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Toys that the first rounds leave open are fitted once more, before the minimiser with exact Hessians is asked."""
+    space, likelihood = space_of(counting()), ToyLikelihood(counting())
+    ensemble = Ensemble(likelihood, space.vector({"L": 1.5}), ((space.target("mu"), 1.5),), 50, 2)
+    usual = run(ensemble)
+    monkeypatch.setattr(core_fits, "PASSES", 1)
+    monkeypatch.setattr(core_fits, "ROUNDS", 1)
+    again = run(ensemble)
+    assert again.failed == 0
+    assert again.q == pytest.approx(usual.q, abs=1e-5)
 
 
 @pytest.fixture(scope="module")
