@@ -60,6 +60,9 @@ THOROUGH = 2
 HOPELESS = 100.0
 """Damping beyond which a fit from a scattered point is given up: with its own G it went down in none of a handful of rounds."""
 
+SURE = 3.0
+"""Times the estimated height above its minimum by which a fit will not go down further."""
+
 BETTER = 1e-4
 """By how much another well must be lower for a fit that has converged to go on from there."""
 
@@ -136,15 +139,23 @@ class CoreFits:
             target,
             at,
             None if hint is None else np.tile(hint, (times, 1, 1)),
+            np.arange(len(begin)) % toys,
             thorough,
         )
         parts = [found.take(np.arange(k * toys, (k + 1) * toys)) for k in range(times)]
         return self._last(reduce(_lowest, parts), data, target, at)
 
     def _from(
-        self, data: Data, z: np.ndarray, target: Target | None, at: float, hint: np.ndarray | None, thorough: np.ndarray
+        self,
+        data: Data,
+        z: np.ndarray,
+        target: Target | None,
+        at: float,
+        hint: np.ndarray | None,
+        owner: np.ndarray,
+        thorough: np.ndarray,
     ) -> Fitted:
-        """Fits that begin at vectors (toy, n); `thorough` (toy,): which of them look around for other wells."""
+        """Fits that begin at vectors (fit, n), of the toys `owner` (fit,); `thorough` (fit,) ones look around for other wells."""
         core = self.core
         free = np.ones(self.likelihood.n - core.k, dtype=bool)
         weights = np.zeros(core.k + self.likelihood.space.n_quantities + core.k)
@@ -155,7 +166,7 @@ class CoreFits:
                 z[:, held] = self._image(target, held, at)
             else:
                 weights[core.k :] = np.concatenate([target.weights[self.likelihood.n :], target.weights[: core.k]])
-        work = _Work(self, data, z, free, weights, at, hint, thorough)
+        work = _Work(self, data, z, free, weights, at, hint, owner, thorough)
         work.run()
         return work.found()
 
@@ -169,7 +180,8 @@ class CoreFits:
         bad = np.flatnonzero(~found.converged)
         if len(bad):
             # From where it stopped, with a Hessian of its own: nothing is compiled for it.
-            again = self._from(data.take(bad), found.z[bad].copy(), target, at, None, np.ones(len(bad), dtype=bool))
+            each, all_of_them = np.arange(len(bad)), np.ones(len(bad), dtype=bool)
+            again = self._from(data.take(bad), found.z[bad].copy(), target, at, None, each, all_of_them)
             _put(found, bad, _lowest(found.take(bad), again))
             bad = np.flatnonzero(~found.converged)
         if not len(bad):
@@ -267,12 +279,13 @@ class _Work:
         weights: np.ndarray,
         at: float,
         hint: np.ndarray | None,
+        owner: np.ndarray,
         thorough: np.ndarray,
     ) -> None:
         core, toys = fits.core, len(z)
         self.fits, self.core, self.data, self.at = fits, core, data, at
         self.held = Held(jnp.asarray(free), jnp.asarray(fits.basis[: core.k, : core.k]), jnp.asarray(weights))
-        self.constrained, self.thorough = bool(np.any(weights)), thorough
+        self.constrained, self.owner, self.thorough = bool(np.any(weights)), owner, thorough
         self.hint = None if hint is None else self._coordinates(hint[..., : core.k])
         size = core.m + len(free)
         # The first round judges nothing: the start need not fulfil the constraint.
@@ -293,27 +306,40 @@ class _Work:
 
     @property
     def converged(self) -> np.ndarray:
-        """Which fits have converged, (toy,)."""
+        """Which fits have converged, (fit,)."""
         return (np.abs(self.state.height) < TOLERANCE) & np.isfinite(self.state.value)
 
     @property
     def open(self) -> np.ndarray:
-        """Places of toys whose fit has not converged, and is not given up."""
-        return np.flatnonzero(~self.converged & (self.thorough | (self.state.damping < HOPELESS)))
+        """Places of fits that have not converged, and are not given up.
+
+        From a scattered point a fit is, where it does not go down any more, and where it will not end below the best of its toy.
+        """
+        value, height = self.state.value, self.state.height
+        best = np.full(np.max(self.owner, initial=-1) + 1, np.inf)
+        np.minimum.at(best, self.owner[self.converged], value[self.converged])
+        floor = np.subtract(value, SURE * height, out=np.full_like(value, -np.inf), where=np.isfinite(height))
+        in_vain = (self.state.damping > HOPELESS) | (floor > best[self.owner] - BETTER)
+        return np.flatnonzero(~self.converged & (self.thorough | ~in_vain))
 
     def run(self) -> None:
         """All rounds: one with the G where the toys were made, then passes with a toy's own, and a look for deeper wells."""
-        everybody = np.ones_like(self.thorough)
-        self._round(self.open, self.thorough)
-        self._passes(everybody, THOROUGH)
-        settled = np.flatnonzero(self.thorough & self.converged)
-        before = self.state.value[settled].copy()
-        height = self.state.height[settled].copy()
-        self._renew(settled)
-        self._round(settled, self.thorough)
-        same = self.state.value[settled] > before - BETTER
-        self.state.height[settled[same]] = height[same]
+        self._round(self.open, np.zeros_like(self.thorough))
+        self._passes(np.ones_like(self.thorough), THOROUGH)
+        lowest = self._lowest()
+        before = self.state.value[lowest].copy()
+        height = self.state.height[lowest].copy()
+        self._renew(lowest)
+        self._round(lowest, self.thorough)
+        same = self.state.value[lowest] > before - BETTER
+        self.state.height[lowest[same]] = height[same]
         self._passes(self.thorough, 0)
+
+    def _lowest(self) -> np.ndarray:
+        """The lowest of the fits of every toy that look around and have converged; where others ended is no matter."""
+        settled = np.flatnonzero(self.thorough & self.converged)
+        ordered = settled[np.argsort(self.state.value[settled], kind="stable")]
+        return ordered[np.unique(self.owner[ordered], return_index=True)[1]]
 
     def _passes(self, among: np.ndarray, looks: int) -> None:
         """Passes of those that are open `among` all (toy,); the first `looks` of them begin with a look around."""

@@ -19,7 +19,7 @@ from jax.scipy.special import gammaln
 from numpyro import distributions as dist
 
 from nmmfit.experiment import Channel
-from nmmfit.inference.data import poisson
+from nmmfit.inference.data import log_probability, poisson
 from nmmfit.inference.joint import JointLikelihood
 from nmmfit.inference.minimise import Problems, Progress, minimise, no_quantities
 from nmmfit.inference.shear import Shear
@@ -158,14 +158,11 @@ class ToyLikelihood:
         return 2.0 * jnp.sum(self.saturated(counts) - self.log_prob(self.counts(z), counts))
 
     def of_data(self, mean: Array, data: Array) -> Array:
-        """Log probability of the data, without what depends on Poisson data alone."""
-        total, first = jnp.asarray(0.0), 0
+        """Log probability of the data, without what depends on Poisson data alone: () of (bin,), or (point,) of (bin, point)."""
+        total, first = jnp.zeros(mean.shape[1:]), 0
         for channel, size in self._channels:
             here = slice(first, first + size)
-            if channel.distribution is dist.Poisson:
-                total = total + jnp.sum(poisson(mean[here], data[here]))
-            else:
-                total = total + jnp.sum(channel.distribution(mean[here]).log_prob(data[here]))
+            total = total + log_probability(channel, mean[here], data[here])
             first += size
         return total
 
