@@ -5,6 +5,12 @@ from __future__ import annotations
 import ctypes
 import gc
 
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+"""Parameters of mallopt, malloc.h of glibc."""
+
+_LARGEST = 2**25
+"""Bytes up to which glibc raises its threshold on machines of 64 bits."""
+
 
 def hand_back() -> None:
     """Hand freed memory back; without effect where the C library knows no `malloc_trim` (anywhere but on Linux with glibc).
@@ -18,6 +24,21 @@ def hand_back() -> None:
     except (OSError, AttributeError, TypeError):
         return
     trim(ctypes.c_size_t(0))
+
+
+def keep_large_pieces() -> None:
+    """Have the C library keep large pieces that are freed; without effect anywhere but on Linux with glibc.
+
+    It does so by itself, after the first of them, unless its environment sets a threshold, as dask's does for its workers
+    (MALLOC_TRIM_THRESHOLD_): every array of more than 128 KiB is then new memory at every call, zeroed page by page. These are
+    the largest thresholds that it would choose (mallopt(3)).
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError, TypeError):
+        return
+    mallopt(ctypes.c_int(_M_MMAP_THRESHOLD), ctypes.c_int(_LARGEST))
+    mallopt(ctypes.c_int(_M_TRIM_THRESHOLD), ctypes.c_int(2 * _LARGEST))
 
 
 def forget_programs() -> None:

@@ -70,8 +70,10 @@ def start_here(device: str | None) -> None:
     """As the command line does before it computes."""
     from nmmfit.compilation_cache import enable
     from nmmfit.devices import compile_quickly, use_device
+    from nmmfit.memory import keep_large_pieces
     from nmmfit.precision import require_double_precision
 
+    keep_large_pieces()
     compile_quickly()
     require_double_precision()
     use_device(device)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from functools import lru_cache, partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -72,6 +73,26 @@ def test_what_fits_call_is_what_is_compiled_before() -> None:
     assert found.failed == 0
     assert after.misses == before.misses
     assert after.hits >= before.hits + len(ahead)
+
+
+def test_fits_from_scattered_points_are_given_up_where_they_are_in_vain() -> None:
+    """Two toys of five fits: converged; on the way to a deeper minimum; to a higher one; to the same one; with nowhere to go."""
+    value = np.array([5.0, 5.0, 5.0, 4.0, 9.0, 7.0, 5.0 + 1e-6, 5.0, np.inf, 5.0])
+    height = np.array([1e-9, 1e-9, 1e-3, 5.0, 1e-2, 1e-2, 1e-5, np.inf, np.inf, 1.0])
+    damping = np.array([0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 2e2, 0.0, 0.0])
+    thorough = np.array([True, True, True, *[False] * 6, True])
+    work = SimpleNamespace(
+        state=SimpleNamespace(value=value, height=height, damping=damping),
+        owner=np.array([0, 1] * 5),
+        thorough=thorough,
+        converged=(np.abs(height) < core_fits.TOLERANCE) & np.isfinite(value),
+    )
+    # those that look around go on; of the others the one that may end deeper, and the one of which nothing is known
+    assert core_fits._Work.open.fget(work).tolist() == [2, 3, 8, 9]
+    assert core_fits._Work._lowest(work).tolist() == [0, 1]
+    value[1] = 6.0
+    work.owner[1] = 0
+    assert core_fits._Work._lowest(work).tolist() == [0], "of a toy's fits the lowest"
 
 
 def test_a_fit_that_stopped_early_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
