@@ -181,7 +181,8 @@ class CoreFits:
         if len(bad):
             # From where it stopped, with a Hessian of its own: nothing is compiled for it.
             each, all_of_them = np.arange(len(bad)), np.ones(len(bad), dtype=bool)
-            again = self._from(data.take(bad), found.z[bad].copy(), target, at, None, each, all_of_them)
+            hint = None if target is None else found.z[bad][:, None]
+            again = self._from(data.take(bad), found.z[bad].copy(), target, at, hint, each, all_of_them)
             _put(found, bad, _lowest(found.take(bad), again))
             bad = np.flatnonzero(~found.converged)
         if not len(bad):
@@ -222,11 +223,13 @@ def programs(likelihood: ToyLikelihood, target: Target | None) -> list[tuple[Pro
     data = Data(*(zeros(len(part)) for part in likelihood.observed))
     held = Held(jnp.ones(rest, dtype=bool), jnp.zeros((k, k)), jnp.zeros(2 * k + likelihood.space.n_quantities))
     point = zeros(k), zeros(rest), data
+    # Whether something in the core is held, and further starts: of free fits, and of those with the target held.
+    kinds = [(False, 0)] if target is None else [(False, 0), (_held(likelihood, target) is None, 1)]
     wanted: list[tuple[Program, Any, Any]] = [(Program(_metrics, (core,)), point, None)]
-    for constrained in (False,) if target is None or _held(likelihood, target) is not None else (False, True):
-        starts = zeros(2 + scattered + constrained, k)
+    for constrained in dict(kinds):
         wanted.append((Program(_one_round, (core, constrained)), (state, data, zeros(k), zeros()), held))
-        wanted.append((Program(_look_around, (core, constrained)), (state, starts, zeros()), held))
+    for constrained, hints in kinds:
+        wanted.append((Program(_look_around, (core, constrained)), (state, zeros(2 + scattered + hints, k), zeros()), held))
     return [*wanted, (Program(_gradients, (core,)), point, None)]
 
 

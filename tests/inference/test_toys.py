@@ -59,16 +59,18 @@ def test_statistics_of_toys_are_the_closed_form() -> None:
     assert np.mean(n) == pytest.approx(BACKGROUND + 1.5**2, abs=4.0 * np.sqrt((BACKGROUND + 1.5**2) / 200))
 
 
-def test_what_fits_call_is_what_is_compiled_before() -> None:
+@pytest.mark.parametrize(("name", "at"), [("mu", 1.5), ("lab.scale", 0.4)])
+def test_what_fits_call_is_what_is_compiled_before(name: str, at: float) -> None:
     """Programs made ready ahead are those that free and held fits call: none is made after that."""
-    likelihood = ToyLikelihood(joint(experiment([4.0], counts_of([BACKGROUND], [1.0])), {"L": couplings(dipole=1.0)}))
+    lab = experiment([4.0], counts_of([BACKGROUND], [1.0]), {"scale": lambda pull: 0.1 * pull})
+    likelihood = ToyLikelihood(joint(lab, {"L": couplings(dipole=1.0)}))
     likelihood.joint.fingerprint = "of a test, one counting experiment"
-    target = likelihood.space.target("mu")
+    target = likelihood.space.target(name)
     ahead = programs(likelihood, target)
     for program, batch, shared in ahead:
         program.ready(batch, shared)
     before = kept_programs._remembered.cache_info()
-    found = run(Ensemble(likelihood, likelihood.space.vector({"L": 1.5}), ((target, 1.5),), 20, 1))
+    found = run(Ensemble(likelihood, likelihood.space.vector({"L": 1.5}), ((target, at),), 20, 1))
     after = kept_programs._remembered.cache_info()
     assert found.failed == 0
     assert after.misses == before.misses
