@@ -345,15 +345,15 @@ class _Work:
         return ordered[np.unique(self.owner[ordered], return_index=True)[1]]
 
     def _passes(self, among: np.ndarray, looks: int) -> None:
-        """Passes of those that are open `among` all (toy,); the first `looks` of them begin with a look around."""
-        nobody = np.zeros_like(self.thorough)
+        """Passes of those that are open `among` all (fit,); the first `looks` of them begin with a look around."""
+        chosen, nobody = np.flatnonzero(among), np.zeros_like(self.thorough)
         for count in range(PASSES):
-            waiting = self.open[among[self.open]]
+            waiting = np.intersect1d(self.open, chosen)
             if not len(waiting):
                 return
             self._renew(waiting)
             for again in range(ROUNDS):
-                waiting = self.open[among[self.open]]
+                waiting = np.intersect1d(self.open, chosen)
                 self._round(waiting, self.thorough if count < looks and not again else nobody)
 
     def _renew(self, index: np.ndarray) -> None:

@@ -9,7 +9,7 @@ A likelihood may be taken apart: every experiment then has its own copy of the u
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -277,7 +277,11 @@ class ToyLikelihood:
 
     def draw(self, z: np.ndarray, keys: Array) -> Data:
         """Toys drawn at a vector (n,), one per key, arrays with leading axis `toy`."""
-        counts, centres = _drawing(self)(jnp.asarray(z), keys)
+        # Compiled quickly: what draws a chunk takes longer to compile than to run.
+        known = self.joint.compiled
+        if ("drawn", self) not in known:
+            known["drawn", self] = jit_once(partial(_drawn, self))
+        counts, centres = known["drawn", self](jnp.asarray(z), keys)
         return Data(np.asarray(counts), np.asarray(centres))
 
 
@@ -292,12 +296,6 @@ def _log_prob(channel: Channel, mean: Array, data: Array) -> Array:
 @partial(jax.jit, static_argnums=0)
 def _counts(likelihood: ToyLikelihood, z: Array) -> Array:
     return likelihood.counts(z)
-
-
-@lru_cache(maxsize=8)
-def _drawing(likelihood: ToyLikelihood) -> Any:
-    """Compiled quickly: what draws a chunk takes longer to compile than to run."""
-    return jit_once(partial(_drawn, likelihood))
 
 
 def _drawn(likelihood: ToyLikelihood, z: Array, keys: Array) -> tuple[Array, Array]:
