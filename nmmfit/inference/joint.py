@@ -27,6 +27,7 @@ from nmmfit.inference.parameter_vector import ParameterVector, Point
 from nmmfit.inference.parameters import Identified, Parameter, log_prior
 from nmmfit.inference.priors import exact_description
 from nmmfit.kept import digest, program_digest
+from nmmfit.numerics.dependence import inputs_used
 from nmmfit.physics.amplitude_basis import (
     N_COORDINATES,
     AmplitudeBasis,
@@ -265,14 +266,26 @@ class JointLikelihood(ParameterVector):
 
     def counts_of_experiment(self, k: int, vector: Array, products: Array) -> Array:
         """Expected counts of the k-th experiment alone (bin of its channels,), as `counts_of_products`."""
-        _, _, pulls = self.split(vector)
-        experiment, strength = self.experiments[k], self.strength_vector(vector)
+        return self.counts_of_seen(k, vector, self.seen_of_experiment(k, vector, products))
+
+    def seen_of_experiment(self, k: int, vector: Array, products: Array) -> Array:
+        """All that the k-th experiment reads of the user's parameters and theory inputs, (seen,); often fewer numbers."""
+        strength = self.strength_vector(vector)
         if self.method == "templates":
-            counts = self.templates[k].expected(products, pulls, strength)
+            return self.templates[k].monomials_at(products, strength)
+        read = [jnp.reshape(jnp.asarray(strength), (1,)), products]
+        return jnp.concatenate([*read, self.mass_vector(vector)[None]] if self.floats_mass else read)
+
+    def counts_of_seen(self, k: int, vector: Array, seen: Array) -> Array:
+        """Expected counts of the k-th experiment alone, from what it sees (seen,) and the nuisances in `vector`."""
+        _, _, pulls = self.split(vector)
+        experiment = self.experiments[k]
+        if self.method == "templates":
+            counts = self.templates[k].expected_of(seen, pulls)
         else:
-            sm = jnp.reshape(jnp.asarray(strength), (1,))
-            forms = vector_to_forms(jnp.concatenate([sm, products]) @ jnp.asarray(self._form_columns[k]), experiment.form_names)
-            forms["m_n_mev"] = self.mass_vector(vector)
+            columns = self._form_columns[k]
+            forms = vector_to_forms(seen[: len(columns)] @ jnp.asarray(columns), experiment.form_names)
+            forms["m_n_mev"] = seen[-1] if self.floats_mass else self.mass_vector(vector)
             counts = experiment.expected(forms, pulls)
         return jnp.concatenate([counts[channel.name] for channel in experiment.channels])
 
@@ -368,8 +381,11 @@ class JointLikelihood(ParameterVector):
 
     @cached_property
     def constrained(self) -> np.ndarray:
-        """Places in the vector of the nuisances that experiments' own constraints may depend on."""
-        own = {name for e in self.experiments if e.constraint is not None for name in e.pulls}
+        """Places in the vector of the nuisances that experiments' own constraints depend on."""
+        own: set[str] = set()
+        for experiment in self.experiments:
+            if experiment.constraint is not None:
+                own |= inputs_used(experiment.constraint, experiment.nominal_pulls())
         return np.array([i for i, p in enumerate(self.parameters) if p.name in own], dtype=int)
 
     def own_prior_vector(self, vector: Array) -> Array:

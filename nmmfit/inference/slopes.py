@@ -1,8 +1,8 @@
-"""Derivatives of expected counts, experiment by experiment: each depends on few nuisances, and is differentiated in those alone.
+"""Derivatives of expected counts, experiment by experiment: each depends on few numbers, and is differentiated in those alone.
 
-Counts of an experiment are functions of the products of amplitudes, which all experiments share, of what comes first in the
-vector (the user's parameters and theory inputs), and of the nuisances that the experiment declares. Differentiating all counts
-in all entries at once would push every nuisance through every experiment.
+Counts of an experiment are functions of what it reads of the user's parameters and theory inputs, which come first in the vector
+(a few monomials of couplings, however many coefficients there are), and of the nuisances that it declares. Differentiating
+all counts in all entries at once would push every nuisance and every coefficient through every experiment.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from nmmfit.inference.joint import JointLikelihood
+from nmmfit.numerics.rows import aligned, aligned_both_ways
 from nmmfit.shapes import Array
 
 ToParameters = Callable[[Array], Array]
@@ -22,12 +23,38 @@ ToParameters = Callable[[Array], Array]
 
 
 class Slopes(NamedTuple):
-    """Counts (bin,) of one experiment and their derivatives `jacobian` (place, bin) in some `places` of a vector; they do not
-    depend on the others."""
+    """Counts (bin,) of one experiment and their derivatives in some `places` of a vector, numbered upwards; they do not depend on
+    the others.
+
+    `jacobian` (read + nuisance, bin) has the derivatives in what the experiment reads of the first places, then those in its
+    nuisances, which are the last places. `spread` (first place, read) is how what it reads depends on the first places,
+    `of_products` (product, read) how it does on the products of amplitudes. Where the first places are fewer, they are
+    what is read, and `of_products` is None.
+    """
 
     places: np.ndarray
     counts: Array
     jacobian: Array
+    spread: Array
+    of_products: Array | None
+
+    def gradient(self, weights: Array) -> Array:
+        """Derivatives (place,) of the sum over bins of weights (bin,) times counts."""
+        read = self.spread.shape[1]
+        found = self.jacobian @ weights
+        return jnp.concatenate([self.spread @ found[:read], found[read:]])
+
+    def square(self, weights: Array) -> Array:
+        """(place, place): the sum over bins of weights (bin,) times the outer product of the gradient of counts with itself."""
+        read = self.spread.shape[1]
+        inner = (self.jacobian * weights) @ self.jacobian.T
+        mixed = self.spread @ inner[:read, read:]
+        return jnp.block([[self.spread @ inner[:read, :read] @ self.spread.T, mixed], [mixed.T, inner[read:, read:]]])
+
+    def weights_of_products(self, weights: Array) -> Array | None:
+        """Derivatives (product,) of the sum over bins of weights (bin,) times counts in the products of amplitudes, if known."""
+        read = self.spread.shape[1]
+        return None if self.of_products is None else self.of_products @ (self.jacobian[:read] @ weights)
 
 
 class Products(NamedTuple):
@@ -62,29 +89,71 @@ def products_at(joint: JointLikelihood, to_parameters: ToParameters, z: Array) -
 
 def slopes_of(joint: JointLikelihood, to_parameters: ToParameters, z: Array, k: int, products: Products) -> Slopes:
     """Counts of the k-th experiment and their derivatives at a vector (n,), where the products of amplitudes are known."""
+    seen, of_first, of_products = _seen(joint, to_parameters, z, k, products.values)
     places = places_seen(joint, k)
-    few = n_curved(joint)
-
-    def counts(seen: Array, values: Array) -> Array:
-        return joint.counts_of_experiment(k, to_parameters(z.at[places].set(seen)), values)
-
-    mean, push = jax.linearize(counts, z[places], products.values)
-    moved = jnp.zeros((len(places), len(products.values))).at[:few].set(products.slopes)
-    return Slopes(places, mean, jax.vmap(push)(jnp.eye(len(places)), moved))
+    return _slopes(joint, to_parameters, z, k, places, seen, of_first + products.slopes @ of_products, of_products)
 
 
 def slopes_apart(joint: JointLikelihood, to_parameters: ToParameters, w: Array, k: int) -> Slopes:
     """Counts of the k-th experiment and their derivatives at w = (products of amplitudes, vector), all entries independent."""
-    seen = places_seen(joint, k)
     n_products = len(w) - len(joint.parameters)
-    places = np.concatenate([np.arange(n_products), n_products + seen])
+    seen, of_first, of_products = _seen(joint, to_parameters, w[n_products:], k, w[:n_products])
+    places = np.concatenate([np.arange(n_products), n_products + places_seen(joint, k)])
+    rows = jnp.concatenate([of_products, of_first])
+    return _slopes(joint, to_parameters, w[n_products:], k, places, seen, rows, of_products)
 
-    def counts(some: Array) -> Array:
-        values, few = some[:n_products], some[n_products:]
-        return joint.counts_of_experiment(k, to_parameters(w[n_products:].at[seen].set(few)), values)
 
-    mean, push = jax.linearize(counts, w[places])
-    return Slopes(places, mean, jax.vmap(push)(jnp.eye(len(places))))
+def _seen(joint: JointLikelihood, to_parameters: ToParameters, z: Array, k: int, products: Array) -> tuple[Array, Array, Array]:
+    """What the k-th experiment reads (seen,), and its derivatives in the first entries of the vector at fixed products (curved,
+    seen) and in the products (product, seen)."""
+    few = n_curved(joint)
+
+    def seen(first: Array, values: Array) -> Array:
+        return joint.seen_of_experiment(k, to_parameters(jnp.concatenate([first, z[few:]])), values)
+
+    values, push = jax.linearize(seen, z[:few], products)
+    of_first = jax.vmap(lambda first: push(first, jnp.zeros_like(products)))(jnp.eye(few))
+    of_products = jax.vmap(lambda one: push(jnp.zeros(few), one))(jnp.eye(len(products)))
+    return values, of_first, of_products
+
+
+def _slopes(
+    joint: JointLikelihood,
+    to_parameters: ToParameters,
+    z: Array,
+    k: int,
+    places: np.ndarray,
+    seen: Array,
+    rows: Array,
+    of_products: Array,
+) -> Slopes:
+    """Counts and derivatives, from what the experiment reads (seen,), and how that depends on the first places, `rows` (first,
+    seen)."""
+    own = places_seen(joint, k)[n_curved(joint) :]
+    few, read = rows.shape
+    is_narrow = read <= few
+    directions = jnp.eye(read) if is_narrow else rows
+    # Parameters are functions of their own entry of the vector each.
+    x, stretch = jax.jvp(to_parameters, (z,), (jnp.ones_like(z),))
+    counts, jacobian = _rows(joint, x, k, seen, directions, own)
+    jacobian = jacobian * jnp.concatenate([jnp.ones(len(directions)), stretch[own]])[:, None]
+    if is_narrow:
+        return Slopes(places, counts, jacobian, rows, of_products)
+    return Slopes(places, counts, jacobian, jnp.eye(few), None)
+
+
+def _rows(joint: JointLikelihood, x: Array, k: int, seen: Array, directions: Array, own: np.ndarray) -> tuple[Array, Array]:
+    """Counts (bin,) at parameters (n,) and their derivatives (direction + own, bin) in directions (direction, seen) of what the
+    experiment reads, and in the nuisances at the places `own`."""
+    if joint.method == "templates":
+        return joint.templates[k].slopes_of(seen, directions, joint.split(x)[2], [joint.names[i] for i in own])
+
+    def counts(some: Array, nuisances: Array) -> Array:
+        return joint.counts_of_seen(k, x.at[own].set(nuisances), some)
+
+    found, push = jax.linearize(counts, seen, x[own])
+    n = len(directions)
+    return found, jax.vmap(push)(jnp.pad(directions, ((0, len(own)), (0, 0))), jnp.eye(n + len(own))[:, n:])
 
 
 def slopes_of_all(joint: JointLikelihood, to_parameters: ToParameters, z: Array) -> list[Slopes]:
@@ -98,6 +167,17 @@ def counts_of(parts: Sequence[Slopes]) -> Array:
     return jnp.concatenate([jnp.zeros(0), *(part.counts for part in parts)])
 
 
+def weights_of_products(parts: Sequence[Slopes], residual: Array) -> Array | None:
+    """Derivatives (product,) in the products of amplitudes of the sum over bins of residual (bin,) times counts; None where some
+    experiment is not differentiated in what it reads of them."""
+    total, first = [], 0
+    for part in parts:
+        total.append(part.weights_of_products(residual[first : first + len(part.counts)]))
+        first += len(part.counts)
+    known = [weights for weights in total if weights is not None]
+    return sum(known[1:], known[0]) if known and len(known) == len(total) else None
+
+
 def gradient_and_curvature(n: int, parts: Sequence[Slopes], residual: Array, bend: Array) -> tuple[Array, Array]:
     """Sum over bins of residual times the gradient of counts (n,), and of bend times its outer product with itself (n, n).
 
@@ -107,9 +187,9 @@ def gradient_and_curvature(n: int, parts: Sequence[Slopes], residual: Array, ben
         residual, bend: weight of every bin (bin,), experiments one after another.
     """
     gradient, curvature, first = jnp.zeros(n), jnp.zeros((n, n)), 0
-    for places, counts, jacobian in parts:
-        here = slice(first, first + len(counts))
-        gradient = gradient.at[places].add(jacobian @ residual[here])
-        curvature = curvature.at[np.ix_(places, places)].add((jacobian * bend[here]) @ jacobian.T)
-        first += len(counts)
+    for part in parts:
+        here = slice(first, first + len(part.counts))
+        gradient = gradient + aligned(part.gradient(residual[here]), part.places, range(n))
+        curvature = curvature + aligned_both_ways(part.square(bend[here]), part.places, range(n))
+        first += len(part.counts)
     return gradient, curvature

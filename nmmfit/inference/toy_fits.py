@@ -27,6 +27,7 @@ from nmmfit.inference.slopes import Slopes, counts_of, gradient_and_curvature, n
 from nmmfit.inference.space import Target, space_of
 from nmmfit.inference.vector import curvature_of_constraints, curvature_of_counts
 from nmmfit.kept import digest
+from nmmfit.numerics.rows import aligned_both_ways
 from nmmfit.run_once import jit_once
 from nmmfit.shapes import Array
 
@@ -212,12 +213,17 @@ class ToyLikelihood:
         gradient, hessian = gradient_and_curvature(self.n, parts, slope, bend)
         # Centres move constraints that are normal in the vector itself: curvatures stay.
         tight = curvature_of_constraints(self.joint, self.space.ranges, z[shared])
-        hessian = hessian.at[np.ix_(shared, shared)].add(-tight)
+        hessian = hessian - aligned_both_ways(tight, shared, range(self.n))
         few = n_curved(self.joint)
         for copy in range(self.copies):
             curved = self.places(copy)[:few]
             bent = curvature_of_counts(
-                self.joint, self.space.ranges, z[self.places(copy)], self._part(copy, slope), partial(self._counts_of, copy)
+                self.joint,
+                self.space.ranges,
+                z[self.places(copy)],
+                self._part(copy, slope),
+                partial(self._counts_of, copy),
+                parts[copy : copy + 1] if self.apart else parts,
             )
             hessian = hessian.at[np.ix_(curved, curved)].add(bent)
         return value + pull[0], gradient.at[shared].add(pull[1]), hessian

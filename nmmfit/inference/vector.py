@@ -10,7 +10,7 @@ Objects made from the same likelihood are equal, so that what is compiled for on
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import jax
@@ -19,8 +19,16 @@ import numpy as np
 
 from nmmfit.inference.joint import JointLikelihood
 from nmmfit.inference.shear import Shear
-from nmmfit.inference.slopes import counts_of, gradient_and_curvature, n_curved, slopes_of_all
+from nmmfit.inference.slopes import (
+    Slopes,
+    counts_of,
+    gradient_and_curvature,
+    n_curved,
+    slopes_of_all,
+    weights_of_products,
+)
 from nmmfit.kept import digest
+from nmmfit.numerics.rows import aligned_both_ways
 from nmmfit.shapes import Array
 
 
@@ -91,7 +99,12 @@ class _OfJoint:
 
 
 def curvature_of_counts(
-    joint: JointLikelihood, ranges: Ranges, z: Array, residual: Array, counts: Callable[[Array, Array], Array]
+    joint: JointLikelihood,
+    ranges: Ranges,
+    z: Array,
+    residual: Array,
+    counts: Callable[[Array, Array], Array],
+    parts: Sequence[Slopes],
 ) -> Array:
     """Hessian of residual . counts in the user's parameters and theory inputs, (curved, curved).
 
@@ -100,6 +113,7 @@ def curvature_of_counts(
         z: vector (n,).
         residual: weight of every bin.
         counts: counts of those bins from the parameters (n,) and the products of amplitudes (product,).
+        parts: their derivatives, experiment by experiment.
     """
     curved = n_curved(joint)
     few = z[:curved]
@@ -112,10 +126,11 @@ def curvature_of_counts(
         coefficients, theory, _ = joint.split(ranges.to_parameters(whole(y)))
         return joint.amplitudes.products(joint.linear_amplitudes(theory) @ coefficients)
 
-    at = ranges.to_parameters(z)
     if joint.floats_mass:  # counts depend on the mass beside the products
         return jax.hessian(lambda y: residual @ counts(ranges.to_parameters(whole(y)), products(y)))(few)
-    weights = jax.grad(lambda p: residual @ counts(at, p))(products(few))
+    weights = weights_of_products(parts, residual)
+    if weights is None:
+        weights = jax.grad(lambda p: residual @ counts(ranges.to_parameters(z), p))(products(few))
     return jax.hessian(lambda y: weights @ products(y))(few)
 
 
@@ -137,7 +152,7 @@ def curvature_of_constraints(joint: JointLikelihood, ranges: Ranges, z: Array) -
     def own(some: Array) -> Array:
         return joint.own_constraints_vector(ranges.to_parameters(z.at[places].set(some)))
 
-    return found.at[np.ix_(places, places)].add(jax.hessian(own)(z[places]))
+    return found + aligned_both_ways(jax.hessian(own)(z[places]), places, range(len(z)))
 
 
 class NegativeLogLikelihood(_OfJoint):
@@ -182,7 +197,7 @@ class NegativeLogLikelihood(_OfJoint):
         of_data, residual = jax.value_and_grad(self.of_counts)(mean)
         # Bins are independent: one product with ones gives every second derivative.
         curved = jax.jvp(jax.grad(self.of_counts), (mean,), (jnp.ones_like(mean),))[1]
-        bent = curvature_of_counts(self.joint, self.ranges, z, residual, self.joint.counts_of_products)
+        bent = curvature_of_counts(self.joint, self.ranges, z, residual, self.joint.counts_of_products, parts)
         constraint, pull = jax.value_and_grad(self.constraint)(z)
         gradient, hessian = gradient_and_curvature(z.shape[0], parts, residual, curved)
         hessian = (hessian - curvature_of_constraints(self.joint, self.ranges, z)).at[: self.curved, : self.curved].add(bent)

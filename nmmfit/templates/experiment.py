@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,7 @@ from nmmfit.templates.build import channel_plan
 from nmmfit.templates.fit import HALF_WIDTH
 from nmmfit.templates.plan import ChannelPlan, Table
 from nmmfit.templates.shapes import polynomial_table
+from nmmfit.templates.slopes import slopes
 
 Kept = tuple[MergedMonomials, tuple[ChannelPlan, ...]]
 
@@ -94,11 +95,29 @@ class ExperimentTemplate:
         Of a block of points: (bin, point) from products (product, point) and the others (point,), or () where all share them.
         `table`: polynomials of the shape pulls (`polynomials`), if they are known.
         """
-        points = products.shape[1:]
-        strength = jnp.broadcast_to(jnp.asarray(sm), (1, *points))
-        monomials = times(jnp.concatenate([strength, products]), self.monomials.weights.T)
-        known = polynomials([self], pulls, points) if table is None else table
+        return self.expected_of(self.monomials_at(products, sm), pulls, table)
+
+    def monomials_at(self, products: Array, sm: Array | float = 1.0) -> Array:
+        """All that the counts read of couplings, (monomial, *points): see `expected`."""
+        strength = jnp.broadcast_to(jnp.asarray(sm), (1, *products.shape[1:]))
+        return times(jnp.concatenate([strength, products]), self.monomials.weights.T)
+
+    def expected_of(self, monomials: Array, pulls: Pulls, table: Table | None = None) -> dict[str, Array]:
+        """`expected`, from what `monomials_at` gives."""
+        known = polynomials([self], pulls, monomials.shape[1:]) if table is None else table
         return {t.channel.name: t.expected(monomials, known, pulls) for t in self.channels}
+
+    def slopes_of(self, monomials: Array, directions: Array, pulls: Pulls, names: Sequence[str]) -> tuple[Array, Array]:
+        """Expected counts (bin of all channels,) and their derivatives (direction + pull, bin): `templates.slopes` at one point.
+
+        Args:
+            monomials: what `monomials_at` gives, (monomial,).
+            directions: (direction, monomial) in which the monomials move.
+            pulls: values of the pulls.
+            names: those of them to differentiate in.
+        """
+        found = [slopes(t.plan, t.channel.components, monomials, directions, pulls, names) for t in self.channels]
+        return jnp.concatenate([counts for counts, _ in found]), jnp.concatenate([rows for _, rows in found], axis=1)
 
 
 def polynomials(templates: Iterable[ExperimentTemplate], pulls: Pulls, points: tuple[int, ...] = ()) -> Table:

@@ -193,9 +193,9 @@ class Second:
     matrix: np.ndarray
     """(function, bin)."""
 
-    def evaluate(self, table: Table, points: tuple[int, ...] = ()) -> Array:
-        """Distribution (bin, *points)."""
-        return times(self.block.functions(table, points)[-1], self.matrix)
+    def functions(self, table: Table, points: tuple[int, ...] = ()) -> Array:
+        """Functions (function, *points) that the distribution is made of."""
+        return self.block.functions(table, points)[-1]
 
 
 @dataclass(frozen=True)
@@ -238,7 +238,10 @@ class Group:
             (terms if p.is_whole else features).append(p.evaluate(scales, merged[p.block], functions[p.block]))
         if features:
             terms.append(times(features[0] if len(features) == 1 else jnp.concatenate(features), self.matrix))
-        values = functools.reduce(operator.add, terms)
+        return self.decompressed(functools.reduce(operator.add, terms))
+
+    def decompressed(self, values: Array) -> Array:
+        """The first axis (fine or bin,) of a compressed one."""
         if not self.segments:
             return values
         ends = np.cumsum([len(segment) for segment in self.segments])
@@ -254,12 +257,21 @@ class Group:
             component: the group's first component.
             table: polynomials of the shape pulls.
         """
+        at_nodes = None if self.weighted is None else weights.at(component, self.weighted.places)
+        second = None if self.second is None else self.second.functions(table, first.shape[1:])
+        return self.counts_of(first, at_nodes, second)
+
+    def counts_of(self, first: Array, at_nodes: Array | None, second: Array | None) -> Array:
+        """Counts (bin,) from the first axis, the weight at its nodes (node,) and the functions (function,) of the second axis."""
         if self.weighted is not None:
-            at_nodes = weights.at(component, self.weighted.places)
+            assert at_nodes is not None
             if at_nodes.ndim < first.ndim:
                 at_nodes = at_nodes[:, None]
             first = times(at_nodes * times(first, self.weighted.before), self.weighted.after)
-        return first if self.second is None else outer(first, self.second.evaluate(table, first.shape[1:]))
+        if self.second is None:
+            return first
+        assert second is not None
+        return outer(first, times(second, self.second.matrix))
 
     @property
     def matrices(self) -> tuple[np.ndarray, ...]:

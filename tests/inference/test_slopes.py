@@ -10,7 +10,16 @@ import pytest
 import nmmfit
 from nmmfit import catalogue
 from nmmfit.inference.joint import JointLikelihood
-from nmmfit.inference.slopes import Slopes, gradient_and_curvature, n_curved, places_seen, slopes_of_all
+from nmmfit.inference.slopes import (
+    Slopes,
+    gradient_and_curvature,
+    n_curved,
+    places_seen,
+    products_at,
+    slopes_of,
+    slopes_of_all,
+    weights_of_products,
+)
 from nmmfit.inference.space import space_of
 from nmmfit.inference.toy_fits import ToyLikelihood
 
@@ -44,7 +53,8 @@ def check(joint: JointLikelihood) -> None:
     expected = differences(jax.jit(space.nll.counts), z, sizes)
 
     def jacobians(at):
-        return [part.jacobian for part in slopes_of_all(joint, space.ranges.to_parameters, at)]
+        parts = slopes_of_all(joint, space.ranges.to_parameters, at)
+        return [jax.vmap(part.gradient)(jnp.eye(len(part.counts))).T for part in parts]
 
     found, first = np.zeros_like(expected), 0
     for k, jacobian in enumerate(jax.jit(jacobians)(jnp.asarray(z))):
@@ -79,16 +89,64 @@ def test_what_is_not_declared_is_not_seen(joint: JointLikelihood) -> None:
 def test_sums_over_bins() -> None:
     """Against one dense Jacobian."""
     rng = np.random.default_rng(1)
+    # Two first places; one experiment reads three numbers of them, one reads one, one has no nuisances.
     parts = [
-        Slopes(np.array(places), jnp.asarray(rng.normal(size=bins)), jnp.asarray(rng.normal(size=(len(places), bins))))
-        for places, bins in (((0, 1, 4), 3), ((0, 2, 3), 1), ((0,), 5))
+        Slopes(np.array(places), *(jnp.asarray(rng.normal(size=size)) for size in sizes), of_products=None)
+        for places, sizes in (
+            ((0, 1, 4), (3, (4, 3), (2, 3))),
+            ((0, 1, 2, 3), (1, (3, 1), (2, 1))),
+            ((0, 1), (5, (2, 5), (2, 2))),
+        )
     ]
     dense = np.zeros((5, 9))
-    dense[[0, 1, 4], :3], dense[[0, 2, 3], 3:4], dense[[0], 4:] = (p.jacobian for p in parts)
+    dense[:2, :3], dense[4, :3] = parts[0].spread @ parts[0].jacobian[:3], parts[0].jacobian[3]
+    dense[:2, 3:4], dense[2:4, 3:4] = parts[1].spread @ parts[1].jacobian[:1], parts[1].jacobian[1:]
+    dense[:2, 4:] = parts[2].spread @ parts[2].jacobian
     residual, bend = rng.normal(size=9), rng.normal(size=9)
     gradient, curvature = gradient_and_curvature(5, parts, jnp.asarray(residual), jnp.asarray(bend))
     np.testing.assert_allclose(gradient, dense @ residual, rtol=1e-13)
     np.testing.assert_allclose(curvature, dense @ np.diag(bend) @ dense.T, rtol=1e-12, atol=1e-14)
+
+
+def test_weights_of_products(joint: JointLikelihood) -> None:
+    """Against differences of the counts in the products, where an experiment reads fewer numbers than there are coefficients."""
+    space = space_of(joint)
+    z, _ = somewhere(joint)
+    to_parameters = space.ranges.to_parameters
+    x = to_parameters(z)
+    products = jax.jit(lambda at: products_at(joint, to_parameters, at))(jnp.asarray(z))
+    at = np.asarray(products.values)
+    slopes = [jax.jit(lambda at, k=k: slopes_of(joint, to_parameters, at, k, products))(z) for k in range(len(joint.experiments))]
+    k = next(k for k, part in enumerate(slopes) if part.of_products is not None)
+    found = slopes[k]
+    residual = np.random.default_rng(4).normal(size=len(found.counts))
+    # Counts are linear in the products: a step of any size will do.
+    counts = jax.jit(lambda p: joint.counts_of_experiment(k, x, p))
+    step = np.max(np.abs(at))
+    expected = [float(residual @ (counts(at + d) - counts(at - d)) / (2.0 * step)) for d in step * np.eye(len(at))]
+    weights = found.weights_of_products(jnp.asarray(residual))
+    assert weights is not None
+    assert np.any(np.abs(weights) > 0)
+    np.testing.assert_allclose(weights, expected, rtol=1e-8, atol=1e-10 * np.max(np.abs(expected)))
+    np.testing.assert_allclose(weights_of_products([found], jnp.asarray(residual)), weights, rtol=1e-12)
+    # One that is not known leaves the sum unknown.
+    assert weights_of_products([found, found._replace(of_products=None)], jnp.zeros(2 * len(residual))) is None
+    assert weights_of_products([], jnp.zeros(0)) is None
+
+
+def test_slopes_of_direct_evaluation(direct_joint: JointLikelihood, joint: JointLikelihood) -> None:
+    """Templates against the quadrature, differentiated as a whole."""
+    z, sizes = somewhere(joint)
+    to_parameters = space_of(joint).ranges.to_parameters
+
+    def all_slopes(model):
+        return jax.jit(lambda at: slopes_of_all(model, to_parameters, at))(jnp.asarray(z))
+
+    for mine, other in zip(all_slopes(joint), all_slopes(direct_joint), strict=True):
+        np.testing.assert_array_equal(mine.places, other.places)
+        found, expected = (jax.vmap(p.gradient)(jnp.eye(len(p.counts))) * sizes[p.places] for p in (mine, other))
+        np.testing.assert_allclose(mine.counts, other.counts, rtol=1e-3)
+        np.testing.assert_allclose(found, expected, atol=1e-3 * float(jnp.max(jnp.abs(expected))))
 
 
 @pytest.mark.parametrize("apart", [False, True])
