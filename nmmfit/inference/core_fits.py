@@ -16,8 +16,9 @@ G, then the minimiser with exact Hessians (`nmmfit.inference.toy_fits.fit_toys`)
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import reduce
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -76,6 +77,37 @@ LAST_THROWS = (1.0, 3.0, 10.0)
 """The same for toys that are left to the minimiser with exact Hessians."""
 
 
+class _Begins(NamedTuple):
+    """Where fits begin, several of every toy: arrays with leading axis `fit`.
+
+    `data` of the fit's toy; vector `z` (fit, n); `owner` (fit,) its toy; `thorough` (fit,) whether it looks around for other
+    wells; further starts `hint` (fit, start, n) of the small problem.
+    """
+
+    data: Data
+    z: np.ndarray
+    owner: np.ndarray
+    thorough: np.ndarray
+    hint: np.ndarray | None
+
+    @classmethod
+    def at(cls, data: Data, points: Sequence[np.ndarray], thorough: Sequence[bool], hint: np.ndarray | None) -> _Begins:
+        """Every toy begins at every one of some points (n,), or (toy, n); hints (toy, start, n) are those of all its fits."""
+        toys, times = len(data.counts), len(points)
+        z = np.concatenate([np.broadcast_to(point, (toys, point.shape[-1])) for point in points])
+        hints = None if hint is None else np.tile(hint, (times, 1, 1))
+        owner = np.tile(np.arange(toys), times)
+        return cls(Data(*(np.tile(part, (times, 1)) for part in data)), z, owner, np.repeat(thorough, toys), hints)
+
+
+class _Aim(NamedTuple):
+    """What is held at the value `at`: nuisances that are not `free` (nuisance,), or a combination of the core with `weights`."""
+
+    free: np.ndarray
+    weights: np.ndarray
+    at: float
+
+
 class CoreFits:
     """Fits of toys that were made at one point.
 
@@ -122,40 +154,21 @@ class CoreFits:
             start: where to begin (toy, n); None: where the toys were made.
         Returns: vectors, values without what depends on Poisson data alone, and whether each converged.
         """
-        toys = len(data.counts)
         if start is None:
             # From elsewhere the small problem looks different: another well may be found. From scattered points a fit goes
             # downhill without a look around, which would lead to the wells that are known already.
             look = [self.z, self.elsewhere]
             local = self.scattered if target is None else ()
-            begin = np.repeat([*look, *local], toys, axis=0)
-            thorough = np.arange(len(begin)) < toys * len(look)
+            begins = _Begins.at(data, [*look, *local], [True] * len(look) + [False] * len(local), hint)
         else:
-            begin, thorough = np.array(start), np.ones(toys, dtype=bool)
-        times = len(begin) // toys
-        found = self._from(
-            Data(*(np.tile(part, (times, 1)) for part in data)),
-            begin,
-            target,
-            at,
-            None if hint is None else np.tile(hint, (times, 1, 1)),
-            np.arange(len(begin)) % toys,
-            thorough,
-        )
-        parts = [found.take(np.arange(k * toys, (k + 1) * toys)) for k in range(times)]
+            begins = _Begins.at(data, [start], [True], hint)
+        toys = len(data.counts)
+        found = self._from(begins, target, at)
+        parts = [found.take(np.arange(first, first + toys)) for first in range(0, len(begins.z), toys)]
         return self._last(reduce(_lowest, parts), data, target, at)
 
-    def _from(
-        self,
-        data: Data,
-        z: np.ndarray,
-        target: Target | None,
-        at: float,
-        hint: np.ndarray | None,
-        owner: np.ndarray,
-        thorough: np.ndarray,
-    ) -> Fitted:
-        """Fits that begin at vectors (fit, n), of the toys `owner` (fit,); `thorough` (fit,) ones look around for other wells."""
+    def _from(self, begins: _Begins, target: Target | None, at: float) -> Fitted:
+        """Fits from where they begin, with a target held at a value."""
         core = self.core
         free = np.ones(self.likelihood.n - core.k, dtype=bool)
         weights = np.zeros(core.k + self.likelihood.space.n_quantities + core.k)
@@ -163,10 +176,10 @@ class CoreFits:
             held = _held(self.likelihood, target)
             if held is not None:
                 free[held - core.k] = False
-                z[:, held] = self._image(target, held, at)
+                begins.z[:, held] = self._image(target, held, at)
             else:
                 weights[core.k :] = np.concatenate([target.weights[self.likelihood.n :], target.weights[: core.k]])
-        work = _Work(self, data, z, free, weights, at, hint, owner, thorough)
+        work = _Work(self, begins, _Aim(free, weights, at))
         work.run()
         return work.found()
 
@@ -180,9 +193,9 @@ class CoreFits:
         bad = np.flatnonzero(~found.converged)
         if len(bad):
             # From where it stopped, with a Hessian of its own: nothing is compiled for it.
-            each, all_of_them = np.arange(len(bad)), np.ones(len(bad), dtype=bool)
-            hint = None if target is None else found.z[bad][:, None]
-            again = self._from(data.take(bad), found.z[bad].copy(), target, at, hint, each, all_of_them)
+            stopped = found.z[bad]
+            hint = None if target is None else stopped[:, None]
+            again = self._from(_Begins.at(data.take(bad), [stopped], [True], hint), target, at)
             _put(found, bad, _lowest(found.take(bad), again))
             bad = np.flatnonzero(~found.converged)
         if not len(bad):
@@ -271,26 +284,15 @@ def metrics_of(core: Core, s: np.ndarray, nu: np.ndarray, data: Data) -> np.ndar
 
 
 class _Work:
-    """The state of the fits of one batch of toys."""
+    """The state of fits that go on together."""
 
-    def __init__(
-        self,
-        fits: CoreFits,
-        data: Data,
-        z: np.ndarray,
-        free: np.ndarray,
-        weights: np.ndarray,
-        at: float,
-        hint: np.ndarray | None,
-        owner: np.ndarray,
-        thorough: np.ndarray,
-    ) -> None:
-        core, toys = fits.core, len(z)
-        self.fits, self.core, self.data, self.at = fits, core, data, at
-        self.held = Held(jnp.asarray(free), jnp.asarray(fits.basis[: core.k, : core.k]), jnp.asarray(weights))
-        self.constrained, self.owner, self.thorough = bool(np.any(weights)), owner, thorough
-        self.hint = None if hint is None else self._coordinates(hint[..., : core.k])
-        size = core.m + len(free)
+    def __init__(self, fits: CoreFits, begins: _Begins, aim: _Aim) -> None:
+        core, toys, z = fits.core, len(begins.z), begins.z
+        self.fits, self.core, self.data, self.at = fits, core, begins.data, aim.at
+        self.held = Held(jnp.asarray(aim.free), jnp.asarray(fits.basis[: core.k, : core.k]), jnp.asarray(aim.weights))
+        self.constrained, self.owner, self.thorough = bool(np.any(aim.weights)), begins.owner, begins.thorough
+        self.hint = None if begins.hint is None else self._coordinates(begins.hint[..., : core.k])
+        size = core.m + len(aim.free)
         # The first round judges nothing: the start need not fulfil the constraint.
         value, height, gradient = np.full(toys, np.inf), np.full(toys, np.inf), np.zeros((toys, size))
         metric = np.broadcast_to(fits.metric, (toys, size, size)).copy()

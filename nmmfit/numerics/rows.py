@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import jax.numpy as jnp
+import numpy as np
 
 from nmmfit.shapes import Array
 
+Names: TypeAlias = Sequence[int] | np.ndarray
 
-def aligned(rows: Array, have: Sequence[int], want: Sequence[int]) -> Array:
+
+def aligned(rows: Array, have: Names, want: Names) -> Array:
     """Of rows (have, ...) those called `want`, (want, ...), and zeros for what there is no row for; names known beforehand.
 
     Runs of neighbours are copied as they are: a gather takes them apart, a scatter goes through them one by one.
@@ -30,6 +34,6 @@ def aligned(rows: Array, have: Sequence[int], want: Sequence[int]) -> Array:
     return jnp.concatenate(pieces) if pieces else jnp.zeros((0, *rows.shape[1:]))
 
 
-def aligned_both_ways(matrix: Array, have: Sequence[int], want: Sequence[int]) -> Array:
+def aligned_both_ways(matrix: Array, have: Names, want: Names) -> Array:
     """The same of the rows and columns of a symmetric matrix."""
     return aligned(aligned(matrix, have, want).T, have, want)
