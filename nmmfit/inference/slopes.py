@@ -64,6 +64,18 @@ class Products(NamedTuple):
     slopes: Array
 
 
+class _Seen(NamedTuple):
+    """What an experiment reads of the first entries of the vector, `values` (seen,).
+
+    And its derivatives: in these entries at fixed products of amplitudes, `of_first` (curved, seen), and in the products,
+    `of_products` (product, seen).
+    """
+
+    values: Array
+    of_first: Array
+    of_products: Array
+
+
 def n_curved(joint: JointLikelihood) -> int:
     """Number of the user's parameters and theory inputs; they come first in the vector."""
     return joint.n_own + len(joint.of_kind("theory"))
@@ -89,23 +101,22 @@ def products_at(joint: JointLikelihood, to_parameters: ToParameters, z: Array) -
 
 def slopes_of(joint: JointLikelihood, to_parameters: ToParameters, z: Array, k: int, products: Products) -> Slopes:
     """Counts of the k-th experiment and their derivatives at a vector (n,), where the products of amplitudes are known."""
-    seen, of_first, of_products = _seen(joint, to_parameters, z, k, products.values)
-    places = places_seen(joint, k)
-    return _slopes(joint, to_parameters, z, k, places, seen, of_first + products.slopes @ of_products, of_products)
+    seen = _seen(joint, to_parameters, z, k, products.values)
+    rows = seen.of_first + products.slopes @ seen.of_products
+    return _slopes(joint, to_parameters, z, k, places_seen(joint, k), seen, rows)
 
 
 def slopes_apart(joint: JointLikelihood, to_parameters: ToParameters, w: Array, k: int) -> Slopes:
     """Counts of the k-th experiment and their derivatives at w = (products of amplitudes, vector), all entries independent."""
     n_products = len(w) - len(joint.parameters)
-    seen, of_first, of_products = _seen(joint, to_parameters, w[n_products:], k, w[:n_products])
+    seen = _seen(joint, to_parameters, w[n_products:], k, w[:n_products])
     places = np.concatenate([np.arange(n_products), n_products + places_seen(joint, k)])
-    rows = jnp.concatenate([of_products, of_first])
-    return _slopes(joint, to_parameters, w[n_products:], k, places, seen, rows, of_products)
+    rows = jnp.concatenate([seen.of_products, seen.of_first])
+    return _slopes(joint, to_parameters, w[n_products:], k, places, seen, rows)
 
 
-def _seen(joint: JointLikelihood, to_parameters: ToParameters, z: Array, k: int, products: Array) -> tuple[Array, Array, Array]:
-    """What the k-th experiment reads (seen,), and its derivatives in the first entries of the vector at fixed products (curved,
-    seen) and in the products (product, seen)."""
+def _seen(joint: JointLikelihood, to_parameters: ToParameters, z: Array, k: int, products: Array) -> _Seen:
+    """What the k-th experiment reads at a vector (n,) and products of amplitudes (product,)."""
     few = n_curved(joint)
 
     def seen(first: Array, values: Array) -> Array:
@@ -114,32 +125,24 @@ def _seen(joint: JointLikelihood, to_parameters: ToParameters, z: Array, k: int,
     values, push = jax.linearize(seen, z[:few], products)
     of_first = jax.vmap(lambda first: push(first, jnp.zeros_like(products)))(jnp.eye(few))
     of_products = jax.vmap(lambda one: push(jnp.zeros(few), one))(jnp.eye(len(products)))
-    return values, of_first, of_products
+    return _Seen(values, of_first, of_products)
 
 
 def _slopes(
-    joint: JointLikelihood,
-    to_parameters: ToParameters,
-    z: Array,
-    k: int,
-    places: np.ndarray,
-    seen: Array,
-    rows: Array,
-    of_products: Array,
+    joint: JointLikelihood, to_parameters: ToParameters, z: Array, k: int, places: np.ndarray, seen: _Seen, rows: Array
 ) -> Slopes:
-    """Counts and derivatives, from what the experiment reads (seen,), and how that depends on the first places, `rows` (first,
-    seen)."""
+    """Counts and derivatives, from what the experiment reads and how that depends on the first places, `rows` (first, seen)."""
     own = places_seen(joint, k)[n_curved(joint) :]
-    few, read = rows.shape
-    is_narrow = read <= few
+    first, read = rows.shape
+    is_narrow = read <= first
     directions = jnp.eye(read) if is_narrow else rows
     # Parameters are functions of their own entry of the vector each.
     x, stretch = jax.jvp(to_parameters, (z,), (jnp.ones_like(z),))
-    counts, jacobian = _rows(joint, x, k, seen, directions, own)
+    counts, jacobian = _rows(joint, x, k, seen.values, directions, own)
     jacobian = jacobian * jnp.concatenate([jnp.ones(len(directions)), stretch[own]])[:, None]
     if is_narrow:
-        return Slopes(places, counts, jacobian, rows, of_products)
-    return Slopes(places, counts, jacobian, jnp.eye(few), None)
+        return Slopes(places, counts, jacobian, rows, seen.of_products)
+    return Slopes(places, counts, jacobian, jnp.eye(first), None)
 
 
 def _rows(joint: JointLikelihood, x: Array, k: int, seen: Array, directions: Array, own: np.ndarray) -> tuple[Array, Array]:

@@ -26,20 +26,20 @@ from nmmfit.templates.shapes import polynomial_table
 
 @dataclass(frozen=True)
 class Moving:
-    """Numbers (k,) and how they move: `rows` (direction, k) of the directions `along`, which are numbered upwards."""
+    """Numbers (k,) and how they move: `rows` (direction, k) of the `directions` that they move in, by number, upwards."""
 
     value: Array
-    along: tuple[int, ...]
+    directions: tuple[int, ...]
     rows: Array
 
     def towards(self, directions: Sequence[int]) -> Array:
         """Rows of these directions (direction, k), zeros where the numbers do not move; numbered upwards, too."""
-        return aligned(self.rows, self.along, directions)
+        return aligned(self.rows, self.directions, directions)
 
 
-def along(function: Callable[..., Array], *moving: Moving | None) -> Moving:
+def moved(function: Callable[..., Array], *moving: Moving | None) -> Moving:
     """A function of several sets of numbers, some of which may be missing, and how its value moves with them."""
-    directions = sorted({d for m in moving if m is not None for d in m.along})
+    directions = sorted({d for m in moving if m is not None for d in m.directions})
     value, push = jax.linearize(function, *(None if m is None else m.value for m in moving))
     rows = jax.vmap(push)(*(None if m is None else m.towards(directions) for m in moving))
     return Moving(value, tuple(directions), rows)
@@ -57,7 +57,7 @@ def of_pulls(function: Callable[[Pulls], Any], pulls: Pulls, names: Sequence[str
 
     value, push = jax.linearize(some, jnp.stack([pulls[name] for name in own]))
     rows = jax.vmap(push)(jnp.eye(len(own)))
-    return jax.tree.map(lambda leaf, moved: Moving(leaf, tuple(place[name] for name in own), moved), value, rows)
+    return jax.tree.map(lambda leaf, row: Moving(leaf, tuple(place[name] for name in own), row), value, rows)
 
 
 def slopes(
@@ -101,7 +101,7 @@ def slopes(
         if group.second is not None:
             second = _functions(group.second.block, pulls, place)[-1]
         axis = _compressed(group, components, scales, merged, functions, place)
-        return along(lambda f, w, s: group.counts_of(group.decompressed(f), w, s), axis, weight, second)
+        return moved(lambda f, w, s: group.counts_of(group.decompressed(f), w, s), axis, weight, second)
 
     found = [counts(group) for group in plan.groups]
     every = tuple(range(len(first) + len(names)))
@@ -149,8 +149,8 @@ def _compressed(
             values = part.evaluate(s, m, f)
             return values if matrix is None else values @ jnp.asarray(matrix)
 
-        parts.append(along(rows, own, merged[part.block], *functions[part.block]))
-    together = sorted({d for part in parts for d in part.along})
+        parts.append(moved(rows, own, merged[part.block], *functions[part.block]))
+    together = sorted({d for part in parts for d in part.directions})
     return Moving(_sum([part.value for part in parts]), tuple(together), _sum([part.towards(together) for part in parts]))
 
 

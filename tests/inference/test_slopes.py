@@ -70,6 +70,15 @@ def test_slopes_are_differences(joint: JointLikelihood) -> None:
     check(joint)
 
 
+@pytest.mark.parametrize("floated", ["theory.sm_strength={ uniform = [0.0, 20.0] }", "theory.m_N_mev={ uniform = [0.1, 5.0] }"])
+def test_slopes_in_what_is_no_coefficient(floated: str) -> None:
+    """The strength of the Standard Model's rates, which templates take, and a mass, which only the integrals do."""
+    overrides = ['experiments=["coherent_ge_2026"]', "theory.c_T=-2.9", "theory.c_T_s=-3.6", floated]
+    model = nmmfit.parse_run(nmmfit.default_run().to_toml(), overrides=overrides).joint()
+    assert any(p.name in floated for p in model.own + model.of_kind("theory"))
+    check(model)
+
+
 @pytest.mark.slow
 def test_slopes_of_all_experiments() -> None:
     names = ", ".join(f'"{name}"' for name in catalogue.names_in_all())
