@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from nmmfit.inference.joint import JointLikelihood
+from nmmfit.numerics.pieces import Piece, square, weighted
 from nmmfit.numerics.rows import aligned, aligned_both_ways
 from nmmfit.shapes import Array
 
@@ -26,35 +27,35 @@ class Slopes(NamedTuple):
     """Counts (bin,) of one experiment and their derivatives in some `places` of a vector, numbered upwards; they do not depend on
     the others.
 
-    `jacobian` (read + nuisance, bin) has the derivatives in what the experiment reads of the first places, then those in its
-    nuisances, which are the last places. `spread` (first place, read) is how what it reads depends on the first places,
-    `of_products` (product, read) how it does on the products of amplitudes. Where the first places are fewer, they are
-    what is read, and `of_products` is None.
+    `jacobian` (read + nuisance, bin), in pieces of bins, has the derivatives in what the experiment reads of the first places,
+    then those in its nuisances, which are the last places. `spread` (first place, read) is how what it reads depends on the
+    first places, `of_products` (product, read) how it does on the products of amplitudes. Where the first places are fewer,
+    they are what is read, and `of_products` is None.
     """
 
     places: np.ndarray
     counts: Array
-    jacobian: Array
+    jacobian: tuple[Piece, ...]
     spread: Array
     of_products: Array | None
 
     def gradient(self, weights: Array) -> Array:
         """Derivatives (place,) of the sum over bins of weights (bin,) times counts."""
         read = self.spread.shape[1]
-        found = self.jacobian @ weights
+        found = weighted(self.jacobian, weights)
         return jnp.concatenate([self.spread @ found[:read], found[read:]])
 
     def square(self, weights: Array) -> Array:
         """(place, place): the sum over bins of weights (bin,) times the outer product of the gradient of counts with itself."""
         read = self.spread.shape[1]
-        inner = (self.jacobian * weights) @ self.jacobian.T
+        inner = square(self.jacobian, weights)
         mixed = self.spread @ inner[:read, read:]
         return jnp.block([[self.spread @ inner[:read, :read] @ self.spread.T, mixed], [mixed.T, inner[read:, read:]]])
 
     def weights_of_products(self, weights: Array) -> Array | None:
         """Derivatives (product,) of the sum over bins of weights (bin,) times counts in the products of amplitudes, if known."""
         read = self.spread.shape[1]
-        return None if self.of_products is None else self.of_products @ (self.jacobian[:read] @ weights)
+        return None if self.of_products is None else self.of_products @ weighted(self.jacobian, weights)[:read]
 
 
 class Products(NamedTuple):
@@ -139,13 +140,16 @@ def _slopes(
     # Parameters are functions of their own entry of the vector each.
     x, stretch = jax.jvp(to_parameters, (z,), (jnp.ones_like(z),))
     counts, jacobian = _rows(joint, x, k, seen.values, directions, own)
-    jacobian = jacobian * jnp.concatenate([jnp.ones(len(directions)), stretch[own]])[:, None]
+    factors = jnp.concatenate([jnp.ones(len(directions)), stretch[own]])
+    jacobian = tuple(piece.scaled(factors) for piece in jacobian)
     if is_narrow:
         return Slopes(places, counts, jacobian, rows, seen.of_products)
     return Slopes(places, counts, jacobian, jnp.eye(first), None)
 
 
-def _rows(joint: JointLikelihood, x: Array, k: int, seen: Array, directions: Array, own: np.ndarray) -> tuple[Array, Array]:
+def _rows(
+    joint: JointLikelihood, x: Array, k: int, seen: Array, directions: Array, own: np.ndarray
+) -> tuple[Array, tuple[Piece, ...]]:
     """Counts (bin,) at parameters (n,) and their derivatives (direction + own, bin) in directions (direction, seen) of what the
     experiment reads, and in the nuisances at the places `own`."""
     if joint.method == "templates":
@@ -156,7 +160,8 @@ def _rows(joint: JointLikelihood, x: Array, k: int, seen: Array, directions: Arr
 
     found, push = jax.linearize(counts, seen, x[own])
     n = len(directions)
-    return found, jax.vmap(push)(jnp.pad(directions, ((0, len(own)), (0, 0))), jnp.eye(n + len(own))[:, n:])
+    rows = jax.vmap(push)(jnp.pad(directions, ((0, len(own)), (0, 0))), jnp.eye(n + len(own))[:, n:])
+    return found, (Piece(rows),)
 
 
 def slopes_of_all(joint: JointLikelihood, to_parameters: ToParameters, z: Array) -> list[Slopes]:

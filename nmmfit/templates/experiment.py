@@ -15,6 +15,7 @@ from nmmfit.config import DEFAULT_TOLERANCE
 from nmmfit.experiment import BinnedExperiment, Channel, Pulls
 from nmmfit.kept import digest, kept_or_made
 from nmmfit.memory import hand_back
+from nmmfit.numerics.pieces import Piece
 from nmmfit.numerics.side_by_side import times
 from nmmfit.physics.amplitude_basis import AmplitudeBasis, MergedMonomials, merged_monomials
 from nmmfit.physics.forms import vector_to_forms
@@ -107,7 +108,9 @@ class ExperimentTemplate:
         known = polynomials([self], pulls, monomials.shape[1:]) if table is None else table
         return {t.channel.name: t.expected(monomials, known, pulls) for t in self.channels}
 
-    def slopes_of(self, monomials: Array, directions: Array, pulls: Pulls, names: Sequence[str]) -> tuple[Array, Array]:
+    def slopes_of(
+        self, monomials: Array, directions: Array, pulls: Pulls, names: Sequence[str]
+    ) -> tuple[Array, tuple[Piece, ...]]:
         """Expected counts (bin of all channels,) and their derivatives (direction + pull, bin): `templates.slopes` at one point.
 
         Args:
@@ -117,7 +120,7 @@ class ExperimentTemplate:
             names: those of them to differentiate in.
         """
         found = [slopes(t.plan, t.channel.components, monomials, directions, pulls, names) for t in self.channels]
-        return jnp.concatenate([counts for counts, _ in found]), jnp.concatenate([rows for _, rows in found], axis=1)
+        return jnp.concatenate([counts for counts, _ in found]), tuple(piece for _, pieces in found for piece in pieces)
 
 
 def polynomials(templates: Iterable[ExperimentTemplate], pulls: Pulls, points: tuple[int, ...] = ()) -> Table:

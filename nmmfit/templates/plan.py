@@ -240,6 +240,11 @@ class Group:
             terms.append(times(features[0] if len(features) == 1 else jnp.concatenate(features), self.matrix))
         return self.decompressed(functools.reduce(operator.add, terms))
 
+    @property
+    def is_linear(self) -> bool:
+        """Whether counts are the decompressed first axis, and that was compressed."""
+        return bool(self.segments) and self.weighted is None and self.second is None
+
     def decompressed(self, values: Array) -> Array:
         """The first axis (fine or bin,) of a compressed one."""
         if not self.segments:

@@ -15,8 +15,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from nmmfit.experiment import Component, Pulls
+from nmmfit.numerics.pieces import Piece, is_worth
 from nmmfit.numerics.rows import aligned
 from nmmfit.shapes import Array
 from nmmfit.templates.fit import HALF_WIDTH
@@ -67,8 +69,8 @@ def slopes(
     directions: Array,
     pulls: Pulls,
     names: Sequence[str],
-) -> tuple[Array, Array]:
-    """Expected counts of a channel (bin,), as `ChannelPlan.expected`, and their derivatives (direction + pull, bin).
+) -> tuple[Array, tuple[Piece, ...]]:
+    """Expected counts of a channel (bin,), as `ChannelPlan.expected`, and their derivatives (direction + pull, bin) in pieces.
 
     Args:
         plan, components: of the channel.
@@ -88,7 +90,7 @@ def slopes(
     functions = [_functions(block, pulls, place) for block in plan.blocks]
     at_nodes: dict[tuple[int, bytes], Moving] = {}
 
-    def counts(group: Group) -> Moving:
+    def counts(group: Group, axis: Moving) -> Moving:
         component = components[group.first_component]
         weight, second = None, None
         if group.weighted is not None:
@@ -100,12 +102,22 @@ def slopes(
             weight = at_nodes[key]
         if group.second is not None:
             second = _functions(group.second.block, pulls, place)[-1]
-        axis = _compressed(group, components, scales, merged, functions, place)
         return moved(lambda f, w, s: group.counts_of(group.decompressed(f), w, s), axis, weight, second)
 
-    found = [counts(group) for group in plan.groups]
     every = tuple(range(len(first) + len(names)))
-    return _sum([m.value for m in found]), _sum([m.towards(every) for m in found])
+    axes = [_compressed(group, components, scales, merged, functions, place) for group in plan.groups]
+    if len(plan.groups) == 1 and plan.groups[0].is_linear:
+        (group,), (axis,) = plan.groups, axes
+        return group.decompressed(axis.value), _pieces(group, axis.towards(every))
+    found = [counts(group, axis) for group, axis in zip(plan.groups, axes, strict=True)]
+    return _sum([m.value for m in found]), (Piece(_sum([m.towards(every) for m in found])),)
+
+
+def _pieces(group: Group, rows: Array) -> tuple[Piece, ...]:
+    """Derivatives of the counts of a group that decompresses its first axis and nothing else, from those of that axis."""
+    ends = np.cumsum([len(segment) for segment in group.segments])
+    shares = zip(jnp.split(rows, ends[:-1], axis=1), group.segments, strict=True)
+    return tuple(Piece(r, s) if is_worth(len(rows), s.shape) else Piece(r @ jnp.asarray(s)) for r, s in shares)
 
 
 def _functions(block: Block, pulls: Pulls, place: Mapping[str, int]) -> tuple[Moving, ...]:

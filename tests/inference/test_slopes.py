@@ -22,6 +22,7 @@ from nmmfit.inference.slopes import (
 )
 from nmmfit.inference.space import space_of
 from nmmfit.inference.toy_fits import ToyLikelihood
+from nmmfit.numerics.pieces import Piece
 
 
 def differences(function, x: np.ndarray, sizes: np.ndarray) -> np.ndarray:
@@ -98,19 +99,26 @@ def test_what_is_not_declared_is_not_seen(joint: JointLikelihood) -> None:
 def test_sums_over_bins() -> None:
     """Against one dense Jacobian."""
     rng = np.random.default_rng(1)
-    # Two first places; one experiment reads three numbers of them, one reads one, one has no nuisances.
+
+    # Two first places; one experiment reads three numbers of them, one reads one, one has no nuisances. The first has five bins,
+    # in two pieces, one of which is made from fewer numbers.
+    def normal(*size: int) -> jax.Array:
+        return jnp.asarray(rng.normal(size=size))
+
+    pieces = [
+        (Piece(normal(4, 1), np.asarray(normal(1, 3))), Piece(normal(4, 2))),
+        (Piece(normal(3, 1)),),
+        (Piece(normal(2, 3)),),
+    ]
+    jacobians = [np.concatenate([p.rows if p.expand is None else p.rows @ p.expand for p in some], axis=1) for some in pieces]
     parts = [
-        Slopes(np.array(places), *(jnp.asarray(rng.normal(size=size)) for size in sizes), of_products=None)
-        for places, sizes in (
-            ((0, 1, 4), (3, (4, 3), (2, 3))),
-            ((0, 1, 2, 3), (1, (3, 1), (2, 1))),
-            ((0, 1), (5, (2, 5), (2, 2))),
-        )
+        Slopes(np.array(places), normal(jacobian.shape[1]), some, normal(2, read), None)
+        for places, some, jacobian, read in zip(((0, 1, 4), (0, 1, 2, 3), (0, 1)), pieces, jacobians, (3, 1, 2), strict=True)
     ]
     dense = np.zeros((5, 9))
-    dense[:2, :3], dense[4, :3] = parts[0].spread @ parts[0].jacobian[:3], parts[0].jacobian[3]
-    dense[:2, 3:4], dense[2:4, 3:4] = parts[1].spread @ parts[1].jacobian[:1], parts[1].jacobian[1:]
-    dense[:2, 4:] = parts[2].spread @ parts[2].jacobian
+    dense[:2, :5], dense[4, :5] = parts[0].spread @ jacobians[0][:3], jacobians[0][3]
+    dense[:2, 5:6], dense[2:4, 5:6] = parts[1].spread @ jacobians[1][:1], jacobians[1][1:]
+    dense[:2, 6:] = parts[2].spread @ jacobians[2]
     residual, bend = rng.normal(size=9), rng.normal(size=9)
     gradient, curvature = gradient_and_curvature(5, parts, jnp.asarray(residual), jnp.asarray(bend))
     np.testing.assert_allclose(gradient, dense @ residual, rtol=1e-13)
