@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
+from operator import add
 from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 
+from nmmfit import precision as precision
 from nmmfit.shapes import Array
 
 
@@ -50,12 +53,12 @@ def is_worth(directions: int, shape: tuple[int, int]) -> bool:
 
 def weighted(pieces: Sequence[Piece], weights: Array) -> Array:
     """Sum over bins of weights (bin of all pieces,) times the derivatives, (direction,)."""
-    return sum(piece.weighted(w) for piece, w in _shares(pieces, weights))  # type: ignore[return-value]
+    return reduce(add, (piece.weighted(w) for piece, w in _shares(pieces, weights)))
 
 
 def square(pieces: Sequence[Piece], weights: Array) -> Array:
     """Sum over bins of weights (bin of all pieces,) times the outer product of the derivatives with themselves."""
-    return sum(piece.square(w) for piece, w in _shares(pieces, weights))  # type: ignore[return-value]
+    return reduce(add, (piece.square(w) for piece, w in _shares(pieces, weights)))
 
 
 def _shares(pieces: Sequence[Piece], weights: Array) -> list[tuple[Piece, Array]]:

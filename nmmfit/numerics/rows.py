@@ -8,6 +8,7 @@ from typing import TypeAlias
 import jax.numpy as jnp
 import numpy as np
 
+from nmmfit import precision as precision
 from nmmfit.shapes import Array
 
 Names: TypeAlias = Sequence[int] | np.ndarray
