@@ -78,9 +78,7 @@ class Core:
     def place(self, s: Array) -> Array:
         """u (m,) at coordinates of the core."""
         y = self.natural(s)
-        coefficients, theory, _ = self.joint.split(self.space.ranges.to_parameters(self._whole(y)))
-        products = self.joint.amplitudes.products(self.joint.linear_amplitudes(theory) @ coefficients)
-        return jnp.concatenate([products, y])
+        return jnp.concatenate([self.joint.products_vector(self.space.ranges.to_parameters(self._whole(y))), y])
 
     def _vector(self, w: Array) -> Array:
         """The likelihood's vector, at w."""

@@ -298,9 +298,9 @@ class JointLikelihood(ParameterVector):
                 for name, counts in experiment.expected(forms, pulls).items():
                     result[f"{experiment.name}.{name}"] = counts
             return result
-        return self._from_templates(self._products(vector), vector)
+        return self._from_templates(self.products_vector(vector), vector)
 
-    def _products(self, vector: Array) -> Array:
+    def products_vector(self, vector: Array) -> Array:
         """Products of amplitudes (product,) at a vector (parameter,)."""
         coefficients, theory, _ = self.split(vector)
         return self.amplitudes.products(self.linear_amplitudes(theory) @ coefficients)
@@ -354,7 +354,7 @@ class JointLikelihood(ParameterVector):
 
     def _data_of_many(self, vectors: Array, data: Counts | None) -> Array:
         """The same of many points, (point,), at vectors (parameter, point) and counts (bin, point) or (bin, 1)."""
-        products = jax.vmap(self._products, in_axes=1, out_axes=1)(vectors)
+        products = jax.vmap(self.products_vector, in_axes=1, out_axes=1)(vectors)
         values = self.data_of_counts(self._from_templates(products, vectors), data)
         return jnp.broadcast_to(values, vectors.shape[1:])
 

@@ -93,8 +93,7 @@ def products_at(joint: JointLikelihood, to_parameters: ToParameters, z: Array) -
     few = n_curved(joint)
 
     def products(first: Array) -> Array:
-        coefficients, theory, _ = joint.split(to_parameters(jnp.concatenate([first, z[few:]])))
-        return joint.amplitudes.products(joint.linear_amplitudes(theory) @ coefficients)
+        return joint.products_vector(to_parameters(jnp.concatenate([first, z[few:]])))
 
     values, push = jax.linearize(products, z[:few])
     return Products(values, jax.vmap(push)(jnp.eye(few)))

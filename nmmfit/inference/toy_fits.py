@@ -130,9 +130,7 @@ class ToyLikelihood:
         parts = [jnp.zeros(0)]
         for k in range(self.copies):
             x = self.space.ranges.to_parameters(z[self.places(k)])
-            coefficients, theory, _ = self.joint.split(x)
-            products = self.joint.amplitudes.products(self.joint.linear_amplitudes(theory) @ coefficients)
-            parts.append(self.joint.counts_of_experiment(k, x, products))
+            parts.append(self.joint.counts_of_experiment(k, x, self.joint.products_vector(x)))
         return jnp.concatenate(parts)
 
     def log_prob(self, mean: Array, data: Array) -> Array:
@@ -225,7 +223,7 @@ class ToyLikelihood:
                 partial(self._counts_of, copy),
                 parts[copy : copy + 1] if self.apart else parts,
             )
-            hessian = hessian.at[np.ix_(curved, curved)].add(bent)
+            hessian = hessian + aligned_both_ways(bent, curved, range(self.n))
         return value + pull[0], gradient.at[shared].add(pull[1]), hessian
 
     def _slopes(self, z: Array) -> list[Slopes]:

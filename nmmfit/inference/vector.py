@@ -123,8 +123,7 @@ def curvature_of_counts(
 
     # counts are linear in the products of amplitudes: one weight per product, then a small function
     def products(y: Array) -> Array:
-        coefficients, theory, _ = joint.split(ranges.to_parameters(whole(y)))
-        return joint.amplitudes.products(joint.linear_amplitudes(theory) @ coefficients)
+        return joint.products_vector(ranges.to_parameters(whole(y)))
 
     if joint.floats_mass:  # counts depend on the mass beside the products
         return jax.hessian(lambda y: residual @ counts(ranges.to_parameters(whole(y)), products(y)))(few)
